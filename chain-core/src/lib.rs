@@ -1,0 +1,9 @@
+//! The chain as a library. Read the modules in the order they are declared: that is the order
+//! of dependency, and the way of the data:
+//!
+//! ```text
+//! bytes → decoded → checked → pooled → proposed → voted → executed → stored → announced
+//! ```
+//!
+//! Not here: sockets, clocks, threads, configuration (chain-node), JSON shapes of the
+//! interfaces (chain-rpc), the chain spec (genesis).
