@@ -473,6 +473,22 @@ fn verdicts_keep_their_order_across_batches() {
 }
 
 #[test]
+fn a_bad_signature_is_found_wherever_it_is() {
+    let good: Vec<Signed> = (0..40).map(honest).collect();
+    for first in 0..40 {
+        for second in [first, (first + 1) % 40, (first + 20) % 40, 39 - first] {
+            let mut batch = good.clone();
+            let mut expected = vec![Ok(()); 40];
+            for at in [first, second] {
+                batch[at].1.push(0);
+                expected[at] = Err(SignatureError::Invalid);
+            }
+            assert_eq!(many(&batch), expected, "bad at {first} and {second}");
+        }
+    }
+}
+
+#[test]
 fn the_single_path_without_randomness_says_the_same() {
     let mut batch: Vec<Signed> = (0..20).map(honest).collect();
     batch[3].1.push(0);
