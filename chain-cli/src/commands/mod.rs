@@ -1,0 +1,3 @@
+//! The noun groups of the command line, one file each: arguments, and what is printed.
+
+pub mod keys;
