@@ -13,60 +13,16 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::store::KeystoreArgs;
 use crate::keys::{
-    AccountIndex, KdfParams, KeyError, KeyFile, KeyName, Keystore, Located, PassphraseError,
-    PassphraseSource, Secret, Seed, Words, core_shim, files, locate, resolve_signer, sealed,
-    signer,
+    AccountIndex, KdfParams, KeyError, KeyFile, KeyName, Located, PassphraseError, Secret, Seed,
+    Words, core_shim, files, kdf::MIN_NEW_MEMORY_KIB, locate, resolve_signer, sealed,
 };
 
 /// Longest input of words or hexadecimal digits, in bytes; 24 words have at most 215 letters and spaces.
 const MAX_SECRET_TEXT_BYTES: u64 = 1024;
 /// Words in a row when shown to a person.
 const WORDS_PER_ROW: usize = 4;
-
-/// Where keys are and how they are unlocked; for every command that signs or looks up a key.
-#[derive(Debug, Clone, Args)]
-pub struct KeystoreArgs {
-    /// Directory of the key files [default: chain/keys in the XDG configuration directory]
-    #[arg(long, global = true, value_name = "DIR", env = crate::keys::keystore::KEYSTORE_VARIABLE)]
-    pub keystore: Option<PathBuf>,
-    /// File with the passphrase; without it CHAIN_PASSPHRASE is used, and without that the terminal asks
-    #[arg(long, global = true, value_name = "FILE")]
-    pub passphrase_file: Option<PathBuf>,
-    /// Directory of a devnet, for its accounts (dev0, dev1, …)
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "DEVNET_DIR",
-        default_value = "./.devnet"
-    )]
-    pub devnet_dir: PathBuf,
-}
-
-impl KeystoreArgs {
-    /// The keystore meant.
-    ///
-    /// # Errors
-    /// [`KeyError::NoKeystoreDirectory`].
-    pub fn keystore(&self) -> Result<Keystore, KeyError> {
-        Keystore::locate(self.keystore.clone())
-    }
-
-    /// Where the passphrase comes from.
-    ///
-    /// # Errors
-    /// [`PassphraseError`] if CHAIN_PASSPHRASE is unusable.
-    pub fn passphrase(&self) -> Result<PassphraseSource, PassphraseError> {
-        PassphraseSource::from_environment(self.passphrase_file.clone())
-    }
-
-    /// The devnet's accounts file, which may be missing.
-    #[must_use]
-    pub fn accounts(&self) -> PathBuf {
-        signer::accounts_file(&self.devnet_dir)
-    }
-}
 
 /// Arguments of `chain keys`.
 #[derive(Debug, Args)]
@@ -128,7 +84,7 @@ struct MakingArgs {
     #[arg(long, value_name = "N", default_value = "0", value_parser = account_index)]
     account: AccountIndex,
     /// Memory that each guess of the passphrase costs, in MiB (64 to 1024)
-    #[arg(long, value_name = "MIB", default_value_t = sealed::MIN_NEW_MEMORY_KIB / 1024)]
+    #[arg(long, value_name = "MIB", default_value_t = MIN_NEW_MEMORY_KIB / 1024)]
     kdf_memory: u32,
 }
 

@@ -125,7 +125,15 @@ impl Words {
     /// The words, separated by single spaces.
     #[must_use]
     pub fn text(&self) -> Zeroizing<String> {
-        Zeroizing::new(self.0.to_string())
+        // Room for everything at once (a word has at most 8 letters): a string that grows leaves copies that are not wiped.
+        let mut text = Zeroizing::new(String::with_capacity(WORD_COUNT * 9));
+        for word in self.iter() {
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(word);
+        }
+        text
     }
 
     /// The words one by one.

@@ -19,6 +19,8 @@
 
 pub mod core_shim;
 pub mod files;
+mod hex_bytes;
+pub mod kdf;
 pub mod keystore;
 pub mod mnemonic;
 pub mod passphrase;
@@ -31,10 +33,11 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub use files::FileError;
+pub use kdf::KdfParams;
 pub use keystore::{KeyName, Keystore};
 pub use mnemonic::{AccountIndex, MnemonicError, Words};
 pub use passphrase::{PassphraseError, PassphraseSource};
-pub use sealed::{FormatError, KdfParams, KeyFile, Secret};
+pub use sealed::{FormatError, KeyFile, Secret};
 pub use secret::Seed;
 pub use signer::{Located, locate, resolve_signer};
 
@@ -99,7 +102,7 @@ pub enum KeyError {
         reason: String,
     },
     /// A new key file was to be cheaper to guess than allowed, or dearer to open than a reader accepts.
-    #[error("key derivation memory of {0} MiB: a new key needs {min} to {max} MiB", min = sealed::MIN_NEW_MEMORY_KIB / 1024, max = sealed::MAX_MEMORY_KIB / 1024)]
+    #[error("key derivation memory of {0} MiB: a new key needs {min} to {max} MiB", min = kdf::MIN_NEW_MEMORY_KIB / 1024, max = kdf::MAX_MEMORY_KIB / 1024)]
     KdfMemory(u32),
     /// Argon2 failed, in practice for want of memory.
     #[error("key derivation failed: {0}")]

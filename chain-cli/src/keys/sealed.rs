@@ -10,36 +10,30 @@
 //! 1. key = Argon2id(passphrase, salt; version 0x13); ciphertext = XChaCha20-Poly1305(key, nonce, secret, header as compact JSON).
 //! 2. The secret is the phrase's entropy (`bip39`, so that the words can be shown again) or the ed25519 seed itself (`seed`).
 //! 3. One spelling: bytes that are not exactly what writing the parsed file gives are refused, so no byte can change unnoticed.
-//! 4. A reader's work is bounded before it starts: [`MAX_FILE_BYTES`], [`MAX_MEMORY_KIB`], [`MAX_PASSES`], [`MAX_LANES`].
+//! 4. A reader's work is bounded before it starts: [`MAX_FILE_BYTES`], and the bounds of `kdf`.
 //!
 //! Until a file is unsealed its header, the public key with it, is only what the file says. Not here: where files lie (`keystore`).
 
-use argon2::{Algorithm, Argon2, Params, Version};
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305,
     aead::{Aead, Payload},
 };
 use rand::{TryRng, rngs::SysRng};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::{AccountIndex, KeyError, KeyName, Seed, Words, passphrase::Passphrase};
+use super::{
+    AccountIndex, KeyError, KeyName, Seed, Words,
+    hex_bytes::HexBytes,
+    kdf::{Kdf, KdfParams},
+    passphrase::Passphrase,
+};
 
 /// The format this program writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
 /// Longest key file that is read; one as written has about 700 bytes.
 pub const MAX_FILE_BYTES: u64 = 4096;
-/// Least Argon2 memory of a new key: 64 MiB, the low-memory choice of RFC 9106, section 4.
-pub const MIN_NEW_MEMORY_KIB: u32 = 64 * 1024;
-/// Most Argon2 memory a reader spends: 1 GiB.
-pub const MAX_MEMORY_KIB: u32 = 1024 * 1024;
-/// Argon2 passes of a new key (RFC 9106, section 4).
-pub const NEW_PASSES: u32 = 3;
-/// Most Argon2 passes a reader makes.
-pub const MAX_PASSES: u32 = 16;
-/// Most Argon2 lanes of a file. A new key has one: the library works them off one after the other.
-pub const MAX_LANES: u32 = 16;
 
 /// What is wrong with the bytes of a key file.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -134,97 +128,10 @@ pub enum Origin {
     Seed,
 }
 
-/// The cost of guessing a passphrase. Only [`KdfParams::for_new_key`] and a key file make one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KdfParams {
-    memory_kib: u32,
-    passes: u32,
-    lanes: u32,
-}
-
-impl KdfParams {
-    /// The cost of a new key: `memory_mib` MiB, three passes, one lane.
-    ///
-    /// # Errors
-    /// [`KeyError::KdfMemory`] below 64 MiB and above 1 GiB.
-    pub fn for_new_key(memory_mib: u32) -> Result<Self, KeyError> {
-        let memory_kib = memory_mib.saturating_mul(1024);
-        if !(MIN_NEW_MEMORY_KIB..=MAX_MEMORY_KIB).contains(&memory_kib) {
-            return Err(KeyError::KdfMemory(memory_mib));
-        }
-        Ok(Self {
-            memory_kib,
-            passes: NEW_PASSES,
-            lanes: 1,
-        })
-    }
-
-    /// As cheap as Argon2 goes, so that tests don't spend their time in it.
-    #[cfg(test)]
-    pub const CHEAP: Self = Self {
-        memory_kib: 8,
-        passes: 1,
-        lanes: 1,
-    };
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum KdfAlgorithm {
-    Argon2id,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum CipherAlgorithm {
     XChaCha20Poly1305,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Kdf {
-    algorithm: KdfAlgorithm,
-    memory_kib: u32,
-    passes: u32,
-    lanes: u32,
-    salt: HexBytes<16>,
-}
-
-impl Kdf {
-    fn check(&self) -> Result<(), FormatError> {
-        within("lanes", self.lanes, 1, MAX_LANES)?;
-        within("passes", self.passes, 1, MAX_PASSES)?;
-        // Argon2 needs 8 KiB for each lane (RFC 9106, section 3.1).
-        within(
-            "memory_kib",
-            self.memory_kib,
-            8 * self.lanes,
-            MAX_MEMORY_KIB,
-        )
-    }
-
-    fn key(&self, passphrase: &Passphrase) -> Result<Zeroizing<[u8; 32]>, KeyError> {
-        let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(32))
-            .map_err(KeyError::Kdf)?;
-        let mut key = Zeroizing::new([0; 32]);
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-            .hash_password_into(passphrase.as_bytes(), &self.salt.0, key.as_mut())
-            .map_err(KeyError::Kdf)?;
-        Ok(key)
-    }
-}
-
-fn within(field: &'static str, value: u32, min: u32, max: u32) -> Result<(), FormatError> {
-    if (min..=max).contains(&value) {
-        Ok(())
-    } else {
-        Err(FormatError::Kdf {
-            field,
-            value,
-            min,
-            max,
-        })
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -264,26 +171,14 @@ impl KeyFile {
         passphrase: &Passphrase,
         cost: KdfParams,
     ) -> Result<Self, KeyError> {
-        let (mut salt, mut nonce) = ([0; 16], [0; 24]);
-        SysRng.try_fill_bytes(&mut salt)?;
+        let mut nonce = [0; 24];
         SysRng.try_fill_bytes(&mut nonce)?;
-        let KdfParams {
-            memory_kib,
-            passes,
-            lanes,
-        } = cost;
         let header = Header {
             version: FORMAT_VERSION,
             name: name.clone(),
             public_key: HexBytes(secret.seed().public_key()),
             origin: secret.origin(),
-            kdf: Kdf {
-                algorithm: KdfAlgorithm::Argon2id,
-                memory_kib,
-                passes,
-                lanes,
-                salt: HexBytes(salt),
-            },
+            kdf: Kdf::new(cost)?,
             cipher: Cipher {
                 algorithm: CipherAlgorithm::XChaCha20Poly1305,
                 nonce: HexBytes(nonce),
@@ -397,25 +292,6 @@ fn not_a_key_file(error: serde_json::Error) -> FormatError {
     FormatError::NotAKeyFile {
         line: error.line(),
         column: error.column(),
-    }
-}
-
-/// Bytes of a fixed length, in JSON as lower-case hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct HexBytes<const N: usize>([u8; N]);
-
-impl<const N: usize> Serialize for HexBytes<N> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&hex::encode(self.0))
-    }
-}
-
-impl<'de, const N: usize> Deserialize<'de> for HexBytes<N> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let digits = String::deserialize(deserializer)?;
-        let mut bytes = [0; N];
-        hex::decode_to_slice(&digits, &mut bytes).map_err(D::Error::custom)?;
-        Ok(Self(bytes))
     }
 }
 
