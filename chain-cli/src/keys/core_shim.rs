@@ -17,6 +17,6 @@ pub fn public_from_seed(seed: &[u8; 32]) -> [u8; 32] {
 /// The address of a plain account, whose 32 bytes are its public key, as bech32m text (`ait1…`).
 #[must_use]
 pub fn address_text(public_key: &[u8; 32]) -> String {
-    // 3 + 1 + 52 + 6 = 62 characters: always within bech32m's 90, the only way to fail.
-    bech32::encode_lower::<Bech32m>(ADDRESS_PREFIX, public_key).unwrap_or_default()
+    bech32::encode_lower::<Bech32m>(ADDRESS_PREFIX, public_key)
+        .expect("3 + 1 + 52 + 6 characters are within the limit, the only way to fail")
 }

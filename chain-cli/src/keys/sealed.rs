@@ -194,9 +194,8 @@ impl KeyFile {
                     aad: &associated,
                 },
             )
-            .ok()
-            .and_then(|bytes| bytes.try_into().ok())
-            .ok_or_else(|| KeyError::Locked(name.to_string()))?;
+            .expect("32 bytes are within the cipher's limit of 256 GiB, the only way to fail");
+        let sealed = sealed.try_into().expect("32 bytes and a tag of 16");
         Ok(Self {
             header,
             ciphertext: HexBytes(sealed),
