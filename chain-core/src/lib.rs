@@ -8,4 +8,14 @@
 //! Not here: sockets, clocks, threads, configuration (chain-node), JSON shapes of the
 //! interfaces (chain-rpc), the chain spec (genesis).
 
+pub mod limits;
+pub mod codec;
 pub mod crypto;
+pub mod types;
+pub mod fault;
+pub mod state;
+pub mod tx;
+pub mod block;
+pub mod execute;
+
+pub use fault::{Failure, Fault};

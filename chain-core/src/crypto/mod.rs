@@ -8,6 +8,7 @@
 //! signs (`tx`, `types`), key files and wallets (chain-cli).
 
 pub mod hash;
+pub mod merkle;
 pub mod namespace;
 pub mod signature;
 

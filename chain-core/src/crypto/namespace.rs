@@ -64,6 +64,8 @@ namespaces! {
     MerkleLeaf = "ait/merkle-leaf/1",
     /// An inner node of a plain Merkle tree.
     MerkleNode = "ait/merkle-node/1",
+    /// The root of a plain Merkle tree: top node mixed with the count.
+    MerkleRoot = "ait/merkle-root/1",
     /// A leader's signed proposal.
     Proposal = "ait/proposal/1",
     /// A signed vote to notarise a block.

@@ -1,0 +1,59 @@
+//! Every bound of the protocol in one place: the unit is in the name, and the relations between
+//! bounds are asserted at compile time.
+//!
+//! Not here: parameters the chain can change by vote (`state::params`), limits of one node's
+//! door (chain-rpc).
+
+/// Longest canonical encoding of one signed transaction.
+pub const MAX_TX_BYTES: usize = 60 * 1024;
+/// Most actions in one transaction.
+pub const MAX_ACTIONS: usize = 16;
+/// Most keys in a multi-key authorisation.
+pub const MAX_KEYS: usize = 16;
+/// Hard cap of a block's body; the parameter `max_block_bytes` may only be lower.
+pub const MAX_BLOCK_BYTES: usize = 16 * 1024 * 1024;
+/// Hard cap of the number of transactions in a block.
+pub const MAX_BLOCK_TXS: usize = 100_000;
+/// Longest canonical genesis.
+pub const MAX_GENESIS_BYTES: usize = 64 * 1024 * 1024;
+/// Most validators in a set.
+pub const MAX_VALIDATORS: usize = 256;
+/// Greatest sum of the weights of a validator set: three times it still fits in a `u64`.
+pub const MAX_TOTAL_WEIGHT: u64 = 1 << 60;
+/// Longest memo of a transfer.
+pub const MAX_MEMO_BYTES: usize = 128;
+/// Longest URI of an anchor.
+pub const MAX_URI_BYTES: usize = 128;
+/// Shortest asset symbol.
+pub const MIN_SYMBOL_BYTES: usize = 2;
+/// Longest asset symbol.
+pub const MAX_SYMBOL_BYTES: usize = 12;
+/// Greatest amount of any asset that can exist, in base units.
+pub const MAX_AMOUNT: u128 = 10u128.pow(30);
+/// Greatest number of base units one token of an asset may have.
+pub const MAX_UNITS_PER_TOKEN: u128 = 10u128.pow(24);
+/// Longest key of a state row; keys are padded to one byte more, which holds the length.
+pub const MAX_ROW_KEY_BYTES: usize = 47;
+/// Longest value of a state row.
+pub const MAX_ROW_VALUE_BYTES: usize = 64 * 1024;
+/// Longest name in a chain spec (chain name, validator name).
+pub const MAX_NAME_BYTES: usize = 64;
+/// How far a header's time may be ahead of the local clock before the block is held back.
+pub const MAX_CLOCK_DRIFT_MS: u64 = 500;
+/// Longest interval between blocks a chain may choose.
+pub const MAX_BLOCK_TIME_MS: u64 = 600_000;
+/// Shortest interval between blocks a chain may choose.
+pub const MIN_BLOCK_TIME_MS: u64 = 50;
+/// How many recent blocks keep what is needed to prove their state.
+pub const PROOF_WINDOW_BLOCKS: usize = 64;
+/// Items of end-of-block queues handled in one block; the rest is carried on.
+pub const MAX_QUEUE_ITEMS_PER_BLOCK: usize = 4096;
+/// Basis points of the whole.
+pub const BPS: u128 = 10_000;
+
+const _: () = assert!(MAX_BLOCK_BYTES > MAX_TX_BYTES);
+const _: () = assert!(MAX_AMOUNT < u128::MAX / BPS);
+const _: () = assert!(MAX_TOTAL_WEIGHT < u64::MAX / 3);
+const _: () = assert!(MAX_KEYS <= 16, "the bitmap of a multi-key authorisation is a u16");
+const _: () = assert!(MAX_ROW_KEY_BYTES < 256);
+const _: () = assert!(MIN_SYMBOL_BYTES <= MAX_SYMBOL_BYTES);

@@ -1,0 +1,37 @@
+//! The chain's state: typed tables over rows, the rows' commitment, money.
+//!
+//! | table | rows | in |
+//! |---|---|---|
+//! | 1 | accounts | `account` |
+//! | 2 | balances of other assets | `money` |
+//! | 3, 4 | assets, their symbols | `money` |
+//! | 5 | parameters | `params` |
+//! | 6 | validator sets | `validators` |
+//!
+//! A family's own tables are declared in its folder and have numbers from 16.
+
+pub mod account;
+pub mod money;
+mod overlay;
+pub mod params;
+mod proof;
+mod row_key;
+mod table;
+mod tree;
+pub mod validators;
+
+pub use account::{ACCOUNTS, Account, Authority};
+pub use money::{Asset, Supply, Symbol};
+pub use overlay::{Change, Mark, Overlay};
+pub use proof::{Content, Proof, ProofError};
+pub use row_key::{BadRowKey, RowKey};
+pub use tree::{Delta, RebuildError, RowChange, Stale, Tree, Undo};
+pub use params::{PARAMS, ParamError, Params};
+pub use table::{Key, Rows, Table, decode_value, encode_value};
+
+use crate::fault::Fault;
+
+/// The parameters in force.
+pub fn params(rows: &impl Rows) -> Result<Params, Fault> {
+    PARAMS.get(rows, &())?.ok_or_else(|| Fault::new("the state has no parameters"))
+}

@@ -1,0 +1,244 @@
+//! Money in the state: balances, supplies, and the primitives every other change of a balance
+//! is written with. Guards come first; once something is written, nothing more can fail.
+//!
+//! Not here: what a transfer costs and who may make it (the families), fees (`execute`).
+
+use super::account::{ACCOUNTS, Account};
+use super::overlay::Overlay;
+use super::table::{Rows, Table};
+use super::tree::Tree;
+use crate::codec::Text;
+use crate::fault::{Failure, Fault};
+use crate::limits::MAX_SYMBOL_BYTES;
+use crate::types::{Address, Amount, AssetId, Rejection, Token};
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+
+/// Balances of every asset but the native one, which stands in the account row.
+pub const BALANCES: Table<(Address, AssetId), Amount> = Table::new(2);
+/// Assets by number.
+pub const ASSETS: Table<AssetId, Asset> = Table::new(3);
+/// Asset numbers by symbol: symbols are unique.
+pub const SYMBOLS: Table<Symbol, AssetId> = Table::new(4);
+
+/// The account holds less than it must give.
+pub const INSUFFICIENT_BALANCE: Rejection =
+    Rejection::new(50, "insufficient_balance", "the account holds less than this needs");
+/// No asset has this number.
+pub const UNKNOWN_ASSET: Rejection = Rejection::new(51, "unknown_asset", "no asset has this number");
+/// More than the asset's maximum would exist.
+pub const SUPPLY_EXCEEDED: Rejection =
+    Rejection::new(52, "supply_exceeded", "more of the asset would exist than its maximum");
+/// Every rejection of this file.
+pub const REJECTIONS: &[&Rejection] = &[&INSUFFICIENT_BALANCE, &UNKNOWN_ASSET, &SUPPLY_EXCEEDED];
+
+/// An asset's symbol: 2 to 12 capital letters and digits, a letter first.
+pub type Symbol = Text<MAX_SYMBOL_BYTES>;
+
+/// Something that can be owned and sent.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct Asset {
+    /// How people write it.
+    pub symbol: Symbol,
+    /// Base units in one token, at least 1.
+    pub units_per_token: Amount,
+    /// The most that may exist at a time, in base units.
+    pub max_supply: Amount,
+    /// Who may create more of it; `None`: nobody, ever.
+    pub minter: Option<Address>,
+    /// All that was ever created, genesis included, in base units.
+    pub minted: Amount,
+    /// All that was ever destroyed, in base units.
+    pub burned: Amount,
+}
+
+impl Asset {
+    /// What exists now.
+    pub fn supply(&self) -> Amount {
+        self.minted.checked_sub(self.burned).unwrap_or_default()
+    }
+
+    /// How people write amounts of it.
+    pub fn token(&self) -> Token {
+        Token { symbol: self.symbol.to_string(), units_per_token: self.units_per_token.get() }
+    }
+}
+
+impl super::table::Key for Symbol {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(self.as_bytes());
+    }
+}
+
+/// Whether a text has the form of a symbol.
+pub fn is_symbol(text: &str) -> bool {
+    let form = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
+    let length = crate::limits::MIN_SYMBOL_BYTES..=MAX_SYMBOL_BYTES;
+    length.contains(&text.len()) && text.bytes().all(form) && !text.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// The account at an address; an absent row is an empty account.
+pub fn account(rows: &impl Rows, address: &Address) -> Result<Account, Fault> {
+    Ok(ACCOUNTS.get(rows, address)?.unwrap_or_default())
+}
+
+/// Writes an account, or removes a row that would say nothing.
+pub fn put_account(overlay: &mut Overlay<'_>, address: &Address, account: &Account) {
+    if account.is_default() {
+        ACCOUNTS.remove(overlay, address);
+    } else {
+        ACCOUNTS.put(overlay, address, account);
+    }
+}
+
+/// What an account holds of an asset.
+pub fn balance(rows: &impl Rows, address: &Address, asset: AssetId) -> Result<Amount, Fault> {
+    if asset == AssetId::NATIVE {
+        return Ok(account(rows, address)?.balance);
+    }
+    Ok(BALANCES.get(rows, &(*address, asset))?.unwrap_or_default())
+}
+
+/// Whether the chain already keeps a row for this account's balance of this asset.
+pub fn has_row(rows: &impl Rows, address: &Address, asset: AssetId) -> bool {
+    let key = match asset {
+        AssetId::NATIVE => ACCOUNTS.key(address),
+        _ => BALANCES.key(&(*address, asset)),
+    };
+    rows.row(&key).is_some()
+}
+
+/// The asset of a number.
+pub fn asset(rows: &impl Rows, id: AssetId) -> Result<Asset, Failure> {
+    let found = ASSETS.get(rows, &id)?;
+    found.ok_or_else(|| UNKNOWN_ASSET.because("a registered asset", id).into())
+}
+
+/// Moves money. From an account to itself it checks the balance and changes nothing.
+pub fn transfer(overlay: &mut Overlay<'_>, from: &Address, to: &Address, id: AssetId, amount: Amount) -> Result<(), Failure> {
+    let left = covered(overlay, from, id, amount)?;
+    if from != to {
+        let sum = credited(overlay, to, id, amount)?;
+        set_balance(overlay, from, id, left)?;
+        set_balance(overlay, to, id, sum)?;
+    }
+    Ok(())
+}
+
+/// Creates money.
+pub fn mint(overlay: &mut Overlay<'_>, to: &Address, id: AssetId, amount: Amount) -> Result<(), Failure> {
+    let mut asset = asset(overlay, id)?;
+    let supply = asset.supply().saturating_add(amount);
+    if supply > asset.max_supply {
+        return Err(SUPPLY_EXCEEDED.because(format_args!("at most {}", asset.max_supply), supply).into());
+    }
+    let minted = asset.minted.checked_add(amount);
+    asset.minted = minted.ok_or_else(|| SUPPLY_EXCEEDED.plain())?;
+    let sum = credited(overlay, to, id, amount)?;
+    ASSETS.put(overlay, &id, &asset);
+    Ok(set_balance(overlay, to, id, sum)?)
+}
+
+/// Destroys money.
+pub fn burn(overlay: &mut Overlay<'_>, from: &Address, id: AssetId, amount: Amount) -> Result<(), Failure> {
+    let asset = asset(overlay, id)?;
+    let left = covered(overlay, from, id, amount)?;
+    let burned = burned_with(&asset, amount)?;
+    ASSETS.put(overlay, &id, &Asset { burned, ..asset });
+    Ok(set_balance(overlay, from, id, left)?)
+}
+
+/// Counts money as destroyed that has already left its account (collected fees).
+pub fn count_burned(overlay: &mut Overlay<'_>, id: AssetId, amount: Amount) -> Result<(), Fault> {
+    let found = ASSETS.get(overlay, &id)?;
+    let asset = found.ok_or_else(|| Fault::new("the native asset has no row"))?;
+    let burned = burned_with(&asset, amount)?;
+    ASSETS.put(overlay, &id, &Asset { burned, ..asset });
+    Ok(())
+}
+
+/// Takes money out of an account that the caller will put somewhere in the same block.
+pub fn take(overlay: &mut Overlay<'_>, from: &Address, id: AssetId, amount: Amount) -> Result<(), Failure> {
+    let left = covered(overlay, from, id, amount)?;
+    Ok(set_balance(overlay, from, id, left)?)
+}
+
+/// Puts money into an account that the caller took from somewhere in the same block.
+pub fn give(overlay: &mut Overlay<'_>, to: &Address, id: AssetId, amount: Amount) -> Result<(), Fault> {
+    let sum = credited(overlay, to, id, amount)?;
+    set_balance(overlay, to, id, sum)
+}
+
+/// Per asset: what the supply counters say and what the accounts hold. They must be equal after
+/// every block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Supply {
+    /// The asset.
+    pub id: AssetId,
+    /// Its row.
+    pub asset: Asset,
+    /// The sum over all accounts.
+    pub in_accounts: Amount,
+}
+
+impl Supply {
+    /// Whether nothing appeared or vanished.
+    pub fn is_conserved(&self) -> bool {
+        self.asset.minted.checked_sub(self.asset.burned) == Some(self.in_accounts)
+    }
+}
+
+/// Adds up every balance of every asset; reads the whole state.
+pub fn audit(tree: &Tree) -> Result<Vec<Supply>, Fault> {
+    let mut supplies = Vec::new();
+    for row in ASSETS.scan(tree) {
+        let (key, asset) = row?;
+        let id = u32::from_be_bytes(key.try_into().map_err(|_| Fault::new("an asset row has a bad key"))?);
+        supplies.push(Supply { id: AssetId::new(id), asset, in_accounts: Amount::ZERO });
+    }
+    for row in ACCOUNTS.scan(tree) {
+        count(&mut supplies, AssetId::NATIVE, row?.1.balance)?;
+    }
+    for row in BALANCES.scan(tree) {
+        let (key, amount) = row?;
+        let id = key.get(32..).and_then(|id| id.try_into().ok()).map(u32::from_be_bytes);
+        let id = id.ok_or_else(|| Fault::new("a balance row has a bad key"))?;
+        count(&mut supplies, AssetId::new(id), amount)?;
+    }
+    Ok(supplies)
+}
+
+fn count(supplies: &mut [Supply], id: AssetId, amount: Amount) -> Result<(), Fault> {
+    let supply = supplies.iter_mut().find(|s| s.id == id);
+    let supply = supply.ok_or_else(|| Fault::new(format!("a balance of unknown asset {id}")))?;
+    let sum = supply.in_accounts.checked_add(amount);
+    supply.in_accounts = sum.ok_or_else(|| Fault::new("balances beyond 128 bits"))?;
+    Ok(())
+}
+
+fn covered(rows: &impl Rows, from: &Address, id: AssetId, amount: Amount) -> Result<Amount, Failure> {
+    let held = balance(rows, from, id)?;
+    held.checked_sub(amount).ok_or_else(|| INSUFFICIENT_BALANCE.because(format_args!("at least {amount}"), held).into())
+}
+
+fn credited(rows: &impl Rows, to: &Address, id: AssetId, amount: Amount) -> Result<Amount, Fault> {
+    // Supplies are bounded far below 128 bits, so this can only fail if money was invented.
+    balance(rows, to, id)?.checked_add(amount).ok_or_else(|| Fault::new("a balance beyond 128 bits"))
+}
+
+fn burned_with(asset: &Asset, amount: Amount) -> Result<Amount, Fault> {
+    let burned = asset.burned.checked_add(amount).filter(|sum| *sum <= asset.minted);
+    burned.ok_or_else(|| Fault::new("more of an asset burned than was minted"))
+}
+
+fn set_balance(overlay: &mut Overlay<'_>, address: &Address, id: AssetId, amount: Amount) -> Result<(), Fault> {
+    if id == AssetId::NATIVE {
+        let account = Account { balance: amount, ..account(overlay, address)? };
+        put_account(overlay, address, &account);
+    } else if amount.is_zero() {
+        BALANCES.remove(overlay, &(*address, id));
+    } else {
+        BALANCES.put(overlay, &(*address, id), &amount);
+    }
+    Ok(())
+}

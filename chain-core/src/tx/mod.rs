@@ -1,0 +1,158 @@
+//! Transactions: the envelope, the way from bytes to `Checked`, and **one folder per family** of
+//! actions.
+//!
+//! | number | family | what it is for |
+//! |---|---|---|
+//! | 1 | `transfer` | money |
+//! | 2 | `account` | key rotation, m-of-n, required memos |
+//! | 3 | `asset` | other payment assets |
+//! | 4 | `anchor` | timestamps of documents |
+//!
+//! To add a family: write its folder, then add its line to each of the four places marked
+//! `FAMILY` below. Everything else (RPC, CLI, generic tests) iterates `FAMILIES`.
+//!
+//! Not here: where transactions wait (`mempool`), the order in a block and fees (`execute`).
+
+pub mod transfer;
+// FAMILY (1 of 4): pub mod <family>;
+
+mod context;
+mod envelope;
+mod rejections;
+mod stage;
+
+pub use context::{Context, Rules};
+pub use envelope::{Authorisation, MultiKey, Signed, Transaction};
+pub use rejections::*;
+pub use stage::{Checked, check_many, check_one};
+
+use crate::codec::{DecodeError, refuse};
+use crate::types::{Amount, AssetId, Rejection, Token};
+use borsh::de::EnumExt;
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::Serialize;
+use std::io::Read;
+
+/// One thing a transaction does. Its bytes are the family's number, the action's number within
+/// the family (a byte each), then the action's fields.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, Serialize)]
+#[borsh(use_discriminant = true)]
+#[serde(untagged)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum Action {
+    Transfer(transfer::Action) = 1,
+    // FAMILY (2 of 4): <Family>(<family>::Action) = <number>,
+}
+
+/// Something that happened; numbered and encoded like actions.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+#[borsh(use_discriminant = true)]
+#[serde(untagged)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum Event {
+    Transfer(transfer::Event) = 1,
+    // FAMILY (3 of 4): <Family>(<family>::Event) = <number>,
+}
+
+/// What the rest of the house needs to know of a family.
+pub struct Family {
+    /// The frozen number: the first byte of its actions and events.
+    pub number: u8,
+    /// Its folder's name.
+    pub name: &'static str,
+    /// The names and numbers of its actions.
+    pub actions: &'static [(u8, &'static str)],
+    /// Its rejections, numbered from 100 · number.
+    pub rejections: &'static [&'static Rejection],
+    /// The family's place in `Action`.
+    rules: fn(&Action) -> Option<&dyn Rules>,
+    decode: fn(&mut dyn Read, u8) -> std::io::Result<Action>,
+    parse: fn(serde_json::Value) -> Result<Action, serde_json::Error>,
+    /// An example of every action, for round-trip tests, vectors and documentation.
+    pub examples: fn() -> Vec<Action>,
+}
+
+/// Declares a family's entry from its folder.
+macro_rules! family {
+    ($variant:ident, $module:ident, $number:literal) => {
+        Family {
+            number: $number,
+            name: stringify!($module),
+            actions: $module::ACTIONS,
+            rejections: $module::REJECTIONS,
+            rules: |action| match action {
+                Action::$variant(action) => Some(action),
+                #[allow(unreachable_patterns)]
+                _ => None,
+            },
+            decode: |mut reader, number| {
+                $module::Action::deserialize_variant(&mut reader, number).map(Action::$variant)
+            },
+            parse: |json| serde_json::from_value(json).map(Action::$variant),
+            examples: || $module::examples().into_iter().map(Action::$variant).collect(),
+        }
+    };
+}
+
+/// Every family.
+pub const FAMILIES: &[Family] = &[
+    family!(Transfer, transfer, 1),
+    // FAMILY (4 of 4): family!(<Family>, <family>, <number>),
+];
+
+impl Action {
+    /// The family's rules for this action.
+    pub fn rules(&self) -> &dyn Rules {
+        // Every variant has its entry, or a test below fails.
+        #[allow(clippy::expect_used)]
+        FAMILIES.iter().find_map(|family| (family.rules)(self)).expect("every family is registered")
+    }
+
+    /// Family number · 256 + action number, frozen.
+    pub fn number(&self) -> u16 {
+        let [family, action] = [0, 1].map(|i| crate::codec::encode(self).get(i).copied().unwrap_or_default());
+        u16::from_be_bytes([family, action])
+    }
+
+    /// The name of the action: `type` in its JSON form.
+    pub fn name(&self) -> &'static str {
+        let [family, action] = self.number().to_be_bytes();
+        let actions = FAMILIES.iter().filter(|f| f.number == family).flat_map(|f| f.actions);
+        actions.clone().find(|(number, _)| *number == action).map_or("unknown", |(_, name)| name)
+    }
+}
+
+impl BorshDeserialize for Action {
+    fn deserialize_reader<R: Read>(reader: &mut R) -> std::io::Result<Self> {
+        let [family, action] = <[u8; 2]>::deserialize_reader(reader)?;
+        let known = FAMILIES.iter().find(|f| f.number == family && f.actions.iter().any(|(n, _)| *n == action));
+        match known {
+            Some(known) => (known.decode)(reader, action),
+            None => Err(refuse(DecodeError::UnknownAction(u16::from_be_bytes([family, action])))),
+        }
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Action {
+    /// Reads `{"type": "<action>", …}`; the type chooses the family, so that errors speak of the
+    /// one action that was meant.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        let json = serde_json::Value::deserialize(deserializer)?;
+        let name = json.get("type").and_then(|name| name.as_str()).map(str::to_owned);
+        let name = name.ok_or_else(|| D::Error::missing_field("type"))?;
+        let known = FAMILIES.iter().find(|f| f.actions.iter().any(|(_, n)| *n == name));
+        let family = known.ok_or_else(|| D::Error::custom(format_args!("unknown action type '{name}'")))?;
+        (family.parse)(json).map_err(|e| D::Error::custom(format_args!("{name}: {e}")))
+    }
+}
+
+/// An amount in words: in tokens where the asset is known, else in base units.
+fn amount_text(asset: AssetId, amount: Amount, tokens: &dyn Fn(AssetId) -> Option<Token>) -> String {
+    match tokens(asset) {
+        Some(token) => token.format(amount),
+        None => format!("{amount} base units of asset {asset}"),
+    }
+}

@@ -1,0 +1,143 @@
+//! From bytes to `Checked`: progress is a type. A `Checked` can only be made here, so whoever
+//! holds one knows that its form is right and every signature verifies against its carried keys.
+//!
+//! Not here: whether the carried keys are the account's, nonce, balance: that depends on the
+//! state and is judged at admission (`mempool`) and again in the block (`execute`).
+
+use super::envelope::{Authorisation, Signed, TRANSACTION_VERSION, Transaction};
+use super::rejections::*;
+use crate::codec::{self, DecodeError};
+use crate::crypto::{PublicKey, Signature, verify_many};
+use crate::limits::MAX_TX_BYTES;
+use crate::types::{ChainId, Rejected, TxId, WireId};
+use std::sync::Arc;
+
+/// Weight of any transaction.
+const BASE_WEIGHT: u64 = 100;
+/// Weight of one signature: about what a hundred hashes cost.
+const SIGNATURE_WEIGHT: u64 = 1_000;
+
+/// A transaction whose form and signatures are right.
+#[derive(Clone, Debug)]
+pub struct Checked(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    signed: Signed,
+    bytes: Vec<u8>,
+    id: TxId,
+    wire_id: WireId,
+    weight: u64,
+}
+
+impl Checked {
+    /// The transaction.
+    pub fn transaction(&self) -> &Transaction {
+        &self.0.signed.transaction
+    }
+
+    /// The transaction with its authorisations.
+    pub fn signed(&self) -> &Signed {
+        &self.0.signed
+    }
+
+    /// The complete signed bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.bytes
+    }
+
+    /// Names the intent.
+    pub fn id(&self) -> TxId {
+        self.0.id
+    }
+
+    /// Names exactly these bytes.
+    pub fn wire_id(&self) -> WireId {
+        self.0.wire_id
+    }
+
+    /// What it costs a node: BASE + bytes + SIG · signatures + Σ action weights.
+    pub fn weight(&self) -> u64 {
+        self.0.weight
+    }
+}
+
+/// Checks one transaction.
+pub fn check_one(chain: &ChainId, bytes: &[u8]) -> Result<Checked, Rejected> {
+    let mut results = check_many(chain, &[bytes]);
+    results.pop().unwrap_or_else(|| Err(MALFORMED.plain()))
+}
+
+/// Checks transactions, all signatures in one batch. Answers in the order of the inputs.
+pub fn check_many<B: AsRef<[u8]>>(chain: &ChainId, inputs: &[B]) -> Vec<Result<Checked, Rejected>> {
+    let formed: Vec<_> = inputs.iter().map(|bytes| form(chain, bytes.as_ref())).collect();
+    let messages: Vec<_> = formed.iter().map(|f| f.as_ref().ok().map(|f| f.signed.transaction.signing_bytes(chain))).collect();
+    let mut items: Vec<(PublicKey, &[u8], Signature)> = Vec::with_capacity(inputs.len());
+    for (formed, message) in formed.iter().zip(&messages) {
+        if let (Ok(formed), Some(message)) = (formed, message) {
+            items.extend(formed.signed.signatures().map(|(key, signature)| (key, message.as_slice(), signature)));
+        }
+    }
+    let mut verdicts = verify_many(&items).into_iter();
+    formed
+        .into_iter()
+        .map(|formed| {
+            let formed = formed?;
+            let count = formed.signed.signatures().count();
+            // Every verdict is taken, so that the next transaction finds its own.
+            let good = verdicts.by_ref().take(count).filter(Result::is_ok).count();
+            if good == count { Ok(Checked(Arc::new(formed))) } else { Err(BAD_SIGNATURE.plain()) }
+        })
+        .collect()
+}
+
+fn form(chain: &ChainId, bytes: &[u8]) -> Result<Inner, Rejected> {
+    let signed: Signed = codec::decode(bytes, MAX_TX_BYTES).map_err(|e| explain(e, bytes))?;
+    check_envelope(&signed, chain)?;
+    let transaction = &signed.transaction;
+    for action in transaction.actions.iter() {
+        action.rules().check(&transaction.sender)?;
+    }
+    let actions: u64 = transaction.actions.iter().map(|a| a.rules().weight()).sum();
+    let weight = BASE_WEIGHT + bytes.len() as u64 + SIGNATURE_WEIGHT * signed.signatures().count() as u64 + actions;
+    let (id, wire_id) = (transaction.id(chain), Signed::wire_id(bytes, chain));
+    Ok(Inner { signed, bytes: bytes.to_vec(), id, wire_id, weight })
+}
+
+fn explain(error: DecodeError, bytes: &[u8]) -> Rejected {
+    match (error, bytes.first()) {
+        (DecodeError::TooLong { max, got }, _) if got == bytes.len() => TOO_LONG.because(format_args!("at most {max} bytes"), got),
+        (_, Some(&version)) if version != TRANSACTION_VERSION => UNKNOWN_VERSION.because(TRANSACTION_VERSION, version),
+        (DecodeError::UnknownAction(number), _) => UNKNOWN_ACTION.because("an action of GET /rpc/schema", format_args!("{number:#06x}")),
+        (other, _) => MALFORMED.because("a canonical transaction", other),
+    }
+}
+
+fn check_envelope(signed: &Signed, chain: &ChainId) -> Result<(), Rejected> {
+    let transaction = &signed.transaction;
+    if transaction.version != TRANSACTION_VERSION {
+        return Err(UNKNOWN_VERSION.because(TRANSACTION_VERSION, transaction.version));
+    }
+    if transaction.chain_tag != chain.tag() {
+        let hex = |tag: [u8; 4]| format!("0x{}", hex::encode(tag));
+        return Err(WRONG_CHAIN.because(hex(chain.tag()), hex(transaction.chain_tag)));
+    }
+    if transaction.actions.is_empty() {
+        return Err(ACTION_COUNT.because("1 to 16", 0));
+    }
+    if transaction.fee_payer == Some(transaction.sender) {
+        return Err(FEE_PAYER_IS_SENDER.plain());
+    }
+    if transaction.fee_payer.is_some() != signed.fee_payer_authorisation.is_some() {
+        return Err(AUTHORISATION_MISSING.plain());
+    }
+    if [transaction.sender, transaction.payer()].iter().any(|address| address.is_module()) {
+        return Err(MODULE_ACCOUNT.plain());
+    }
+    for authorisation in std::iter::once(&signed.authorisation).chain(&signed.fee_payer_authorisation) {
+        if matches!(authorisation, Authorisation::MultiKey(multi) if !multi.is_well_formed()) {
+            return Err(MULTI_KEY_FORM.plain());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! The nouns everybody uses: amounts, addresses, heights, ids, the validator set with its
+//! quorum arithmetic, signed votes and proposals, certificates.
+//!
+//! Not here: transactions (`tx`), blocks (`block`), anything that changes.
+
+mod address;
+mod amount;
+mod certificate;
+mod ids;
+mod numbers;
+mod rejection;
+mod token;
+mod validators;
+mod vote;
+
+pub use address::{Address, AddressError, ModuleAccount};
+pub use amount::Amount;
+pub use certificate::{Certificate, CertificateError, SignerBitmap};
+pub use ids::{BlockId, ChainId, TxId, WireId};
+pub use numbers::{AssetId, Height, TimestampMs, View};
+pub use rejection::{Figures, Rejected, Rejection};
+pub use token::{Token, TokenError};
+pub use validators::{QuorumRule, Validator, ValidatorSet, ValidatorSetError};
+pub use vote::{Proposal, SignedMessage, Vote, VoteError, VoteKind};
+
+pub(crate) use validators::decimal;
