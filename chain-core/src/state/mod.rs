@@ -1,0 +1,5 @@
+//! The state: rows and their commitment.
+
+pub mod proof;
+pub mod row_key;
+pub mod tree;
