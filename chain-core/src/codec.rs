@@ -156,8 +156,8 @@ impl<const MAX: usize> BorshDeserialize for Text<MAX> {
     fn deserialize_reader<R: Read>(reader: &mut R) -> io::Result<Self> {
         let mut bytes = vec![0; read_len(reader, MAX)?];
         reader.read_exact(&mut bytes)?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| refuse(DecodeError::Malformed("a text that is not UTF-8".into())))?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| refuse(DecodeError::Malformed("a text that is not UTF-8".into())))?;
         Self::new(text).map_err(refuse)
     }
 }

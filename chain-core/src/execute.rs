@@ -99,11 +99,7 @@ impl From<Failure> for Unfit {
 }
 
 /// Executes a whole block; `Unfit` says at which place it is invalid.
-pub fn execute_block(
-    tree: &Tree,
-    block: BlockContext,
-    transactions: &[Checked],
-) -> Result<Executed, (usize, Unfit)> {
+pub fn execute_block(tree: &Tree, block: BlockContext, transactions: &[Checked]) -> Result<Executed, (usize, Unfit)> {
     let mut execution = Execution::start(tree, block).map_err(|fault| (0, fault.into()))?;
     for (place, transaction) in transactions.iter().enumerate() {
         execution.push(transaction).map_err(|unfit| (place, unfit))?;
@@ -267,4 +263,3 @@ fn check_policy(address: &Address, account: &Account, carried: &Authorisation) -
     };
     if fits { Ok(()) } else { Err(WRONG_POLICY.because(format_args!("the policy of {address}"), carried.address())) }
 }
-

@@ -8,14 +8,14 @@
 //! Not here: sockets, clocks, threads, configuration (chain-node), JSON shapes of the
 //! interfaces (chain-rpc), the chain spec (genesis).
 
-pub mod limits;
+pub mod block;
 pub mod codec;
 pub mod crypto;
-pub mod types;
+pub mod execute;
 pub mod fault;
+pub mod limits;
 pub mod state;
 pub mod tx;
-pub mod block;
-pub mod execute;
+pub mod types;
 
 pub use fault::{Failure, Fault};

@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 use super::store::KeystoreArgs;
 use crate::keys::{
-    AccountIndex, KdfParams, KeyError, KeyFile, KeyName, Located, PassphraseError, Secret, Seed,
-    Words, core_shim, files, kdf::MIN_NEW_MEMORY_KIB, locate, resolve_signer, sealed,
+    AccountIndex, KdfParams, KeyError, KeyFile, KeyName, Located, PassphraseError, Secret, Seed, Words, core_shim,
+    files, kdf::MIN_NEW_MEMORY_KIB, locate, resolve_signer, sealed,
 };
 
 /// Longest input of words or hexadecimal digits, in bytes; 24 words have at most 215 letters and spaces.
@@ -89,9 +89,7 @@ struct MakingArgs {
 }
 
 fn account_index(text: &str) -> Result<AccountIndex, String> {
-    let index: u32 = text
-        .parse()
-        .map_err(|_| "not a number below 2^31".to_owned())?;
+    let index: u32 = text.parse().map_err(|_| "not a number below 2^31".to_owned())?;
     AccountIndex::try_from(index).map_err(|error| error.to_string())
 }
 
@@ -125,30 +123,13 @@ fn run_on(args: &KeysArgs, json: bool, mut console: Console<'_>) -> Result<(), K
     let console = &mut console;
     let store = &args.store;
     match &args.action {
-        KeysAction::New {
-            name,
-            words_to,
-            making,
-        } => new(store, name, words_to.as_deref(), making, json, console),
-        KeysAction::Import {
-            name,
-            secret_hex_file,
-            making,
-        } => import(
-            store,
-            name,
-            secret_hex_file.as_deref(),
-            making,
-            json,
-            console,
-        ),
+        KeysAction::New { name, words_to, making } => new(store, name, words_to.as_deref(), making, json, console),
+        KeysAction::Import { name, secret_hex_file, making } => {
+            import(store, name, secret_hex_file.as_deref(), making, json, console)
+        }
         KeysAction::List => list(store, json, console),
         KeysAction::Show { name, verify } => show(store, name, *verify, json, console),
-        KeysAction::Export {
-            name,
-            secret_hex,
-            yes,
-        } => {
+        KeysAction::Export { name, secret_hex, yes } => {
             if !yes {
                 return Err(KeyError::ExportNeedsYes(name.to_string()));
             }
@@ -174,20 +155,13 @@ fn new(
     let passphrase = store.passphrase()?.choosing(name.as_str())?;
     let words = Words::generate()?;
     let text = words.text();
-    let secret = Secret::Words {
-        words: words.clone(),
-        account: making.account,
-    };
+    let secret = Secret::Words { words: words.clone(), account: making.account };
     let file = keystore.create(name, &secret, &passphrase, cost)?;
     let mut view = key_view(&file, Some(&keystore.path(name)));
     if let Some(path) = words_to {
         let line = Zeroizing::new(format!("{}\n", text.as_str()));
-        files::create_private(path, line.as_bytes()).map_err(|source| {
-            KeyError::WordsNotWritten {
-                name: name.to_string(),
-                source,
-            }
-        })?;
+        files::create_private(path, line.as_bytes())
+            .map_err(|source| KeyError::WordsNotWritten { name: name.to_string(), source })?;
         insert(&mut view, "words_file", path.display().to_string());
     }
     match (json, words_to) {
@@ -217,10 +191,7 @@ fn import(
             let bytes = files::read_private(path, MAX_SECRET_TEXT_BYTES)?;
             Secret::Seed(Seed::from_hex(files::text(&bytes, path)?)?)
         }
-        None => Secret::Words {
-            words: Words::parse(&read_words(console)?)?,
-            account: making.account,
-        },
+        None => Secret::Words { words: Words::parse(&read_words(console)?)?, account: making.account },
     };
     let passphrase = store.passphrase()?.choosing(name.as_str())?;
     let file = keystore.create(name, &secret, &passphrase, cost)?;
@@ -229,14 +200,11 @@ fn import(
 
 fn read_words(console: &mut Console<'_>) -> Result<Zeroizing<String>, KeyError> {
     let Some(input) = console.input.as_deref_mut() else {
-        let typed = rpassword::prompt_password("The 24 words (not shown): ")
-            .map_err(PassphraseError::NoTerminal)?;
+        let typed = rpassword::prompt_password("The 24 words (not shown): ").map_err(PassphraseError::NoTerminal)?;
         return Ok(Zeroizing::new(typed));
     };
     let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET_TEXT_BYTES as usize + 1));
-    input
-        .take(MAX_SECRET_TEXT_BYTES)
-        .read_to_string(&mut text)?;
+    input.take(MAX_SECRET_TEXT_BYTES).read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -251,24 +219,14 @@ fn list(store: &KeystoreArgs, json: bool, console: &mut Console<'_>) -> Result<(
     }
     for (name, key) in &keys {
         match key {
-            Ok(file) => writeln!(
-                console.out,
-                "{name:<32}  {}",
-                core_shim::address_text(file.public_key())
-            )?,
+            Ok(file) => writeln!(console.out, "{name:<32}  {}", core_shim::address_text(file.public_key()))?,
             Err(error) => writeln!(console.out, "{name:<32}  unusable: {error}")?,
         }
     }
     Ok(())
 }
 
-fn show(
-    store: &KeystoreArgs,
-    name: &str,
-    verify: bool,
-    json: bool,
-    console: &mut Console<'_>,
-) -> Result<(), KeyError> {
+fn show(store: &KeystoreArgs, name: &str, verify: bool, json: bool, console: &mut Console<'_>) -> Result<(), KeyError> {
     let (keystore, accounts) = (store.keystore()?, store.accounts());
     let located = locate(name, &keystore, Some(&accounts))?;
     let mut view = match &located {
@@ -330,11 +288,7 @@ fn insert(view: &mut Value, field: &str, value: impl Into<Value>) {
 }
 
 fn print(view: &Value, json: bool, console: &mut Console<'_>) -> Result<(), KeyError> {
-    if json {
-        print_json(view, console)
-    } else {
-        print_human(view, console)
-    }
+    if json { print_json(view, console) } else { print_human(view, console) }
 }
 
 fn print_json(view: &Value, console: &mut Console<'_>) -> Result<(), KeyError> {
@@ -344,12 +298,7 @@ fn print_json(view: &Value, console: &mut Console<'_>) -> Result<(), KeyError> {
 }
 
 /// The secret is written beside the view, not put into it: a `Value` would keep a copy that is not wiped.
-fn print_json_with_secret(
-    view: Value,
-    field: &str,
-    secret: &str,
-    console: &mut Console<'_>,
-) -> Result<(), KeyError> {
+fn print_json_with_secret(view: Value, field: &str, secret: &str, console: &mut Console<'_>) -> Result<(), KeyError> {
     #[derive(serde::Serialize)]
     struct WithSecret<'a> {
         #[serde(flatten)]
@@ -357,10 +306,7 @@ fn print_json_with_secret(
         #[serde(flatten)]
         secret: std::collections::BTreeMap<&'a str, &'a str>,
     }
-    let whole = WithSecret {
-        view: &view,
-        secret: [(field, secret)].into(),
-    };
+    let whole = WithSecret { view: &view, secret: [(field, secret)].into() };
     serde_json::to_writer_pretty(&mut *console.out, &whole)?;
     writeln!(console.out)?;
     Ok(())
@@ -368,19 +314,14 @@ fn print_json_with_secret(
 
 fn print_human(view: &Value, console: &mut Console<'_>) -> Result<(), KeyError> {
     for (field, value) in view.as_object().into_iter().flatten() {
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), ToOwned::to_owned);
+        let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
         writeln!(console.out, "{:<12}{text}", field.replace('_', " "))?;
     }
     Ok(())
 }
 
 fn show_words(words: &Words, console: &mut Console<'_>) -> Result<(), KeyError> {
-    writeln!(
-        console.err,
-        "Write these 24 words down, in order, and keep them where nobody else can read them."
-    )?;
+    writeln!(console.err, "Write these 24 words down, in order, and keep them where nobody else can read them.")?;
     writeln!(
         console.err,
         "Whoever has them has the key; without them a lost key file or passphrase is lost for good.\n"
@@ -388,11 +329,7 @@ fn show_words(words: &Words, console: &mut Console<'_>) -> Result<(), KeyError> 
     let words: Vec<&str> = words.iter().collect();
     for (row, words) in words.chunks(WORDS_PER_ROW).enumerate() {
         for (column, word) in words.iter().enumerate() {
-            write!(
-                console.err,
-                "  {:>2}. {word:<8}",
-                row * WORDS_PER_ROW + column + 1
-            )?;
+            write!(console.err, "  {:>2}. {word:<8}", row * WORDS_PER_ROW + column + 1)?;
         }
         writeln!(console.err)?;
     }

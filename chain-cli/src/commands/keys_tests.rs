@@ -55,27 +55,14 @@ impl Home {
             "--devnet-dir",
             &self.path("devnet"),
         ];
-        let line: Vec<String> = line
-            .split(' ')
-            .map(|word| word.replace("HOME", self.0.path().to_str().unwrap()))
-            .collect();
-        let args = ["keys"]
-            .into_iter()
-            .chain(places)
-            .chain(line.iter().map(String::as_str));
+        let line: Vec<String> =
+            line.split(' ').map(|word| word.replace("HOME", self.0.path().to_str().unwrap())).collect();
+        let args = ["keys"].into_iter().chain(places).chain(line.iter().map(String::as_str));
         let cli = Cli::try_parse_from(args).unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let console = Console {
-            input: Some(&mut input.as_bytes()),
-            out: &mut out,
-            err: &mut err,
-        };
+        let console = Console { input: Some(&mut input.as_bytes()), out: &mut out, err: &mut err };
         let result = run_on(&cli.keys, cli.json, console);
-        Ran {
-            result,
-            out: String::from_utf8(out).unwrap(),
-            err: String::from_utf8(err).unwrap(),
-        }
+        Ran { result, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
     }
 }
 
@@ -113,116 +100,54 @@ fn words_go_to_a_private_file_if_told_so() {
     let view = ran.json();
     assert!(view.get("words").is_none() && ran.err.is_empty());
     assert_eq!(view["words_file"], home.path("words"));
-    assert_eq!(
-        fs::metadata(home.path("words"))
-            .unwrap()
-            .permissions()
-            .mode()
-            & 0o7777,
-        0o600
-    );
-    assert_eq!(
-        fs::read_to_string(home.path("words")).unwrap(),
-        home.run("export alice --yes", "").out
-    );
+    assert_eq!(fs::metadata(home.path("words")).unwrap().permissions().mode() & 0o7777, 0o600);
+    assert_eq!(fs::read_to_string(home.path("words")).unwrap(), home.run("export alice --yes", "").out);
     // The file stays, and no key is made whose words have no place.
     let refused = home.run("new bob --words-to HOME/words", "");
-    assert!(matches!(
-        refused.result,
-        Err(KeyError::File(files::FileError::Exists(_)))
-    ));
-    assert!(matches!(
-        home.run("show bob", "").result,
-        Err(KeyError::NoSuchSigner { .. })
-    ));
+    assert!(matches!(refused.result, Err(KeyError::File(files::FileError::Exists(_)))));
+    assert!(matches!(home.run("show bob", "").result, Err(KeyError::NoSuchSigner { .. })));
     // A place that turns out unusable after the key was made does not lose the words.
-    let unwritten = home
-        .run("new carol --words-to HOME/none/words", "")
-        .result
-        .unwrap_err();
+    let unwritten = home.run("new carol --words-to HOME/none/words", "").result.unwrap_err();
     assert!(matches!(unwritten, KeyError::WordsNotWritten { .. }));
-    assert_eq!(
-        home.run("export carol --yes", "")
-            .out
-            .split_whitespace()
-            .count(),
-        24
-    );
+    assert_eq!(home.run("export carol --yes", "").out.split_whitespace().count(), 24);
 }
 
 #[test]
 fn imported_words_are_the_known_key() {
     let home = Home::new();
     home.run("import alice", WORDS).result.unwrap();
-    assert_eq!(
-        home.run("export alice --yes --secret-hex", "").out.trim(),
-        SEED_OF_WORDS
-    );
+    assert_eq!(home.run("export alice --yes --secret-hex", "").out.trim(), SEED_OF_WORDS);
     assert_eq!(home.run("export alice --yes", "").out.trim(), WORDS);
     let view = home.run("export alice --yes --json", "").json();
-    assert_eq!(
-        (view["words"].as_str(), view["path"].as_str()),
-        (Some(WORDS), Some("m/44'/1'/0'/0'"))
-    );
+    assert_eq!((view["words"].as_str(), view["path"].as_str()), (Some(WORDS), Some("m/44'/1'/0'/0'")));
     // The same key as a bare secret has the same address and no words.
-    files::create_private(
-        Path::new(&home.path("hex")),
-        format!("0x{SEED_OF_WORDS}\n").as_bytes(),
-    )
-    .unwrap();
-    let bare = home
-        .run("import bare --secret-hex-file HOME/hex --json", "")
-        .json();
+    files::create_private(Path::new(&home.path("hex")), format!("0x{SEED_OF_WORDS}\n").as_bytes()).unwrap();
+    let bare = home.run("import bare --secret-hex-file HOME/hex --json", "").json();
     assert_eq!(bare["address"], view["address"]);
-    assert!(matches!(
-        home.run("export bare --yes", "").result,
-        Err(KeyError::NoWords(_))
-    ));
-    assert_eq!(
-        home.run("export bare --yes --secret-hex", "").out.trim(),
-        SEED_OF_WORDS
-    );
+    assert!(matches!(home.run("export bare --yes", "").result, Err(KeyError::NoWords(_))));
+    assert_eq!(home.run("export bare --yes --secret-hex", "").out.trim(), SEED_OF_WORDS);
 }
 
 #[test]
 fn bad_imports_make_no_key() {
     let home = Home::new();
-    assert!(matches!(
-        home.run("import a", "abandon").result,
-        Err(KeyError::Mnemonic(_))
-    ));
-    assert!(matches!(
-        home.run("import a", &"abandon ".repeat(24)).result,
-        Err(KeyError::Mnemonic(_))
-    ));
+    assert!(matches!(home.run("import a", "abandon").result, Err(KeyError::Mnemonic(_))));
+    assert!(matches!(home.run("import a", &"abandon ".repeat(24)).result, Err(KeyError::Mnemonic(_))));
     fs::write(home.path("hex"), SEED_OF_WORDS).unwrap();
     fs::set_permissions(home.path("hex"), fs::Permissions::from_mode(0o644)).unwrap();
     let open = home.run("import a --secret-hex-file HOME/hex", "").result;
-    assert!(matches!(
-        open,
-        Err(KeyError::File(files::FileError::FileOpenToOthers { .. }))
-    ));
+    assert!(matches!(open, Err(KeyError::File(files::FileError::FileOpenToOthers { .. }))));
     fs::remove_file(home.path("hex")).unwrap();
     files::create_private(Path::new(&home.path("hex")), &SEED_OF_WORDS.as_bytes()[2..]).unwrap();
-    assert!(matches!(
-        home.run("import a --secret-hex-file HOME/hex", "").result,
-        Err(KeyError::SecretHex)
-    ));
+    assert!(matches!(home.run("import a --secret-hex-file HOME/hex", "").result, Err(KeyError::SecretHex)));
     assert_eq!(home.run("list --json", "").json(), json!([]));
 }
 
 #[test]
 fn a_cheap_key_is_refused() {
     let home = Home::new();
-    for line in [
-        "new a --kdf-memory 63",
-        "import a --kdf-memory 1",
-        "new a --kdf-memory 4194304",
-    ] {
-        assert!(matches!(
-            home.run(line, WORDS).result,
-            Err(KeyError::KdfMemory(_))
-        ));
+    for line in ["new a --kdf-memory 63", "import a --kdf-memory 1", "new a --kdf-memory 4194304"] {
+        assert!(matches!(home.run(line, WORDS).result, Err(KeyError::KdfMemory(_))));
     }
     assert_eq!(home.run("list", "").out, "");
 }
@@ -234,16 +159,9 @@ fn export_must_be_meant_and_unlocked() {
     let ran = home.run("export alice", "");
     assert!(matches!(ran.result, Err(KeyError::ExportNeedsYes(_))) && ran.out.is_empty());
     fs::write(home.path("passphrase"), "wrong").unwrap();
-    for line in [
-        "export alice --yes",
-        "export alice --yes --secret-hex --json",
-        "show alice --verify",
-    ] {
+    for line in ["export alice --yes", "export alice --yes --secret-hex --json", "show alice --verify"] {
         let ran = home.run(line, "");
-        assert!(
-            matches!(ran.result, Err(KeyError::Locked(_))) && ran.out.is_empty(),
-            "{line}"
-        );
+        assert!(matches!(ran.result, Err(KeyError::Locked(_))) && ran.out.is_empty(), "{line}");
     }
 }
 
@@ -251,21 +169,14 @@ fn export_must_be_meant_and_unlocked() {
 fn list_and_show_tell_addresses_without_a_passphrase() {
     let home = Home::new();
     let made = home.run("import alice --json", WORDS).json();
-    assert_eq!(
-        home.run("show alice --verify --json", "").json()["verified"],
-        true
-    );
+    assert_eq!(home.run("show alice --verify --json", "").json()["verified"], true);
     fs::remove_file(home.path("passphrase")).unwrap();
     let address = made["address"].as_str().unwrap();
     assert!(home.run("list", "").out.contains(address));
     assert_eq!(home.run("list --json", "").json()[0]["address"], address);
     assert!(home.run("show alice", "").out.contains(address));
     fs::write(home.path("keys/bad.json"), "{}").unwrap();
-    fs::set_permissions(
-        home.path("keys/bad.json"),
-        fs::Permissions::from_mode(0o600),
-    )
-    .unwrap();
+    fs::set_permissions(home.path("keys/bad.json"), fs::Permissions::from_mode(0o600)).unwrap();
     assert!(home.run("list", "").out.contains("unusable"));
     assert!(home.run("list --json", "").json()[1]["error"].is_string());
 }
@@ -275,8 +186,7 @@ fn show_knows_devnet_accounts() {
     let home = Home::new();
     let address = core_shim::address_text(&core_shim::public_from_seed(&[3; 32]));
     fs::create_dir(home.path("devnet")).unwrap();
-    let accounts =
-        json!([{ "name": "dev0", "address": address, "secret_key": hex::encode([3; 32]) }]);
+    let accounts = json!([{ "name": "dev0", "address": address, "secret_key": hex::encode([3; 32]) }]);
     fs::write(home.path("devnet/accounts.json"), accounts.to_string()).unwrap();
     for line in ["show dev0 --json", "show devnet:dev0 --json --verify"] {
         assert_eq!(home.run(line, "").json()["address"], address.as_str());
@@ -288,10 +198,7 @@ fn an_empty_passphrase_is_refused() {
     let home = Home::new();
     fs::write(home.path("passphrase"), "\n").unwrap();
     for line in ["new a", "import a"] {
-        assert!(matches!(
-            home.run(line, WORDS).result,
-            Err(KeyError::Passphrase(PassphraseError::Empty))
-        ));
+        assert!(matches!(home.run(line, WORDS).result, Err(KeyError::Passphrase(PassphraseError::Empty))));
     }
 }
 

@@ -6,9 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::keys::{
-    KeyError, Keystore, PassphraseError, PassphraseSource, keystore::KEYSTORE_VARIABLE, signer,
-};
+use crate::keys::{KeyError, Keystore, PassphraseError, PassphraseSource, keystore::KEYSTORE_VARIABLE, signer};
 
 /// Where keys are and how they are unlocked; for every command that signs or looks up a key.
 #[derive(Debug, Clone, Args)]
@@ -20,13 +18,7 @@ pub struct KeystoreArgs {
     #[arg(long, global = true, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
     /// Directory of a devnet, for its accounts (dev0, dev1, …)
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "DEVNET_DIR",
-        default_value = "./.devnet"
-    )]
+    #[arg(long, global = true, value_name = "DIR", env = "DEVNET_DIR", default_value = "./.devnet")]
     pub devnet_dir: PathBuf,
 }
 

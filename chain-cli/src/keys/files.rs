@@ -70,11 +70,7 @@ impl FileError {
     }
 
     fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::Io { action, path: path.to_owned(), source }
     }
 }
 
@@ -96,10 +92,7 @@ pub fn read_private(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, FileE
     let metadata = file.metadata().map_err(FileError::io("look at", path))?;
     let mode = metadata.mode() & 0o7777;
     if metadata.is_file() && mode & OTHERS != 0 {
-        return Err(FileError::FileOpenToOthers {
-            path: path.to_owned(),
-            mode,
-        });
+        return Err(FileError::FileOpenToOthers { path: path.to_owned(), mode });
     }
     read_open(file, path, limit)
 }
@@ -107,14 +100,9 @@ pub fn read_private(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, FileE
 fn read_open(file: File, path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, FileError> {
     // Room for everything at once: a vector that grows leaves copies behind that are not wiped.
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(limit).unwrap_or(0) + 1));
-    file.take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(FileError::io("read", path))?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(FileError::io("read", path))?;
     if bytes.len() as u64 > limit {
-        return Err(FileError::TooLong {
-            path: path.to_owned(),
-            limit,
-        });
+        return Err(FileError::TooLong { path: path.to_owned(), limit });
     }
     Ok(bytes)
 }
@@ -143,16 +131,12 @@ pub fn create_private(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         .permissions(fs::Permissions::from_mode(0o600))
         .tempfile_in(directory)
         .map_err(FileError::io("create a file in", directory))?;
-    file.write_all(bytes)
-        .map_err(FileError::io("write", path))?;
-    file.as_file()
-        .sync_all()
-        .map_err(FileError::io("sync", path))?;
-    file.persist_noclobber(path)
-        .map_err(|error| match error.error.kind() {
-            io::ErrorKind::AlreadyExists => FileError::Exists(path.to_owned()),
-            _ => FileError::io("create", path)(error.error),
-        })?;
+    file.write_all(bytes).map_err(FileError::io("write", path))?;
+    file.as_file().sync_all().map_err(FileError::io("sync", path))?;
+    file.persist_noclobber(path).map_err(|error| match error.error.kind() {
+        io::ErrorKind::AlreadyExists => FileError::Exists(path.to_owned()),
+        _ => FileError::io("create", path)(error.error),
+    })?;
     sync_directory(directory)
 }
 
@@ -161,11 +145,7 @@ pub fn create_private(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 /// # Errors
 /// [`FileError`] as named.
 pub fn private_directory(path: &Path) -> Result<(), FileError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(FileError::io("create", path))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(FileError::io("create", path))?;
     check_directory(path)
 }
 
@@ -174,15 +154,9 @@ pub fn private_directory(path: &Path) -> Result<(), FileError> {
 /// # Errors
 /// [`FileError::DirectoryOpenToOthers`], or [`FileError::Io`] if it can't be looked at.
 pub fn check_directory(path: &Path) -> Result<(), FileError> {
-    let mode = fs::metadata(path)
-        .map_err(FileError::io("look at", path))?
-        .mode()
-        & 0o7777;
+    let mode = fs::metadata(path).map_err(FileError::io("look at", path))?.mode() & 0o7777;
     if mode & OTHERS_WRITE != 0 {
-        return Err(FileError::DirectoryOpenToOthers {
-            path: path.to_owned(),
-            mode,
-        });
+        return Err(FileError::DirectoryOpenToOthers { path: path.to_owned(), mode });
     }
     Ok(())
 }
@@ -208,9 +182,7 @@ pub fn entries(path: &Path) -> Result<Vec<String>, FileError> {
 
 /// A new name survives a power cut only once its directory is on disk.
 fn sync_directory(path: &Path) -> Result<(), FileError> {
-    File::open(path)
-        .and_then(|directory| directory.sync_all())
-        .map_err(FileError::io("sync", path))
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(FileError::io("sync", path))
 }
 
 #[cfg(test)]

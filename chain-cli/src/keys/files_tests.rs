@@ -26,16 +26,9 @@ fn an_existing_file_is_never_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("secret");
     create_private(&path, b"first").unwrap();
-    assert!(matches!(
-        create_private(&path, b"second"),
-        Err(FileError::Exists(_))
-    ));
+    assert!(matches!(create_private(&path, b"second"), Err(FileError::Exists(_))));
     assert_eq!(fs::read(&path).unwrap(), b"first");
-    assert_eq!(
-        entries(dir.path()).unwrap(),
-        ["secret"],
-        "no temporary file stays behind"
-    );
+    assert_eq!(entries(dir.path()).unwrap(), ["secret"], "no temporary file stays behind");
 }
 
 #[test]
@@ -43,10 +36,7 @@ fn a_dangling_link_is_not_followed() {
     let dir = tempfile::tempdir().unwrap();
     let (link, target) = (dir.path().join("secret"), dir.path().join("elsewhere"));
     std::os::unix::fs::symlink(&target, &link).unwrap();
-    assert!(matches!(
-        create_private(&link, b"x"),
-        Err(FileError::Exists(_))
-    ));
+    assert!(matches!(create_private(&link, b"x"), Err(FileError::Exists(_))));
     assert!(!target.exists());
 }
 
@@ -56,13 +46,9 @@ fn of_many_writers_one_wins() {
     let path = dir.path().join("secret");
     let results: Vec<_> = std::thread::scope(|scope| {
         let path = &path;
-        let writers: Vec<_> = (0..8u8)
-            .map(|i| scope.spawn(move || create_private(path, &[i; 64]).map(|()| i)))
-            .collect();
-        writers
-            .into_iter()
-            .map(|writer| writer.join().unwrap())
-            .collect()
+        let writers: Vec<_> =
+            (0..8u8).map(|i| scope.spawn(move || create_private(path, &[i; 64]).map(|()| i))).collect();
+        writers.into_iter().map(|writer| writer.join().unwrap()).collect()
     });
     let winners: Vec<u8> = results.into_iter().flatten().collect();
     assert_eq!(winners.len(), 1);
@@ -87,10 +73,7 @@ fn a_file_open_to_others_is_refused_with_the_remedy() {
         let error = read_private(&path, 9).unwrap_err();
         assert!(matches!(error, FileError::FileOpenToOthers { mode, .. } if mode == bad));
         let message = error.to_string();
-        assert!(
-            message.contains(&format!("chmod 600 '{}'", path.display())) && !message.contains('\n'),
-            "{message}"
-        );
+        assert!(message.contains(&format!("chmod 600 '{}'", path.display())) && !message.contains('\n'), "{message}");
     }
     for good in [0o600, 0o400, 0o700] {
         chmod(&path, good);
@@ -104,14 +87,8 @@ fn a_file_longer_than_the_limit_is_refused() {
     let path = dir.path().join("secret");
     create_private(&path, &[0; 9]).unwrap();
     assert!(read_private(&path, 9).is_ok());
-    assert!(matches!(
-        read_private(&path, 8),
-        Err(FileError::TooLong { limit: 8, .. })
-    ));
-    assert!(matches!(
-        read(&path, 8),
-        Err(FileError::TooLong { limit: 8, .. })
-    ));
+    assert!(matches!(read_private(&path, 8), Err(FileError::TooLong { limit: 8, .. })));
+    assert!(matches!(read(&path, 8), Err(FileError::TooLong { limit: 8, .. })));
 }
 
 #[test]
@@ -123,9 +100,7 @@ fn directories_are_private() {
     private_directory(&path).unwrap();
     for bad in [0o720, 0o702, 0o777] {
         chmod(&path, bad);
-        assert!(
-            matches!(private_directory(&path), Err(FileError::DirectoryOpenToOthers { mode, .. }) if mode == bad)
-        );
+        assert!(matches!(private_directory(&path), Err(FileError::DirectoryOpenToOthers { mode, .. }) if mode == bad));
     }
 }
 

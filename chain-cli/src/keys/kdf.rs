@@ -38,20 +38,12 @@ impl KdfParams {
         if !(MIN_NEW_MEMORY_KIB..=MAX_MEMORY_KIB).contains(&memory_kib) {
             return Err(KeyError::KdfMemory(memory_mib));
         }
-        Ok(Self {
-            memory_kib,
-            passes: NEW_PASSES,
-            lanes: 1,
-        })
+        Ok(Self { memory_kib, passes: NEW_PASSES, lanes: 1 })
     }
 
     /// As cheap as Argon2 goes, so that tests don't spend their time in it.
     #[cfg(test)]
-    pub const CHEAP: Self = Self {
-        memory_kib: 8,
-        passes: 1,
-        lanes: 1,
-    };
+    pub const CHEAP: Self = Self { memory_kib: 8, passes: 1, lanes: 1 };
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,18 +68,8 @@ impl Kdf {
     pub(super) fn new(cost: KdfParams) -> Result<Self, KeyError> {
         let mut salt = [0; 16];
         SysRng.try_fill_bytes(&mut salt)?;
-        let KdfParams {
-            memory_kib,
-            passes,
-            lanes,
-        } = cost;
-        Ok(Self {
-            algorithm: KdfAlgorithm::Argon2id,
-            memory_kib,
-            passes,
-            lanes,
-            salt: HexBytes(salt),
-        })
+        let KdfParams { memory_kib, passes, lanes } = cost;
+        Ok(Self { algorithm: KdfAlgorithm::Argon2id, memory_kib, passes, lanes, salt: HexBytes(salt) })
     }
 
     /// Refuses costs that a reader should not pay.
@@ -95,18 +77,12 @@ impl Kdf {
         within("lanes", self.lanes, 1, MAX_LANES)?;
         within("passes", self.passes, 1, MAX_PASSES)?;
         // Argon2 needs 8 KiB for each lane (RFC 9106, section 3.1).
-        within(
-            "memory_kib",
-            self.memory_kib,
-            8 * self.lanes,
-            MAX_MEMORY_KIB,
-        )
+        within("memory_kib", self.memory_kib, 8 * self.lanes, MAX_MEMORY_KIB)
     }
 
     /// The key that seals the file.
     pub(super) fn key(&self, passphrase: &Passphrase) -> Result<Zeroizing<[u8; 32]>, KeyError> {
-        let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(32))
-            .map_err(KeyError::Kdf)?;
+        let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(32)).map_err(KeyError::Kdf)?;
         let mut key = Zeroizing::new([0; 32]);
         Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
             .hash_password_into(passphrase.as_bytes(), &self.salt.0, key.as_mut())
@@ -116,14 +92,5 @@ impl Kdf {
 }
 
 fn within(field: &'static str, value: u32, min: u32, max: u32) -> Result<(), FormatError> {
-    if (min..=max).contains(&value) {
-        Ok(())
-    } else {
-        Err(FormatError::Kdf {
-            field,
-            value,
-            min,
-            max,
-        })
-    }
+    if (min..=max).contains(&value) { Ok(()) } else { Err(FormatError::Kdf { field, value, min, max }) }
 }

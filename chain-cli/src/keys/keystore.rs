@@ -10,9 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    KdfParams, KeyError, KeyFile, Secret, files, passphrase::Passphrase, sealed::MAX_FILE_BYTES,
-};
+use super::{KdfParams, KeyError, KeyFile, Secret, files, passphrase::Passphrase, sealed::MAX_FILE_BYTES};
 
 /// The environment variable that names the keystore directory.
 pub const KEYSTORE_VARIABLE: &str = "CHAIN_KEYSTORE";
@@ -38,8 +36,7 @@ impl FromStr for KeyName {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        let allowed =
-            |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_' || c == b'-';
+        let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_' || c == b'-';
         if text.is_empty() || text.len() > MAX_NAME_CHARS || !text.bytes().all(allowed) {
             return Err(KeyError::BadName(text.to_owned()));
         }
@@ -93,19 +90,13 @@ impl Keystore {
         Self::choose(given, directory("XDG_CONFIG_HOME"), directory("HOME"))
     }
 
-    fn choose(
-        given: Option<PathBuf>,
-        config: Option<PathBuf>,
-        home: Option<PathBuf>,
-    ) -> Result<Self, KeyError> {
+    fn choose(given: Option<PathBuf>, config: Option<PathBuf>, home: Option<PathBuf>) -> Result<Self, KeyError> {
         if let Some(directory) = given.filter(|path| !path.as_os_str().is_empty()) {
             return Ok(Self::new(directory));
         }
         // The XDG base directory specification: a relative path in the variable is to be ignored.
         let config = config.filter(|path| path.is_absolute());
-        let home = home
-            .filter(|path| path.is_absolute())
-            .map(|path| path.join(".config"));
+        let home = home.filter(|path| path.is_absolute()).map(|path| path.join(".config"));
         let config = config.or(home).ok_or(KeyError::NoKeystoreDirectory)?;
         Ok(Self::new(config.join("chain").join("keys")))
     }
@@ -164,18 +155,14 @@ impl Keystore {
     pub fn read(&self, name: &KeyName) -> Result<KeyFile, KeyError> {
         let path = self.path(name);
         let file = read_key_file(&path).map_err(|error| match error {
-            KeyError::File(error) if error.is_missing() => KeyError::NoSuchKey {
-                name: name.to_string(),
-                keystore: self.directory.clone(),
-            },
+            KeyError::File(error) if error.is_missing() => {
+                KeyError::NoSuchKey { name: name.to_string(), keystore: self.directory.clone() }
+            }
             other => other,
         })?;
         files::check_directory(&self.directory)?;
         if file.name() != name {
-            return Err(KeyError::NameMismatch {
-                path,
-                name: file.name().to_string(),
-            });
+            return Err(KeyError::NameMismatch { path, name: file.name().to_string() });
         }
         Ok(file)
     }
@@ -186,9 +173,7 @@ impl Keystore {
     /// If the directory can't be listed. One that does not exist is empty.
     pub fn list(&self) -> Result<Vec<Listed>, KeyError> {
         let names = files::entries(&self.directory)?;
-        let keys = names
-            .iter()
-            .filter_map(|name| name.strip_suffix(EXTENSION)?.parse().ok());
+        let keys = names.iter().filter_map(|name| name.strip_suffix(EXTENSION)?.parse().ok());
         Ok(keys
             .map(|name| {
                 let file = self.read(&name);
@@ -204,10 +189,7 @@ impl Keystore {
 /// [`files::FileError`] if it is missing or open to others; [`KeyError::Format`].
 pub fn read_key_file(path: &Path) -> Result<KeyFile, KeyError> {
     let bytes = files::read_private(path, MAX_FILE_BYTES)?;
-    KeyFile::parse(&bytes).map_err(|source| KeyError::Format {
-        path: path.to_owned(),
-        source,
-    })
+    KeyFile::parse(&bytes).map_err(|source| KeyError::Format { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

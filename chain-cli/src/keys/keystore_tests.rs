@@ -24,12 +24,7 @@ fn keystore() -> (tempfile::TempDir, Keystore) {
 }
 
 fn create(keystore: &Keystore, name: &str, byte: u8) -> Result<KeyFile, KeyError> {
-    keystore.create(
-        &name.parse()?,
-        &secret(byte),
-        &passphrase(),
-        KdfParams::CHEAP,
-    )
+    keystore.create(&name.parse()?, &secret(byte), &passphrase(), KdfParams::CHEAP)
 }
 
 #[test]
@@ -39,14 +34,10 @@ fn names_are_plain() {
         assert_eq!(good.parse::<KeyName>().unwrap().as_str(), good);
     }
     let too_long = "a".repeat(33);
-    for bad in [
-        "", ".", "..", "../x", "a/b", "a\\b", "A", "a b", "a.json", "ä", "a\0", "a\n", "key:a",
-        "~", "*", &too_long,
-    ] {
-        assert!(
-            matches!(bad.parse::<KeyName>(), Err(KeyError::BadName(_))),
-            "{bad:?}"
-        );
+    for bad in
+        ["", ".", "..", "../x", "a/b", "a\\b", "A", "a b", "a.json", "ä", "a\0", "a\n", "key:a", "~", "*", &too_long]
+    {
+        assert!(matches!(bad.parse::<KeyName>(), Err(KeyError::BadName(_))), "{bad:?}");
     }
 }
 
@@ -72,24 +63,15 @@ fn a_key_is_kept_privately_and_read_back() {
     assert_eq!(mode(keystore.directory()), 0o700);
     assert_eq!(keystore.read(&name).unwrap(), made);
     assert_eq!(read_key_file(&keystore.path(&name)).unwrap(), made);
-    assert_eq!(
-        made.unseal(&passphrase()).unwrap().seed().as_bytes(),
-        &[1; 32]
-    );
+    assert_eq!(made.unseal(&passphrase()).unwrap().seed().as_bytes(), &[1; 32]);
 }
 
 #[test]
 fn a_taken_name_keeps_its_key() {
     let (_dir, keystore) = keystore();
     let made = create(&keystore, "alice", 1).unwrap();
-    assert!(matches!(
-        keystore.check_free(made.name()),
-        Err(KeyError::File(FileError::Exists(_)))
-    ));
-    assert!(matches!(
-        create(&keystore, "alice", 2),
-        Err(KeyError::File(FileError::Exists(_)))
-    ));
+    assert!(matches!(keystore.check_free(made.name()), Err(KeyError::File(FileError::Exists(_)))));
+    assert!(matches!(create(&keystore, "alice", 2), Err(KeyError::File(FileError::Exists(_)))));
     assert_eq!(keystore.read(made.name()).unwrap(), made);
 }
 
@@ -99,16 +81,10 @@ fn a_file_open_to_others_is_not_read() {
     let made = create(&keystore, "alice", 1).unwrap();
     let path = keystore.path(made.name());
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(matches!(
-        keystore.read(made.name()),
-        Err(KeyError::File(FileError::FileOpenToOthers { .. }))
-    ));
+    assert!(matches!(keystore.read(made.name()), Err(KeyError::File(FileError::FileOpenToOthers { .. }))));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     fs::set_permissions(keystore.directory(), fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(matches!(
-        keystore.read(made.name()),
-        Err(KeyError::File(FileError::DirectoryOpenToOthers { .. }))
-    ));
+    assert!(matches!(keystore.read(made.name()), Err(KeyError::File(FileError::DirectoryOpenToOthers { .. }))));
     assert!(create(&keystore, "bob", 2).is_err());
 }
 
@@ -118,13 +94,8 @@ fn swapped_files_are_noticed() {
     let alice = create(&keystore, "alice", 1).unwrap();
     let bob = create(&keystore, "bob", 2).unwrap();
     fs::rename(keystore.path(bob.name()), keystore.path(alice.name())).unwrap();
-    assert!(
-        matches!(keystore.read(alice.name()), Err(KeyError::NameMismatch { name, .. }) if name == "bob")
-    );
-    assert!(matches!(
-        keystore.read(bob.name()),
-        Err(KeyError::NoSuchKey { .. })
-    ));
+    assert!(matches!(keystore.read(alice.name()), Err(KeyError::NameMismatch { name, .. }) if name == "bob"));
+    assert!(matches!(keystore.read(bob.name()), Err(KeyError::NoSuchKey { .. })));
 }
 
 #[test]
@@ -134,13 +105,9 @@ fn the_list_is_sorted_and_names_what_is_broken() {
     for (name, byte) in [("carol", 3), ("alice", 1)] {
         create(&keystore, name, byte).unwrap();
     }
-    for (file, content) in [
-        ("bob.json", "{}"),
-        ("README", "x"),
-        (".new-x", "x"),
-        ("Bad Name.json", "x"),
-        (".json", "x"),
-    ] {
+    for (file, content) in
+        [("bob.json", "{}"), ("README", "x"), (".new-x", "x"), ("Bad Name.json", "x"), (".json", "x")]
+    {
         files::create_private(&keystore.directory().join(file), content.as_bytes()).unwrap();
     }
     let list = keystore.list().unwrap();
@@ -155,37 +122,16 @@ fn an_endless_file_is_not_read() {
     let (_dir, keystore) = keystore();
     let made = create(&keystore, "alice", 1).unwrap();
     let path = keystore.directory().join("big.json");
-    files::create_private(
-        &path,
-        &[made.to_bytes().unwrap(), vec![b' '; 4096]].concat(),
-    )
-    .unwrap();
-    assert!(matches!(
-        keystore.read(&"big".parse().unwrap()),
-        Err(KeyError::File(FileError::TooLong { .. }))
-    ));
+    files::create_private(&path, &[made.to_bytes().unwrap(), vec![b' '; 4096]].concat()).unwrap();
+    assert!(matches!(keystore.read(&"big".parse().unwrap()), Err(KeyError::File(FileError::TooLong { .. }))));
 }
 
 #[test]
 fn the_directory_is_the_given_one_or_the_xdg_one() {
     let path = |text: &str| Some(PathBuf::from(text));
-    let chosen = |given, config, home| {
-        Keystore::choose(given, config, home).map(|keystore| keystore.directory)
-    };
-    assert_eq!(
-        chosen(path("here"), path("/config"), path("/home")).unwrap(),
-        Path::new("here")
-    );
-    assert_eq!(
-        chosen(None, path("/config"), path("/home")).unwrap(),
-        Path::new("/config/chain/keys")
-    );
-    assert_eq!(
-        chosen(path(""), path("relative"), path("/home")).unwrap(),
-        Path::new("/home/.config/chain/keys")
-    );
-    assert!(matches!(
-        chosen(None, None, path("")),
-        Err(KeyError::NoKeystoreDirectory)
-    ));
+    let chosen = |given, config, home| Keystore::choose(given, config, home).map(|keystore| keystore.directory);
+    assert_eq!(chosen(path("here"), path("/config"), path("/home")).unwrap(), Path::new("here"));
+    assert_eq!(chosen(None, path("/config"), path("/home")).unwrap(), Path::new("/config/chain/keys"));
+    assert_eq!(chosen(path(""), path("relative"), path("/home")).unwrap(), Path::new("/home/.config/chain/keys"));
+    assert!(matches!(chosen(None, None, path("")), Err(KeyError::NoKeystoreDirectory)));
 }

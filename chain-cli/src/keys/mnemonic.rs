@@ -107,8 +107,7 @@ impl Words {
         if count != WORD_COUNT {
             return Err(MnemonicError::WordCount(count));
         }
-        let mnemonic =
-            Mnemonic::parse_in_normalized(Language::English, &text).map_err(rejection)?;
+        let mnemonic = Mnemonic::parse_in_normalized(Language::English, &text).map_err(rejection)?;
         Ok(Self(mnemonic))
     }
 
@@ -157,9 +156,7 @@ impl fmt::Debug for Words {
 
 /// SLIP-0010 for ed25519: every index is hardened, so an index must not carry the hardening bit itself.
 fn slip10(master: &[u8], path: &[u32]) -> Seed {
-    Seed::new(Zeroizing::new(slip10_ed25519::derive_ed25519_private_key(
-        master, path,
-    )))
+    Seed::new(Zeroizing::new(slip10_ed25519::derive_ed25519_private_key(master, path)))
 }
 
 fn rejection(error: bip39::Error) -> MnemonicError {
@@ -168,9 +165,7 @@ fn rejection(error: bip39::Error) -> MnemonicError {
         bip39::Error::UnknownWord(index) => MnemonicError::UnknownWord(index + 1),
         bip39::Error::BadEntropyBitCount(bits) => MnemonicError::WordCount(bits * 3 / 32),
         // Two languages can't be in doubt: English is asked for.
-        bip39::Error::InvalidChecksum | bip39::Error::AmbiguousLanguages(_) => {
-            MnemonicError::Checksum
-        }
+        bip39::Error::InvalidChecksum | bip39::Error::AmbiguousLanguages(_) => MnemonicError::Checksum,
     }
 }
 

@@ -170,32 +170,16 @@ fn slip10_vectors() {
 #[test]
 fn this_wallets_path() {
     let words = Words::parse(BIP39[0].1).unwrap();
-    let seed = |account| {
-        words
-            .seed(AccountIndex::try_from(account).unwrap())
-            .to_hex()
-    };
-    assert_eq!(
-        seed(0).as_str(),
-        "e004d342e33e5ce693bab473da2d401c7b0dbddb95bfc3c0f39a50c8cabafca1"
-    );
-    assert_eq!(
-        seed(1).as_str(),
-        "f68786fe4f23109d81df5df4bac0923e6d611898d35e17bb6ce75fb31d7b75ea"
-    );
-    assert_eq!(
-        seed(MAX_ACCOUNT).as_str(),
-        "7d34b473aa9e1f2f00d3dfbc5e9a5d71ff1f81bf3ce6139fcf9cc01ec4234e32"
-    );
+    let seed = |account| words.seed(AccountIndex::try_from(account).unwrap()).to_hex();
+    assert_eq!(seed(0).as_str(), "e004d342e33e5ce693bab473da2d401c7b0dbddb95bfc3c0f39a50c8cabafca1");
+    assert_eq!(seed(1).as_str(), "f68786fe4f23109d81df5df4bac0923e6d611898d35e17bb6ce75fb31d7b75ea");
+    assert_eq!(seed(MAX_ACCOUNT).as_str(), "7d34b473aa9e1f2f00d3dfbc5e9a5d71ff1f81bf3ce6139fcf9cc01ec4234e32");
     assert_eq!(AccountIndex::try_from(7).unwrap().path(), "m/44'/1'/7'/0'");
 }
 
 #[test]
 fn an_account_never_carries_the_hardening_bit() {
-    assert_eq!(
-        AccountIndex::try_from(MAX_ACCOUNT + 1),
-        Err(MnemonicError::Account(1 << 31))
-    );
+    assert_eq!(AccountIndex::try_from(MAX_ACCOUNT + 1), Err(MnemonicError::Account(1 << 31)));
     assert!(serde_json::from_str::<AccountIndex>("2147483648").is_err());
 }
 
@@ -207,32 +191,17 @@ fn what_is_not_a_phrase_is_refused() {
         parse("legal winner thank year wave sausage worth useful legal winner thank yellow"),
         MnemonicError::WordCount(12)
     );
-    assert_eq!(
-        parse(&format!("{} zoo", BIP39[3].1)),
-        MnemonicError::WordCount(25)
-    );
-    assert_eq!(
-        parse(&BIP39[1].1.replacen("winner", "winnner", 1)),
-        MnemonicError::UnknownWord(2)
-    );
-    assert_eq!(
-        parse(&BIP39[1].1.replace("title", "legal")),
-        MnemonicError::Checksum
-    );
+    assert_eq!(parse(&format!("{} zoo", BIP39[3].1)), MnemonicError::WordCount(25));
+    assert_eq!(parse(&BIP39[1].1.replacen("winner", "winnner", 1)), MnemonicError::UnknownWord(2));
+    assert_eq!(parse(&BIP39[1].1.replace("title", "legal")), MnemonicError::Checksum);
     // Two words swapped: the right words in the wrong order.
-    assert_eq!(
-        parse(&BIP39[5].1.replace("panda eyebrow", "eyebrow panda")),
-        MnemonicError::Checksum
-    );
+    assert_eq!(parse(&BIP39[5].1.replace("panda eyebrow", "eyebrow panda")), MnemonicError::Checksum);
     assert!(Words::parse(&"абвгд ".repeat(24)).is_err());
 }
 
 #[test]
 fn case_and_white_space_do_not_matter() {
-    let spread = format!(
-        "\n  {}\r\n",
-        BIP39[6].1.to_uppercase().replace(' ', " \t\n")
-    );
+    let spread = format!("\n  {}\r\n", BIP39[6].1.to_uppercase().replace(' ', " \t\n"));
     assert_eq!(Words::parse(&spread).unwrap().text().as_str(), BIP39[6].1);
 }
 
@@ -241,10 +210,7 @@ fn new_phrases_differ_and_are_not_shown_by_debug() {
     let (one, other) = (Words::generate().unwrap(), Words::generate().unwrap());
     assert_ne!(one.text(), other.text());
     assert_eq!(format!("{one:?}"), "Words(secret)");
-    assert_eq!(
-        format!("{:?}", one.seed(AccountIndex::default())),
-        "Seed(secret)"
-    );
+    assert_eq!(format!("{:?}", one.seed(AccountIndex::default())), "Seed(secret)");
 }
 
 proptest! {

@@ -114,17 +114,13 @@ pub enum KeyError {
     #[error("no keystore directory: give --keystore DIR, or set CHAIN_KEYSTORE or HOME")]
     NoKeystoreDirectory,
     /// A command would show a secret and was not told that this is meant.
-    #[error(
-        "this prints the secret of {0:?} in clear, and whoever sees it can spend: repeat with --yes"
-    )]
+    #[error("this prints the secret of {0:?} in clear, and whoever sees it can spend: repeat with --yes")]
     ExportNeedsYes(String),
     /// The key has no words: it was imported as a bare secret.
     #[error("{0:?} was imported as a bare secret and has no words: use --secret-hex")]
     NoWords(String),
     /// The key was made, but its words did not reach their file.
-    #[error(
-        "key {name:?} was made, but its words were not written ({source}): run `chain keys export {name} --yes`"
-    )]
+    #[error("key {name:?} was made, but its words were not written ({source}): run `chain keys export {name} --yes`")]
     WordsNotWritten {
         /// The new key.
         name: String,

@@ -34,9 +34,7 @@ pub enum PassphraseError {
     #[error("the two passphrases differ")]
     Differ,
     /// Nobody to ask.
-    #[error(
-        "no terminal to ask for a passphrase ({0}): give --passphrase-file FILE or set {PASSPHRASE_VARIABLE}"
-    )]
+    #[error("no terminal to ask for a passphrase ({0}): give --passphrase-file FILE or set {PASSPHRASE_VARIABLE}")]
     NoTerminal(io::Error),
 }
 

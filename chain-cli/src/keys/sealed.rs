@@ -106,10 +106,7 @@ impl Secret {
 
     fn from_bytes(origin: Origin, bytes: Zeroizing<[u8; 32]>) -> Result<Self, KeyError> {
         Ok(match origin {
-            Origin::Bip39 { account } => Self::Words {
-                words: Words::from_entropy(&bytes)?,
-                account,
-            },
+            Origin::Bip39 { account } => Self::Words { words: Words::from_entropy(&bytes)?, account },
             Origin::Seed => Self::Seed(Seed::new(bytes)),
         })
     }
@@ -165,12 +162,7 @@ impl KeyFile {
     ///
     /// # Errors
     /// [`KeyError::Random`], [`KeyError::Kdf`].
-    pub fn seal(
-        name: &KeyName,
-        secret: &Secret,
-        passphrase: &Passphrase,
-        cost: KdfParams,
-    ) -> Result<Self, KeyError> {
+    pub fn seal(name: &KeyName, secret: &Secret, passphrase: &Passphrase, cost: KdfParams) -> Result<Self, KeyError> {
         let mut nonce = [0; 24];
         SysRng.try_fill_bytes(&mut nonce)?;
         let header = Header {
@@ -179,27 +171,15 @@ impl KeyFile {
             public_key: HexBytes(secret.seed().public_key()),
             origin: secret.origin(),
             kdf: Kdf::new(cost)?,
-            cipher: Cipher {
-                algorithm: CipherAlgorithm::XChaCha20Poly1305,
-                nonce: HexBytes(nonce),
-            },
+            cipher: Cipher { algorithm: CipherAlgorithm::XChaCha20Poly1305, nonce: HexBytes(nonce) },
         };
         let key = header.kdf.key(passphrase)?;
         let associated = serde_json::to_vec(&header)?;
         let sealed = XChaCha20Poly1305::new((&*key).into())
-            .encrypt(
-                (&nonce).into(),
-                Payload {
-                    msg: secret.bytes().as_ref(),
-                    aad: &associated,
-                },
-            )
+            .encrypt((&nonce).into(), Payload { msg: secret.bytes().as_ref(), aad: &associated })
             .expect("32 bytes are within the cipher's limit of 256 GiB, the only way to fail");
         let sealed = sealed.try_into().expect("32 bytes and a tag of 16");
-        Ok(Self {
-            header,
-            ciphertext: HexBytes(sealed),
-        })
+        Ok(Self { header, ciphertext: HexBytes(sealed) })
     }
 
     /// Opens the file and proves that its header is the one that was sealed and its public key the secret's.
@@ -211,13 +191,7 @@ impl KeyFile {
         let key = self.header.kdf.key(passphrase)?;
         let associated = serde_json::to_vec(&self.header)?;
         let opened = XChaCha20Poly1305::new((&*key).into())
-            .decrypt(
-                (&self.header.cipher.nonce.0).into(),
-                Payload {
-                    msg: &self.ciphertext.0,
-                    aad: &associated,
-                },
-            )
+            .decrypt((&self.header.cipher.nonce.0).into(), Payload { msg: &self.ciphertext.0, aad: &associated })
             .map_err(|_| locked())?;
         let opened = Zeroizing::new(opened);
         let mut bytes = Zeroizing::new([0; 32]);
@@ -288,10 +262,7 @@ struct VersionField {
 }
 
 fn not_a_key_file(error: serde_json::Error) -> FormatError {
-    FormatError::NotAKeyFile {
-        line: error.line(),
-        column: error.column(),
-    }
+    FormatError::NotAKeyFile { line: error.line(), column: error.column() }
 }
 
 #[cfg(test)]

@@ -20,20 +20,11 @@ fn seed_secret() -> Secret {
 
 fn words_secret(account: u32) -> Secret {
     let words = Words::from_entropy(&[9; 32]).unwrap();
-    Secret::Words {
-        words,
-        account: account.try_into().unwrap(),
-    }
+    Secret::Words { words, account: account.try_into().unwrap() }
 }
 
 fn sealed(secret: &Secret) -> KeyFile {
-    KeyFile::seal(
-        &name(),
-        secret,
-        &passphrase("correct horse"),
-        KdfParams::CHEAP,
-    )
-    .unwrap()
+    KeyFile::seal(&name(), secret, &passphrase("correct horse"), KdfParams::CHEAP).unwrap()
 }
 
 #[test]
@@ -53,9 +44,7 @@ fn what_is_sealed_opens_again() {
 fn a_wrong_passphrase_opens_nothing() {
     let file = sealed(&seed_secret());
     for wrong in ["correct hors", "correct horse ", "Correct horse", "x"] {
-        assert!(
-            matches!(file.unseal(&passphrase(wrong)), Err(KeyError::Locked(name)) if name == "alice")
-        );
+        assert!(matches!(file.unseal(&passphrase(wrong)), Err(KeyError::Locked(name)) if name == "alice"));
     }
 }
 
@@ -71,17 +60,11 @@ fn every_changed_bit_is_refused() {
             changed[index] ^= 1 << bit;
             if let Ok(file) = KeyFile::parse(&changed) {
                 reached_the_tag += 1;
-                assert!(
-                    matches!(file.unseal(&right), Err(KeyError::Locked(_))),
-                    "byte {index} bit {bit}"
-                );
+                assert!(matches!(file.unseal(&right), Err(KeyError::Locked(_))), "byte {index} bit {bit}");
             }
         }
     }
-    assert!(
-        reached_the_tag > 100,
-        "the form alone must not have refused them all: {reached_the_tag}"
-    );
+    assert!(reached_the_tag > 100, "the form alone must not have refused them all: {reached_the_tag}");
 }
 
 #[test]
@@ -101,35 +84,23 @@ fn another_spelling_is_refused() {
     let text = String::from_utf8(file.to_bytes().unwrap()).unwrap();
     let compact = serde_json::to_vec(&file).unwrap();
     assert_eq!(KeyFile::parse(&compact), Err(FormatError::NotCanonical));
-    assert_eq!(
-        KeyFile::parse(text.replace("alice", "\\u0061lice").as_bytes()),
-        Err(FormatError::NotCanonical)
-    );
+    assert_eq!(KeyFile::parse(text.replace("alice", "\\u0061lice").as_bytes()), Err(FormatError::NotCanonical));
     let public = hex::encode(file.public_key());
     assert_eq!(
         KeyFile::parse(text.replace(&public, &public.to_uppercase()).as_bytes()),
         Err(FormatError::NotCanonical)
     );
     let extended = text.replacen("\"version\"", "\"note\": 1, \"version\"", 1);
-    assert!(matches!(
-        KeyFile::parse(extended.as_bytes()),
-        Err(FormatError::NotAKeyFile { .. })
-    ));
+    assert!(matches!(KeyFile::parse(extended.as_bytes()), Err(FormatError::NotAKeyFile { .. })));
     let twice = text.replacen("\"name\"", "\"name\": \"bob\", \"name\"", 1);
-    assert!(matches!(
-        KeyFile::parse(twice.as_bytes()),
-        Err(FormatError::NotAKeyFile { .. })
-    ));
+    assert!(matches!(KeyFile::parse(twice.as_bytes()), Err(FormatError::NotAKeyFile { .. })));
 }
 
 #[test]
 fn a_newer_version_is_named() {
     let text = String::from_utf8(sealed(&seed_secret()).to_bytes().unwrap()).unwrap();
     let newer = text.replace("\"version\": 1,", "\"version\": 2, \"new\": true,");
-    assert_eq!(
-        KeyFile::parse(newer.as_bytes()),
-        Err(FormatError::Version(2))
-    );
+    assert_eq!(KeyFile::parse(newer.as_bytes()), Err(FormatError::Version(2)));
 }
 
 #[test]
@@ -144,10 +115,7 @@ fn costs_out_of_bounds_are_refused_before_any_work() {
         Err(FormatError::Kdf { field: named, .. }) => assert_eq!(named, field),
         other => panic!("{other:?}"),
     };
-    refused(
-        with(&|kdf| kdf.memory_kib = MAX_MEMORY_KIB + 1),
-        "memory_kib",
-    );
+    refused(with(&|kdf| kdf.memory_kib = MAX_MEMORY_KIB + 1), "memory_kib");
     refused(with(&|kdf| kdf.memory_kib = u32::MAX), "memory_kib");
     refused(with(&|kdf| kdf.memory_kib = 7), "memory_kib");
     refused(with(&|kdf| kdf.lanes = 2), "memory_kib");
@@ -155,19 +123,13 @@ fn costs_out_of_bounds_are_refused_before_any_work() {
     refused(with(&|kdf| kdf.passes = MAX_PASSES + 1), "passes");
     refused(with(&|kdf| kdf.lanes = 0), "lanes");
     refused(with(&|kdf| kdf.lanes = u32::MAX), "lanes");
-    assert!(
-        with(&|kdf| (kdf.memory_kib, kdf.passes, kdf.lanes) =
-            (MAX_MEMORY_KIB, MAX_PASSES, MAX_LANES))
-        .is_ok()
-    );
+    assert!(with(&|kdf| (kdf.memory_kib, kdf.passes, kdf.lanes) = (MAX_MEMORY_KIB, MAX_PASSES, MAX_LANES)).is_ok());
 }
 
 #[test]
 fn a_new_key_costs_at_least_64_mib_to_guess() {
     for refused in [0, 1, 63, 1025, u32::MAX] {
-        assert!(
-            matches!(KdfParams::for_new_key(refused), Err(KeyError::KdfMemory(mib)) if mib == refused)
-        );
+        assert!(matches!(KdfParams::for_new_key(refused), Err(KeyError::KdfMemory(mib)) if mib == refused));
     }
     let kdf = Kdf::new(KdfParams::for_new_key(64).unwrap()).unwrap();
     assert_eq!((kdf.memory_kib, kdf.passes, kdf.lanes), (65536, 3, 1));
@@ -181,18 +143,10 @@ fn a_secret_that_is_not_the_public_keys_is_refused() {
     file.header.public_key.0[0] ^= 1;
     let right = passphrase("correct horse");
     let key = file.header.kdf.key(&right).unwrap();
-    let payload = Payload {
-        msg: &[7; 32],
-        aad: &serde_json::to_vec(&file.header).unwrap(),
-    };
-    let sealed = XChaCha20Poly1305::new((&*key).into())
-        .encrypt((&file.header.cipher.nonce.0).into(), payload)
-        .unwrap();
+    let payload = Payload { msg: &[7; 32], aad: &serde_json::to_vec(&file.header).unwrap() };
+    let sealed = XChaCha20Poly1305::new((&*key).into()).encrypt((&file.header.cipher.nonce.0).into(), payload).unwrap();
     file.ciphertext = HexBytes(sealed.try_into().unwrap());
-    assert!(matches!(
-        file.unseal(&right),
-        Err(KeyError::WrongPublicKey(_))
-    ));
+    assert!(matches!(file.unseal(&right), Err(KeyError::WrongPublicKey(_))));
 }
 
 /// A file of version 1 as it was first written. Its secret was also opened with other implementations of Argon2 and
@@ -226,8 +180,7 @@ const FROZEN: &str = r#"{
 #[test]
 fn the_format_is_frozen() {
     let file = KeyFile::parse(FROZEN.as_bytes()).unwrap();
-    let Secret::Words { words, account } = file.unseal(&passphrase("correct horse")).unwrap()
-    else {
+    let Secret::Words { words, account } = file.unseal(&passphrase("correct horse")).unwrap() else {
         panic!("words were sealed");
     };
     assert_eq!((*words.entropy(), u32::from(account)), ([0; 32], 0));
@@ -252,15 +205,11 @@ fn debug_shows_no_secret() {
         assert!(shown.contains("secret"));
         let entropy = secret.bytes();
         assert!(
-            !shown.contains(&hex::encode(&entropy[..4]))
-                && !shown.contains("7, 7, 7")
-                && !shown.contains("9, 9, 9")
+            !shown.contains(&hex::encode(&entropy[..4])) && !shown.contains("7, 7, 7") && !shown.contains("9, 9, 9")
         );
         if let Secret::Words { words, .. } = &secret {
             assert!(
-                words.iter().all(|word| !shown
-                    .split(|c: char| !c.is_alphabetic())
-                    .any(|part| part == word)),
+                words.iter().all(|word| !shown.split(|c: char| !c.is_alphabetic()).any(|part| part == word)),
                 "{shown}"
             );
         }

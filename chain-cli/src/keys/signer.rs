@@ -17,10 +17,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{
-    KeyError, KeyFile, KeyName, Keystore, PassphraseSource, Seed, core_shim, files,
-    keystore::read_key_file,
-};
+use super::{KeyError, KeyFile, KeyName, Keystore, PassphraseSource, Seed, core_shim, files, keystore::read_key_file};
 
 /// Longest accounts file, in bytes: room for thousands of accounts.
 const MAX_ACCOUNTS_BYTES: u64 = 1 << 20;
@@ -93,26 +90,17 @@ impl Located {
 ///
 /// # Errors
 /// [`KeyError::NoSuchSigner`], [`KeyError::Ambiguous`], and those of reading the file that has the key.
-pub fn locate(
-    from: &str,
-    keystore: &Keystore,
-    accounts: Option<&Path>,
-) -> Result<Located, KeyError> {
+pub fn locate(from: &str, keystore: &Keystore, accounts: Option<&Path>) -> Result<Located, KeyError> {
     if let Some(name) = from.strip_prefix("key:") {
         return Ok(Located::Key(keystore.read(&name.parse()?)?));
     }
     let no_such = |name: &str| KeyError::NoSuchSigner {
         name: name.to_owned(),
         keystore: keystore.directory().to_owned(),
-        accounts: accounts.map_or_else(
-            || "a devnet (none given)".to_owned(),
-            |path| path.display().to_string(),
-        ),
+        accounts: accounts.map_or_else(|| "a devnet (none given)".to_owned(), |path| path.display().to_string()),
     };
     if let Some(name) = from.strip_prefix("devnet:") {
-        return devnet_account(name, accounts)?
-            .map(Located::Devnet)
-            .ok_or_else(|| no_such(name));
+        return devnet_account(name, accounts)?.map(Located::Devnet).ok_or_else(|| no_such(name));
     }
     if from.contains('/') {
         return Ok(Located::Key(read_key_file(Path::new(from))?));
@@ -149,10 +137,7 @@ struct DevAccount {
 
 impl fmt::Debug for DevAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DevAccount")
-            .field("name", &self.name)
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("DevAccount").field("name", &self.name).field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -162,17 +147,10 @@ fn devnet_account(name: &str, path: Option<&Path>) -> Result<Option<Signer>, Key
         Err(error) if error.is_missing() => return Ok(None),
         other => other?,
     };
-    let unusable = |reason: String| KeyError::Accounts {
-        path: path.to_owned(),
-        reason,
-    };
+    let unusable = |reason: String| KeyError::Accounts { path: path.to_owned(), reason };
     // serde's own message may quote the value it stumbled on, which may be a secret.
     let accounts: Vec<DevAccount> = serde_json::from_slice(&bytes).map_err(|error| {
-        unusable(format!(
-            "not a list of accounts (line {}, column {})",
-            error.line(),
-            error.column()
-        ))
+        unusable(format!("not a list of accounts (line {}, column {})", error.line(), error.column()))
     })?;
     let mut found = accounts.iter().filter(|account| account.name == name);
     let Some(account) = found.next() else {
@@ -181,16 +159,10 @@ fn devnet_account(name: &str, path: Option<&Path>) -> Result<Option<Signer>, Key
     if found.next().is_some() {
         return Err(unusable(format!("{name:?} is there more than once")));
     }
-    let seed = Seed::from_hex(&account.secret_key)
-        .map_err(|error| unusable(format!("{name:?}: {error}")))?;
-    let signer = Signer {
-        name: name.to_owned(),
-        seed,
-    };
+    let seed = Seed::from_hex(&account.secret_key).map_err(|error| unusable(format!("{name:?}: {error}")))?;
+    let signer = Signer { name: name.to_owned(), seed };
     if signer.address() != account.address {
-        return Err(unusable(format!(
-            "{name:?}: the address does not belong to the secret key"
-        )));
+        return Err(unusable(format!("{name:?}: the address does not belong to the secret key")));
     }
     Ok(Some(signer))
 }

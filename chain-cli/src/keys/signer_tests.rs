@@ -33,24 +33,12 @@ impl Fixture {
         let dir = tempfile::tempdir().unwrap();
         let keystore = Keystore::new(dir.path().join("keys"));
         let accounts = accounts_file(dir.path());
-        let fixture = Self {
-            dir,
-            keystore,
-            accounts,
-        };
+        let fixture = Self { dir, keystore, accounts };
         fixture.write(&format!("[{},{}]", entry("dev0", 10), entry("both", 11)));
         for (name, byte) in [("alice", 1), ("both", 2)] {
             let secret = Secret::Seed(Seed::new(Zeroizing::new([byte; 32])));
             let passphrase = passphrase("pw").unlocking(name).unwrap();
-            fixture
-                .keystore
-                .create(
-                    &name.parse().unwrap(),
-                    &secret,
-                    &passphrase,
-                    KdfParams::CHEAP,
-                )
-                .unwrap();
+            fixture.keystore.create(&name.parse().unwrap(), &secret, &passphrase, KdfParams::CHEAP).unwrap();
         }
         fixture
     }
@@ -60,12 +48,7 @@ impl Fixture {
     }
 
     fn resolve(&self, from: &str) -> Result<Signer, KeyError> {
-        resolve_signer(
-            from,
-            &self.keystore,
-            Some(&self.accounts),
-            &passphrase("pw"),
-        )
+        resolve_signer(from, &self.keystore, Some(&self.accounts), &passphrase("pw"))
     }
 }
 
@@ -100,50 +83,25 @@ fn a_name_with_two_meanings_is_refused_with_the_remedy() {
 fn a_broken_key_file_still_makes_the_name_ambiguous() {
     let fixture = Fixture::new();
     fs::write(fixture.keystore.path(&"dev0".parse().unwrap()), "broken").unwrap();
-    assert!(matches!(
-        fixture.resolve("dev0"),
-        Err(KeyError::Ambiguous(_))
-    ));
+    assert!(matches!(fixture.resolve("dev0"), Err(KeyError::Ambiguous(_))));
 }
 
 #[test]
 fn an_unknown_name_tells_where_was_looked() {
     let fixture = Fixture::new();
     let message = fixture.resolve("nobody").unwrap_err().to_string();
-    assert!(
-        message.contains("keys") && message.contains("accounts.json"),
-        "{message}"
-    );
-    assert!(matches!(
-        fixture.resolve("key:dev0"),
-        Err(KeyError::NoSuchKey { .. })
-    ));
-    assert!(matches!(
-        fixture.resolve("devnet:alice"),
-        Err(KeyError::NoSuchSigner { .. })
-    ));
+    assert!(message.contains("keys") && message.contains("accounts.json"), "{message}");
+    assert!(matches!(fixture.resolve("key:dev0"), Err(KeyError::NoSuchKey { .. })));
+    assert!(matches!(fixture.resolve("devnet:alice"), Err(KeyError::NoSuchSigner { .. })));
     assert!(matches!(fixture.resolve("../keys"), Err(KeyError::File(_))));
-    assert!(matches!(
-        fixture.resolve("key:../alice"),
-        Err(KeyError::BadName(_))
-    ));
-    assert!(matches!(
-        fixture.resolve("wallet:alice"),
-        Err(KeyError::BadName(_))
-    ));
+    assert!(matches!(fixture.resolve("key:../alice"), Err(KeyError::BadName(_))));
+    assert!(matches!(fixture.resolve("wallet:alice"), Err(KeyError::BadName(_))));
 }
 
 #[test]
 fn a_wrong_passphrase_unlocks_nothing_and_a_devnet_needs_none() {
     let fixture = Fixture::new();
-    let wrong = |from| {
-        resolve_signer(
-            from,
-            &fixture.keystore,
-            Some(&fixture.accounts),
-            &passphrase("no"),
-        )
-    };
+    let wrong = |from| resolve_signer(from, &fixture.keystore, Some(&fixture.accounts), &passphrase("no"));
     assert!(matches!(wrong("alice"), Err(KeyError::Locked(_))));
     assert_eq!(wrong("dev0").unwrap().address(), address(10));
 }
@@ -155,10 +113,7 @@ fn without_a_devnet_keys_are_still_found() {
     for accounts in [None, Some(missing.as_path())] {
         let resolve = |from| resolve_signer(from, &fixture.keystore, accounts, &passphrase("pw"));
         assert_eq!(resolve("both").unwrap().address(), address(2));
-        assert!(matches!(
-            resolve("devnet:dev0"),
-            Err(KeyError::NoSuchSigner { .. })
-        ));
+        assert!(matches!(resolve("devnet:dev0"), Err(KeyError::NoSuchSigner { .. })));
     }
 }
 
@@ -177,10 +132,7 @@ fn an_unusable_accounts_file_is_refused_without_quoting_it() {
     ] {
         fixture.write(&content);
         let error = fixture.resolve("dev0").unwrap_err();
-        assert!(
-            matches!(error, KeyError::Accounts { .. }),
-            "{content}: {error}"
-        );
+        assert!(matches!(error, KeyError::Accounts { .. }), "{content}: {error}");
         assert!(!format!("{error} {error:?}").contains(&secret[4..]));
     }
 }
@@ -190,14 +142,7 @@ fn debug_shows_no_secret() {
     let fixture = Fixture::new();
     let located = locate("dev0", &fixture.keystore, Some(&fixture.accounts)).unwrap();
     let shown = format!("{located:?} {:?}", fixture.resolve("alice").unwrap());
-    assert!(
-        !shown.contains("0a0a") && !shown.contains("10, 10") && !shown.contains("1, 1, 1"),
-        "{shown}"
-    );
-    let account = DevAccount {
-        name: "n".into(),
-        address: "a".into(),
-        secret_key: "5ec2e7".into(),
-    };
+    assert!(!shown.contains("0a0a") && !shown.contains("10, 10") && !shown.contains("1, 1, 1"), "{shown}");
+    let account = DevAccount { name: "n".into(), address: "a".into(), secret_key: "5ec2e7".into() };
     assert!(!format!("{account:?}").contains("5ec2e7"));
 }

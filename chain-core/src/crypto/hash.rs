@@ -17,9 +17,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use super::Namespace;
 
 /// A BLAKE3-256 digest. Text form: `0x` and 64 lower-case hex digits, no other spelling.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, BorshSerialize, BorshDeserialize)]
 pub struct Hash(pub [u8; 32]);
 
 impl Hash {
@@ -217,14 +215,8 @@ mod tests {
         assert_ne!(base, hash(Namespace::Ack, &id, &[b"x"]));
         assert_ne!(base, hash(Namespace::Tx, &Hash::ZERO, &[b"x"]));
         assert_ne!(base, hash(Namespace::Tx, &id, &[b"y"]));
-        assert_eq!(
-            derive_key(Namespace::Tx, &id),
-            hash(Namespace::Tx, &id, &[]).0
-        );
-        assert_ne!(
-            derive_key(Namespace::StateLeaf, &id),
-            derive_key(Namespace::StateNode, &id)
-        );
+        assert_eq!(derive_key(Namespace::Tx, &id), hash(Namespace::Tx, &id, &[]).0);
+        assert_ne!(derive_key(Namespace::StateLeaf, &id), derive_key(Namespace::StateNode, &id));
     }
 
     #[test]
@@ -249,11 +241,7 @@ mod tests {
             format!("0x{}+a", &digits[..62]),
             format!("0x{}é", &digits[..62]),
         ] {
-            assert_eq!(
-                bad.parse::<Hash>(),
-                Err(super::super::HexError { digits: 64 }),
-                "{bad:?}"
-            );
+            assert_eq!(bad.parse::<Hash>(), Err(super::super::HexError { digits: 64 }), "{bad:?}");
         }
     }
 }

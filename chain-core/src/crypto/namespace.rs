@@ -92,10 +92,7 @@ mod tests {
         for (i, a) in Namespace::ALL.iter().enumerate() {
             for (j, b) in Namespace::ALL.iter().enumerate() {
                 // Equal texts are prefixes of each other, so this also says: all are distinct.
-                assert!(
-                    i == j || !b.as_str().starts_with(a.as_str()),
-                    "{a:?} is a prefix of {b:?}"
-                );
+                assert!(i == j || !b.as_str().starts_with(a.as_str()), "{a:?} is a prefix of {b:?}");
             }
         }
     }
@@ -106,9 +103,7 @@ mod tests {
             let text = ns.as_str();
             assert!(text.len() <= usize::from(u8::MAX));
             let parts: Vec<&str> = text.split('/').collect();
-            let [chain, name, version] = parts[..] else {
-                panic!("{text} is not ait/NAME/VERSION")
-            };
+            let [chain, name, version] = parts[..] else { panic!("{text} is not ait/NAME/VERSION") };
             assert_eq!(chain, "ait");
             assert!(!name.is_empty());
             assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));

@@ -22,12 +22,12 @@ pub mod validators;
 
 pub use account::{ACCOUNTS, Account, Authority};
 pub use money::{Asset, Supply, Symbol};
-pub use overlay::{Change, Mark, Overlay};
+pub use overlay::{Mark, Overlay};
+pub use params::{PARAMS, ParamError, Params};
 pub use proof::{Content, Proof, ProofError};
 pub use row_key::{BadRowKey, RowKey};
-pub use tree::{Delta, RebuildError, RowChange, Stale, Tree, Undo};
-pub use params::{PARAMS, ParamError, Params};
 pub use table::{Key, Rows, Table, decode_value, encode_value};
+pub use tree::{Change, Delta, RebuildError, RowChange, Stale, Tree, Undo};
 
 use crate::fault::Fault;
 

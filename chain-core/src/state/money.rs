@@ -115,7 +115,13 @@ pub fn asset(rows: &impl Rows, id: AssetId) -> Result<Asset, Failure> {
 }
 
 /// Moves money. From an account to itself it checks the balance and changes nothing.
-pub fn transfer(overlay: &mut Overlay<'_>, from: &Address, to: &Address, id: AssetId, amount: Amount) -> Result<(), Failure> {
+pub fn transfer(
+    overlay: &mut Overlay<'_>,
+    from: &Address,
+    to: &Address,
+    id: AssetId,
+    amount: Amount,
+) -> Result<(), Failure> {
     let left = covered(overlay, from, id, amount)?;
     if from != to {
         let sum = credited(overlay, to, id, amount)?;

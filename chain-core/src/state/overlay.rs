@@ -1,13 +1,10 @@
 //! Changes on top of the committed state: what a block would change, and inside it what one
 //! transaction would. Nothing touches the tree until a block is final.
 
-use super::table::Rows;
 use super::row_key::RowKey;
-use super::tree::Tree;
+use super::table::Rows;
+use super::tree::{Change, Tree};
 use std::collections::HashMap;
-
-/// A changed row: its new bytes, or `None` where it is removed.
-pub type Change = (RowKey, Option<Box<[u8]>>);
 
 /// Rows as a block under execution sees them.
 pub struct Overlay<'t> {

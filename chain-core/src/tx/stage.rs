@@ -71,7 +71,8 @@ pub fn check_one(chain: &ChainId, bytes: &[u8]) -> Result<Checked, Rejected> {
 /// Checks transactions, all signatures in one batch. Answers in the order of the inputs.
 pub fn check_many<B: AsRef<[u8]>>(chain: &ChainId, inputs: &[B]) -> Vec<Result<Checked, Rejected>> {
     let formed: Vec<_> = inputs.iter().map(|bytes| form(chain, bytes.as_ref())).collect();
-    let messages: Vec<_> = formed.iter().map(|f| f.as_ref().ok().map(|f| f.signed.transaction.signing_bytes(chain))).collect();
+    let messages: Vec<_> =
+        formed.iter().map(|f| f.as_ref().ok().map(|f| f.signed.transaction.signing_bytes(chain))).collect();
     let mut items: Vec<(PublicKey, &[u8], Signature)> = Vec::with_capacity(inputs.len());
     for (formed, message) in formed.iter().zip(&messages) {
         if let (Ok(formed), Some(message)) = (formed, message) {
@@ -106,9 +107,13 @@ fn form(chain: &ChainId, bytes: &[u8]) -> Result<Inner, Rejected> {
 
 fn explain(error: DecodeError, bytes: &[u8]) -> Rejected {
     match (error, bytes.first()) {
-        (DecodeError::TooLong { max, got }, _) if got == bytes.len() => TOO_LONG.because(format_args!("at most {max} bytes"), got),
+        (DecodeError::TooLong { max, got }, _) if got == bytes.len() => {
+            TOO_LONG.because(format_args!("at most {max} bytes"), got)
+        }
         (_, Some(&version)) if version != TRANSACTION_VERSION => UNKNOWN_VERSION.because(TRANSACTION_VERSION, version),
-        (DecodeError::UnknownAction(number), _) => UNKNOWN_ACTION.because("an action of GET /rpc/schema", format_args!("{number:#06x}")),
+        (DecodeError::UnknownAction(number), _) => {
+            UNKNOWN_ACTION.because("an action of GET /rpc/schema", format_args!("{number:#06x}"))
+        }
         (other, _) => MALFORMED.because("a canonical transaction", other),
     }
 }

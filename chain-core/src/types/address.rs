@@ -13,9 +13,7 @@ use std::str::FromStr;
 const HUMAN_PART: Hrp = Hrp::parse_unchecked("ait");
 
 /// Who owns something.
-#[derive(
-    Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub struct Address([u8; 32]);
 
 /// Why a text is not an address.
@@ -150,7 +148,10 @@ mod tests {
         let text = Address::from_bytes([7; 32]).to_string();
         assert!(text.starts_with("ait1"));
         assert!(matches!(text.to_uppercase().parse::<Address>(), Err(AddressError::Spelling(_))));
-        assert!(matches!("bc1pw508d6qejxtdg4y5r3zarvary0c5xw7kw508d6qejxtdg4y5r3zarvary0c5xw7kt5nd6y".parse::<Address>(), Err(AddressError::HumanPart(_))));
+        assert!(matches!(
+            "bc1pw508d6qejxtdg4y5r3zarvary0c5xw7kw508d6qejxtdg4y5r3zarvary0c5xw7kt5nd6y".parse::<Address>(),
+            Err(AddressError::HumanPart(_))
+        ));
         assert!("".parse::<Address>().is_err());
         let short = bech32::encode::<Bech32m>(HUMAN_PART, &[7; 31]).unwrap();
         assert_eq!(short.parse::<Address>(), Err(AddressError::Length(31)));

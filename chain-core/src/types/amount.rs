@@ -8,10 +8,7 @@ use std::fmt;
 
 /// Base units of an asset. What can exist of one asset is at most `MAX_AMOUNT`; an amount in a
 /// message may be anything 128 bits hold and is checked where it is used.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash,
-    BorshSerialize, BorshDeserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub struct Amount(u128);
 
 impl Amount {

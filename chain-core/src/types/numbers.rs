@@ -78,8 +78,19 @@ impl Height {
 
 /// An attempt to agree on a block at one height; the first is 0.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash,
-    BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
 )]
 #[serde(transparent)]
 pub struct View(u32);
@@ -109,8 +120,19 @@ impl fmt::Display for View {
 
 /// The number of an asset; 0 is the native asset in which fees are paid.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash,
-    BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
 )]
 #[serde(transparent)]
 pub struct AssetId(u32);
@@ -176,8 +198,7 @@ mod tests {
         assert_eq!(json, "\"18446744073709551615\"");
         assert_eq!(serde_json::from_str::<Height>(&json).unwrap(), height);
         assert_eq!(serde_json::from_str::<Height>("7").unwrap(), Height::new(7));
-        for bad in ["\"07\"", "\"\"", "\"-1\"", "-1", "1.5", "\" 1\"", "\"1e3\"", "null",
-            "\"18446744073709551616\""] {
+        for bad in ["\"07\"", "\"\"", "\"-1\"", "-1", "1.5", "\" 1\"", "\"1e3\"", "null", "\"18446744073709551616\""] {
             assert!(serde_json::from_str::<Height>(bad).is_err(), "{bad}");
         }
     }

@@ -65,9 +65,7 @@ impl Token {
         if decimals.is_empty() || !decimals.bytes().all(|b| b.is_ascii_digit()) {
             return Err(self.not_a_number(text));
         }
-        let units = whole
-            .checked_mul(self.units_per_token)
-            .ok_or_else(|| TokenError::TooLarge(text.into()))?;
+        let units = whole.checked_mul(self.units_per_token).ok_or_else(|| TokenError::TooLarge(text.into()))?;
         let part = self.part_units(decimals, text)?;
         units.checked_add(part).map(Amount::new).ok_or_else(|| TokenError::TooLarge(text.into()))
     }
@@ -138,7 +136,10 @@ mod tests {
         for (text, units) in cases {
             assert_eq!(ait().parse(text).unwrap(), Amount::new(units), "{text}");
         }
-        for bad in ["5", "5BTC", "AIT", ".5AIT", "5.AIT", "-1AIT", "+1AIT", "1e3AIT", " 5AIT", "05AIT", "7/10AIT", "1/AIT", "5 AIT"] {
+        for bad in [
+            "5", "5BTC", "AIT", ".5AIT", "5.AIT", "-1AIT", "+1AIT", "1e3AIT", " 5AIT", "05AIT", "7/10AIT", "1/AIT",
+            "5 AIT",
+        ] {
             assert!(ait().parse(bad).is_err(), "{bad}");
         }
         assert!(matches!(ait().parse("0.1001AIT"), Err(TokenError::Inexact(..))));

@@ -10,9 +10,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 /// Which faults the chain tolerates; fixed by genesis and named by every certificate.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[borsh(use_discriminant = true)]
 #[repr(u8)]
@@ -83,7 +81,9 @@ impl ValidatorSet {
             return Err(ValidatorSetError::TooMany(members.len()));
         }
         for pair in members.windows(2) {
-            if let [a, b] = pair && a.public_key >= b.public_key {
+            if let [a, b] = pair
+                && a.public_key >= b.public_key
+            {
                 return Err(ValidatorSetError::Order(b.public_key));
             }
         }
@@ -143,10 +143,8 @@ fn schedule(members: &[Validator], total_weight: u64) -> Vec<u16> {
         return (0..members.len() as u16).collect();
     }
     let four_n = 4 * members.len() as u128;
-    let turns: Vec<i64> = members
-        .iter()
-        .map(|m| (u128::from(m.weight) * four_n / u128::from(total_weight)).max(1) as i64)
-        .collect();
+    let turns: Vec<i64> =
+        members.iter().map(|m| (u128::from(m.weight) * four_n / u128::from(total_weight)).max(1) as i64).collect();
     let all: i64 = turns.iter().sum();
     let mut credit = vec![0i64; members.len()];
     let mut order = Vec::new();
@@ -186,8 +184,7 @@ mod tests {
     use crate::crypto::SecretKey;
 
     fn members(weights: &[u64]) -> Vec<Validator> {
-        let mut keys: Vec<_> =
-            (0..weights.len()).map(|i| SecretKey::from_seed(&[i as u8 + 1; 32]).public()).collect();
+        let mut keys: Vec<_> = (0..weights.len()).map(|i| SecretKey::from_seed(&[i as u8 + 1; 32]).public()).collect();
         keys.sort();
         keys.into_iter().zip(weights).map(|(public_key, &weight)| Validator { public_key, weight }).collect()
     }

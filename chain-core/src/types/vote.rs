@@ -25,7 +25,9 @@ pub enum VoteKind {
 }
 
 /// A vote without its signature: what is signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
 pub struct SignedMessage {
     /// What it says.
     pub kind: VoteKind,
@@ -154,9 +156,11 @@ mod tests {
                 |v: &mut Vote| v.message.height = Height::new(4),
                 |v: &mut Vote| v.message.view = View::new(2),
                 |v: &mut Vote| v.signer = SecretKey::from_seed(&[2; 32]).public(),
-                |v: &mut Vote| v.message.kind = match v.message.kind {
-                    VoteKind::Notarize => VoteKind::Finalize,
-                    _ => VoteKind::Notarize,
+                |v: &mut Vote| {
+                    v.message.kind = match v.message.kind {
+                        VoteKind::Notarize => VoteKind::Finalize,
+                        _ => VoteKind::Notarize,
+                    }
                 },
             ] {
                 let mut changed = vote.clone();

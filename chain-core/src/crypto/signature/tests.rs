@@ -1,10 +1,7 @@
 //! Adversarial and property tests of the one verdict. Crafted signatures are made with curve
 //! arithmetic, because no signer makes them.
 #![allow(clippy::unwrap_used, clippy::panic)]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "shows what the forbidden verifiers say"
-)]
+#![expect(clippy::disallowed_methods, reason = "shows what the forbidden verifiers say")]
 
 use curve25519_dalek::constants::EIGHT_TORSION;
 use curve25519_dalek::edwards::EdwardsPoint;
@@ -19,8 +16,8 @@ type Signed = (PublicKey, Vec<u8>, Signature);
 
 /// L = 2^252 + 27742317777372353535851937790883648493, little-endian.
 const L: [u8; 32] = [
-    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
 fn one(signed: &Signed) -> Verdict {
@@ -28,10 +25,7 @@ fn one(signed: &Signed) -> Verdict {
 }
 
 fn many(batch: &[Signed]) -> Vec<Verdict> {
-    let items: Vec<_> = batch
-        .iter()
-        .map(|(key, message, signature)| (*key, &message[..], *signature))
-        .collect();
+    let items: Vec<_> = batch.iter().map(|(key, message, signature)| (*key, &message[..], *signature)).collect();
     verify_many(&items)
 }
 
@@ -80,21 +74,13 @@ fn residue(signed: &Signed) -> EdwardsPoint {
 fn mixed_order(seed: u64, torsion_a: usize, torsion_r: usize) -> Signed {
     let a = scalar(&[b"a", &seed.to_le_bytes()]);
     let r = scalar(&[b"r", &seed.to_le_bytes()]);
-    let key = (EdwardsPoint::mul_base(&a) + EIGHT_TORSION[torsion_a])
-        .compress()
-        .to_bytes();
-    let r_bytes = (EdwardsPoint::mul_base(&r) + EIGHT_TORSION[torsion_r])
-        .compress()
-        .to_bytes();
+    let key = (EdwardsPoint::mul_base(&a) + EIGHT_TORSION[torsion_a]).compress().to_bytes();
+    let r_bytes = (EdwardsPoint::mul_base(&r) + EIGHT_TORSION[torsion_r]).compress().to_bytes();
     (0u64..)
         .map(|nonce| {
             let message = [seed.to_le_bytes(), nonce.to_le_bytes()].concat();
             let k = scalar(&[&r_bytes, &key, &message]);
-            (
-                PublicKey(key),
-                message,
-                join(r_bytes, (r + k * a).to_bytes()),
-            )
+            (PublicKey(key), message, join(r_bytes, (r + k * a).to_bytes()))
         })
         .find(|signed| residue(signed) != EdwardsPoint::default())
         .unwrap()
@@ -103,10 +89,7 @@ fn mixed_order(seed: u64, torsion_a: usize, torsion_r: usize) -> Signed {
 /// The 14 encodings of small-order points that decompress: the 8 canonical ones and 6 that are not
 /// (y = p and y = p + 1 with either sign bit, and the two points with x = 0 with the sign bit set).
 fn small_order_encodings() -> Vec<[u8; 32]> {
-    let mut encodings: Vec<[u8; 32]> = EIGHT_TORSION
-        .iter()
-        .map(|p| p.compress().to_bytes())
-        .collect();
+    let mut encodings: Vec<[u8; 32]> = EIGHT_TORSION.iter().map(|p| p.compress().to_bytes()).collect();
     for low in [0xed, 0xee] {
         for high in [0x7f, 0xff] {
             let mut y = [0xff; 32];
@@ -114,10 +97,7 @@ fn small_order_encodings() -> Vec<[u8; 32]> {
             encodings.push(y);
         }
     }
-    for y in [
-        Scalar::ONE.to_bytes(),
-        EIGHT_TORSION[4].compress().to_bytes(),
-    ] {
+    for y in [Scalar::ONE.to_bytes(), EIGHT_TORSION[4].compress().to_bytes()] {
         let mut negative_zero = y;
         negative_zero[31] |= 0x80;
         encodings.push(negative_zero);
@@ -127,14 +107,12 @@ fn small_order_encodings() -> Vec<[u8; 32]> {
 
 fn zebra_accepts(signed: &Signed) -> bool {
     let signature = ed25519_zebra::Signature::from_bytes(&signed.2.0);
-    ed25519_zebra::VerificationKey::try_from(signed.0.0)
-        .is_ok_and(|key| key.verify(&signature, &signed.1).is_ok())
+    ed25519_zebra::VerificationKey::try_from(signed.0.0).is_ok_and(|key| key.verify(&signature, &signed.1).is_ok())
 }
 
 fn dalek_accepts(signed: &Signed) -> bool {
     let signature = ed25519_dalek::Signature::from_bytes(&signed.2.0);
-    ed25519_dalek::VerifyingKey::from_bytes(&signed.0.0)
-        .is_ok_and(|key| key.verify(&signed.1, &signature).is_ok())
+    ed25519_dalek::VerifyingKey::from_bytes(&signed.0.0).is_ok_and(|key| key.verify(&signed.1, &signature).is_ok())
 }
 
 #[test]
@@ -242,10 +220,7 @@ fn every_y_not_below_p_is_non_canonical() {
         for high in [0x7f, 0xff] {
             let mut y = [0xff; 32];
             (y[0], y[31]) = (low, high);
-            assert_eq!(
-                PublicKey(y).validate(),
-                Err(SignatureError::NonCanonicalPoint)
-            );
+            assert_eq!(PublicKey(y).validate(), Err(SignatureError::NonCanonicalPoint));
             let as_key = (PublicKey(y), message.clone(), signature);
             assert_eq!(one(&as_key), Err(SignatureError::NonCanonicalPoint));
             let as_r = (key, message.clone(), join(y, signature.r_and_s().1));
@@ -297,25 +272,14 @@ fn random_bytes(i: u64) -> [u8; 32] {
 #[test]
 fn a_key_off_the_curve_is_named_as_such() {
     let (_, message, signature) = honest(1);
-    let off_curve = (2u8..)
-        .map(|y| Scalar::from(y).to_bytes())
-        .find(|y| point(y).is_none())
-        .unwrap();
-    assert_eq!(
-        PublicKey(off_curve).validate(),
-        Err(SignatureError::NotOnCurve)
-    );
+    let off_curve = (2u8..).map(|y| Scalar::from(y).to_bytes()).find(|y| point(y).is_none()).unwrap();
+    assert_eq!(PublicKey(off_curve).validate(), Err(SignatureError::NotOnCurve));
     let signed = (PublicKey(off_curve), message.clone(), signature);
     assert_eq!(one(&signed), Err(SignatureError::NotOnCurve));
     let off_curve_r = (honest(1).0, message, join(off_curve, signature.r_and_s().1));
     assert_eq!(one(&off_curve_r), Err(SignatureError::Invalid));
     let batch = [honest(2), signed, honest(3), off_curve_r];
-    let expected = [
-        Ok(()),
-        Err(SignatureError::NotOnCurve),
-        Ok(()),
-        Err(SignatureError::Invalid),
-    ];
+    let expected = [Ok(()), Err(SignatureError::NotOnCurve), Ok(()), Err(SignatureError::Invalid)];
     assert_eq!(many(&batch), expected);
 }
 
@@ -328,19 +292,13 @@ fn s_plus_multiples_of_l_and_l_itself_are_rejected() {
         s = add(s, L);
         let signed = (key, message.clone(), with_s(&signature, s));
         assert_eq!(one(&signed), Err(SignatureError::NonCanonicalScalar));
-        assert_eq!(
-            many(&[honest(2), signed])[1],
-            Err(SignatureError::NonCanonicalScalar)
-        );
+        assert_eq!(many(&[honest(2), signed])[1], Err(SignatureError::NonCanonicalScalar));
     }
     let is_l = (key, message.clone(), with_s(&signature, L));
     assert_eq!(one(&is_l), Err(SignatureError::NonCanonicalScalar));
     let mut below = L;
     below[0] -= 1;
-    assert_eq!(
-        one(&(key, message, with_s(&signature, below))),
-        Err(SignatureError::Invalid)
-    );
+    assert_eq!(one(&(key, message, with_s(&signature, below))), Err(SignatureError::Invalid));
 }
 
 fn add(a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
@@ -360,16 +318,10 @@ fn flipping_the_sign_bit_of_a_or_r_makes_it_invalid() {
     let mut negated_key = key;
     negated_key.0[31] ^= 0x80;
     assert_eq!(negated_key.validate(), Ok(()));
-    assert_eq!(
-        one(&(negated_key, message.clone(), signature)),
-        Err(SignatureError::Invalid)
-    );
+    assert_eq!(one(&(negated_key, message.clone(), signature)), Err(SignatureError::Invalid));
     let mut negated_r = signature;
     negated_r.0[31] ^= 0x80;
-    assert_eq!(
-        one(&(key, message, negated_r)),
-        Err(SignatureError::Invalid)
-    );
+    assert_eq!(one(&(key, message, negated_r)), Err(SignatureError::Invalid));
 }
 
 #[test]
@@ -381,10 +333,7 @@ fn every_torsion_residue_is_accepted_alone_and_in_a_batch() {
                 continue;
             }
             let signed = mixed_order(1, torsion_a, torsion_r);
-            assert!(
-                !dalek_accepts(&signed),
-                "a cofactorless verifier refuses it"
-            );
+            assert!(!dalek_accepts(&signed), "a cofactorless verifier refuses it");
             assert_eq!(signed.0.validate(), Ok(()));
             assert_eq!(one(&signed), Ok(()));
             batch.push(signed);
@@ -392,10 +341,7 @@ fn every_torsion_residue_is_accepted_alone_and_in_a_batch() {
     }
     assert_eq!(many(&batch), vec![Ok(()); 63]);
     // The batch itself says so, not the single checks after a failed one.
-    let equations: Vec<Indexed> = batch
-        .iter()
-        .map(|s| (0, equation(&s.0, &s.1, &s.2)))
-        .collect();
+    let equations: Vec<Indexed> = batch.iter().map(|s| (0, equation(&s.0, &s.1, &s.2))).collect();
     let mut rng = StdRng::seed_from_u64(1);
     assert!(batch_holds(&equations, &mut rng));
     for one in equations.chunks(1) {
@@ -406,15 +352,11 @@ fn every_torsion_residue_is_accepted_alone_and_in_a_batch() {
 #[test]
 fn a_mixed_order_key_gets_the_same_verdict_in_1000_random_batches() {
     let good: Vec<Signed> = (0..300).map(honest).collect();
-    let mixed: Vec<Signed> = (0..8)
-        .map(|i| mixed_order(i, 1 + i as usize % 7, i as usize))
-        .collect();
+    let mixed: Vec<Signed> = (0..8).map(|i| mixed_order(i, 1 + i as usize % 7, i as usize)).collect();
     let mut rng = StdRng::seed_from_u64(8032);
     for round in 0..1000 {
         let size = [1, 2, 7, 256][round % 4];
-        let mut batch: Vec<Signed> = (0..size)
-            .map(|_| good[rng.random_range(0..good.len())].clone())
-            .collect();
+        let mut batch: Vec<Signed> = (0..size).map(|_| good[rng.random_range(0..good.len())].clone()).collect();
         let mut expected = vec![Ok(()); size];
         // In half of the batches another signature is bad, so that the bisection decides.
         if rng.random() {
@@ -425,11 +367,7 @@ fn a_mixed_order_key_gets_the_same_verdict_in_1000_random_batches() {
         let at = rng.random_range(0..size);
         batch[at] = mixed[rng.random_range(0..mixed.len())].clone();
         expected[at] = Ok(());
-        assert_eq!(
-            many(&batch),
-            expected,
-            "round {round}, mixed-order key at {at}"
-        );
+        assert_eq!(many(&batch), expected, "round {round}, mixed-order key at {at}");
     }
 }
 
@@ -493,11 +431,7 @@ fn the_single_path_without_randomness_says_the_same() {
     let mut batch: Vec<Signed> = (0..20).map(honest).collect();
     batch[3].1.push(0);
     batch[19] = mixed_order(1, 1, 0);
-    let equations: Vec<Indexed> = batch
-        .iter()
-        .enumerate()
-        .map(|(i, s)| (i, equation(&s.0, &s.1, &s.2)))
-        .collect();
+    let equations: Vec<Indexed> = batch.iter().enumerate().map(|(i, s)| (i, equation(&s.0, &s.1, &s.2))).collect();
     let mut verdicts = vec![Ok(()); batch.len()];
     settle_singly(&equations, &mut verdicts);
     assert_eq!(verdicts, many(&batch));
@@ -514,29 +448,23 @@ fn debug_of_a_secret_key_shows_the_public_key_only() {
 
 /// An honest signature, or one spoilt in some way.
 fn signed() -> impl Strategy<Value = Signed> {
-    (
-        0u64..40,
-        0usize..12,
-        any::<prop::sample::Index>(),
-        any::<[u8; 32]>(),
-    )
-        .prop_map(|(seed, kind, at, noise)| {
-            let (mut key, mut message, mut signature) = honest(seed);
-            let torsion = small_order_encodings()[at.index(14)];
-            match kind {
-                0 => signature.0[at.index(64)] ^= 1 << (noise[0] % 8),
-                1 => key.0[at.index(32)] ^= 1 << (noise[0] % 8),
-                2 => message.push(noise[0]),
-                3 => signature = with_s(&signature, add(signature.r_and_s().1, L)),
-                4 => key = PublicKey(torsion),
-                5 => signature = join(torsion, signature.r_and_s().1),
-                6 => key = PublicKey(noise),
-                7 => signature = join(noise, signature.r_and_s().1),
-                8 => return mixed_order(seed, at.index(8), 1),
-                _ => {}
-            }
-            (key, message, signature)
-        })
+    (0u64..40, 0usize..12, any::<prop::sample::Index>(), any::<[u8; 32]>()).prop_map(|(seed, kind, at, noise)| {
+        let (mut key, mut message, mut signature) = honest(seed);
+        let torsion = small_order_encodings()[at.index(14)];
+        match kind {
+            0 => signature.0[at.index(64)] ^= 1 << (noise[0] % 8),
+            1 => key.0[at.index(32)] ^= 1 << (noise[0] % 8),
+            2 => message.push(noise[0]),
+            3 => signature = with_s(&signature, add(signature.r_and_s().1, L)),
+            4 => key = PublicKey(torsion),
+            5 => signature = join(torsion, signature.r_and_s().1),
+            6 => key = PublicKey(noise),
+            7 => signature = join(noise, signature.r_and_s().1),
+            8 => return mixed_order(seed, at.index(8), 1),
+            _ => {}
+        }
+        (key, message, signature)
+    })
 }
 
 proptest! {

@@ -99,7 +99,9 @@ pub enum Event {
 impl Rules for Action {
     fn check(&self, _sender: &Address) -> Result<(), Rejected> {
         match self {
-            Self::Transfer { to, .. } if to.is_module() => Err(MODULE_ACCOUNT.because("an account somebody can sign for", to)),
+            Self::Transfer { to, .. } if to.is_module() => {
+                Err(MODULE_ACCOUNT.because("an account somebody can sign for", to))
+            }
             Self::Transfer { amount, .. } | Self::Burn { amount, .. } => check_amount(*amount),
         }
     }
