@@ -8,14 +8,17 @@
 //! Not here: sockets, clocks, threads, configuration (chain-node), JSON shapes of the
 //! interfaces (chain-rpc), the chain spec (genesis).
 
-pub mod block;
+pub mod limits;
 pub mod codec;
 pub mod crypto;
-pub mod execute;
+pub mod types;
 pub mod fault;
-pub mod limits;
 pub mod state;
 pub mod tx;
-pub mod types;
+pub mod block;
+pub mod execute;
+pub mod mempool;
+pub mod consensus;
+pub mod engine;
 
 pub use fault::{Failure, Fault};

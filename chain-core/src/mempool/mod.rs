@@ -1,0 +1,7 @@
+//! Where checked transactions wait for a block.
+//!
+//! Not here: checking (`tx::stage`), executing (`execute`).
+
+mod status;
+
+pub use status::{DropReason, Status};
