@@ -7,3 +7,5 @@
 //!
 //! Not here: sockets, clocks, threads, configuration (chain-node), JSON shapes of the
 //! interfaces (chain-rpc), the chain spec (genesis).
+
+pub mod storage;
