@@ -5,10 +5,9 @@
 //!
 //! Not here: loss of unsynced writes (`MemoryStore::crash`), damaged files (tests of `rocks`, `journal`).
 
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::{Batch, Direction, Durability, KeyRange, Row, Store, StoreError, Table};
+use super::{Batch, Direction, Durability, KeyRange, Row, Store, StoreError, Table, Visit};
 
 /// What happens at the chosen write point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,11 +119,7 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.scan(table, range, direction, limit)
     }
 
-    fn for_each(
-        &self,
-        table: Table,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    fn for_each(&self, table: Table, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         self.alive()?;
         self.inner.for_each(table, visit)
     }

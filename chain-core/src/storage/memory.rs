@@ -5,10 +5,10 @@
 //! Not here: failing on purpose (`faulty`).
 
 use std::collections::BTreeMap;
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::{Batch, Change, Direction, Durability, KeyRange, Row, Store, StoreError, Table};
+use super::{Batch, Change, Direction, Durability, KeyRange, Row, Store, StoreError, Table, Visit};
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -121,11 +121,7 @@ impl Store for MemoryStore {
         })
     }
 
-    fn for_each(
-        &self,
-        table: Table,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    fn for_each(&self, table: Table, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         for (key, value) in self.read_lock().rows(table) {
             if visit(key, value).is_break() {
                 break;

@@ -208,6 +208,9 @@ impl KeyRange {
 /// Key and value of one row.
 pub type Row = (Vec<u8>, Vec<u8>);
 
+/// Is shown one row after the other, key and value, and may end the walk.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// One change of a batch; `value: None` deletes the row (which may not exist).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -299,11 +302,7 @@ pub trait Store: Send + Sync {
 
     /// Shows every row to `visit` in ascending order until it breaks, holding one row at a time. The rows are
     /// those of one moment. `visit` must not write to this store.
-    fn for_each(
-        &self,
-        table: Table,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError>;
+    fn for_each(&self, table: Table, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
     /// Applies a batch as a whole. After an error the store is poisoned (promise 4).
     fn write(&self, batch: Batch, durability: Durability) -> Result<(), StoreError>;
@@ -331,11 +330,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).scan(table, range, direction, limit)
     }
 
-    fn for_each(
-        &self,
-        table: Table,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    fn for_each(&self, table: Table, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         (**self).for_each(table, visit)
     }
 

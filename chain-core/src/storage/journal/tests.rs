@@ -153,7 +153,7 @@ fn every_flipped_byte_is_cut_at_the_end_and_refused_elsewhere() {
 fn torn_ends_are_cut() {
     let records = samples();
     let (dir, path, bytes) = written(&records);
-    let garbage: Vec<u8> = (0..700_u32).map(|i| (i * i * 31 >> 3) as u8).collect();
+    let garbage: Vec<u8> = (0..700_u32).map(|i| ((i * i * 31) >> 3) as u8).collect();
     let mut zeros_in_last = bytes.clone();
     let keep = bytes.len() - 8;
     zeros_in_last[keep..].fill(0);

@@ -20,7 +20,6 @@ mod options;
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -31,7 +30,9 @@ pub use options::RocksOptions;
 
 use super::lock::LOCK_FILE;
 use super::schema::{FORMAT_VERSION, FORMAT_VERSION_KEY};
-use super::{Batch, DirLock, Direction, Durability, KeyRange, Row, Store, StoreError, Table};
+use super::{
+    Batch, DirLock, Direction, Durability, KeyRange, Row, Store, StoreError, Table, Visit,
+};
 
 const FORMAT_FILE: &str = "format";
 /// Name of the format file until the database is complete.
@@ -283,11 +284,7 @@ impl Store for RocksStore {
         Ok(rows)
     }
 
-    fn for_each(
-        &self,
-        table: Table,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    fn for_each(&self, table: Table, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         let mut cursor = self.iterator(table, &KeyRange::all(), false)?;
         cursor.seek_to_first();
         while let Some((key, value)) = cursor.item() {

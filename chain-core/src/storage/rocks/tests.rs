@@ -4,6 +4,7 @@ use super::*;
 use crate::storage::MemoryStore;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use std::ops::ControlFlow;
 use tempfile::{TempDir, tempdir};
 
 fn small() -> RocksOptions {
