@@ -301,6 +301,44 @@ fn damaged_manifests_are_noticed() {
     }
 }
 
+/// A power cut while RocksDB notes a flush in its manifest: the log is still there, so nothing is lost or refused.
+#[test]
+fn an_unfinished_flush_loses_nothing() {
+    let dir = tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    let mut batch = Batch::new();
+    for (key, value) in (0..ROWS).map(row) {
+        batch.put(Table::State, key, value);
+    }
+    store.write(batch, Durability::Synced).unwrap();
+    let before = tempdir().unwrap();
+    copy_dir(dir.path(), before.path());
+    let manifest = largest(files(dir.path(), "MANIFEST"));
+    let short = length(&manifest);
+    for table in Table::ALL {
+        store.db.flush_cf(store.family(table).unwrap()).unwrap();
+    }
+    let long = length(&manifest);
+    assert!(short < long);
+    for file in files(dir.path(), ".sst") {
+        fs::copy(
+            &file,
+            before.path().join(file.strip_prefix(dir.path()).unwrap()),
+        )
+        .unwrap();
+    }
+    let bytes = fs::read(&manifest).unwrap();
+    for cut in (short..=long).step_by(7) {
+        let crashed = tempdir().unwrap();
+        copy_dir(before.path(), crashed.path());
+        let target = crashed
+            .path()
+            .join(manifest.strip_prefix(dir.path()).unwrap());
+        fs::write(target, &bytes[..cut]).unwrap();
+        read_all(crashed.path()).unwrap();
+    }
+}
+
 #[test]
 fn damaged_current_files_are_noticed() {
     let whole = flushed();
