@@ -243,10 +243,10 @@ impl Store for RocksStore {
     }
 
     fn multi_get(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let sorted = keys.is_sorted();
+        let keys = keys.iter().copied();
         let rows = self
             .db
-            .batched_multi_get_cf(self.family(table)?, keys.iter().copied(), sorted);
+            .batched_multi_get_cf(self.family(table)?, keys, false);
         rows.into_iter()
             .map(|row| {
                 row.map(|value| value.map(|bytes| bytes.to_vec()))
