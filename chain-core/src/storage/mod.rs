@@ -245,6 +245,12 @@ impl Batch {
         self.push(table, key.into(), None);
     }
 
+    /// Adds the changes of `later` behind those of this batch.
+    pub fn append(&mut self, later: Batch) {
+        self.bytes = self.bytes.saturating_add(later.bytes);
+        self.changes.extend(later.changes);
+    }
+
     fn push(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {
         self.bytes = self
             .bytes

@@ -32,8 +32,9 @@ fn batch_is_sorted_and_the_last_change_of_a_row_counts() {
     batch.put(Table::Meta, b"z", b"2");
     batch.put(Table::State, b"a", b"3");
     batch.delete(Table::State, b"b");
-    batch.put(Table::State, b"a", b"4");
-    batch.put(Table::State, b"a", b"5");
+    let mut later = put(Table::State, b"a", b"4");
+    later.put(Table::State, b"a", b"5");
+    batch.append(later);
     assert_eq!((batch.len(), batch.size_bytes()), (6, 11));
     let change = |table, key: &[u8], value: Option<&[u8]>| Change {
         table,

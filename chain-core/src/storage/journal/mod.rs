@@ -138,7 +138,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the log `name` in `dir`, or makes it (and `dir`, but not its parent). Cuts a torn end, removes leftovers of an
+    /// Opens the log `name` in `dir`, or makes it (and `dir`, not its parent). Cuts a torn end, removes leftovers of an
     /// interrupted switch. `name` may hold letters, digits and `_`.
     ///
     /// Errors: [`JournalError::Damaged`] (nothing is changed then), [`JournalError::Io`].
@@ -336,9 +336,10 @@ fn publish_segment(dir: &Path, name: &str, segment: u64) -> Result<(), JournalEr
 
 /// Makes sure that the directory is there, durably.
 fn make_dir(dir: &Path) -> Result<(), JournalError> {
-    if !dir.is_dir() {
-        fs::create_dir(dir).map_err(|e| JournalError::io("create", dir, e))?;
+    if dir.is_dir() {
+        return Ok(());
     }
+    fs::create_dir(dir).map_err(|e| JournalError::io("create", dir, e))?;
     sync_dir(&dir.join(".."))
 }
 

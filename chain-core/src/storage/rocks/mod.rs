@@ -10,9 +10,10 @@
 //! writes is kept; a synced one adds an fdatasync of that log. (`atomic_flush` is needed only where the log is
 //! switched off, which this store never does.)
 //!
-//! What damage looks like: missing, cut or unreadable files are refused at open; a damaged data block is found
-//! by its checksum when it is read, and that read is an error. Damage inside RocksDB's own write-ahead log can't be told from a
-//! torn last write, and is cut there: the node notices because its consensus WAL is ahead of the head.
+//! What damage looks like: missing, cut or unreadable files are refused at open; a damaged data block is found by
+//! its checksum when it is read, and that read is an error. Damage inside RocksDB's newest write-ahead log can't
+//! be told from an unfinished last write, and is cut there: the writes behind it are gone, though still whole
+//! batches in order. The layer above has to notice: its consensus WAL is ahead of the head then.
 //!
 //! Not here: the settings (`options`), what tables mean (`schema`).
 
@@ -77,7 +78,7 @@ pub struct RocksStats {
     pub cache_capacity_bytes: u64,
     /// Bytes of live table files on the disk.
     pub file_bytes: u64,
-    /// Number of the newest write; never goes back.
+    /// Number of the newest change; grows by one per changed row.
     pub sequence: u64,
 }
 
@@ -91,7 +92,7 @@ impl RocksStore {
     }
 
     fn open_version(path: &Path, options: &RocksOptions, version: u32) -> Result<Self, StoreError> {
-        fs::create_dir_all(path).map_err(|e| StoreError::io("create", path, e))?;
+        make_dir(path)?;
         refuse_foreign(path)?; // before the lock file is put into a directory that is not ours
         let lock = DirLock::acquire(path)?;
         let rows = path.join(ROWS_DIR);
@@ -396,7 +397,15 @@ fn begin_format(path: &Path, version: u32) -> Result<(), StoreError> {
 fn complete_format(path: &Path) -> Result<(), StoreError> {
     let from = path.join(FORMAT_FILE_NEW);
     fs::rename(&from, path.join(FORMAT_FILE)).map_err(|e| StoreError::io("rename", &from, e))?;
-    sync_dir(path)?;
+    sync_dir(path)
+}
+
+/// Makes sure that the directory is there, durably.
+fn make_dir(path: &Path) -> Result<(), StoreError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(path).map_err(|e| StoreError::io("create", path, e))?;
     sync_dir(&path.join(".."))
 }
 
