@@ -7,7 +7,7 @@
 //!
 //! Not here: signatures and form (`tx::stage`), waiting (`mempool`), agreement (`consensus`).
 
-use crate::block::{Outcome, Results, Verdict, outcome_root, tx_root};
+use crate::block::{Header, Outcome, Results, Verdict, outcome_root, tx_root};
 
 use crate::crypto::{Hash, PublicKey};
 use crate::fault::{Failure, Fault};
@@ -50,6 +50,14 @@ impl Executed {
     /// Root of the state after the block.
     pub fn state_root(&self) -> Hash {
         self.delta.root()
+    }
+
+    /// Whether a header commits to exactly this.
+    pub fn agrees_with(&self, header: &Header) -> bool {
+        header.tx_root == self.tx_root
+            && header.outcome_root == self.outcome_root
+            && header.state_root == self.state_root()
+            && header.next_validators_hash == self.next_validators_hash
     }
 }
 

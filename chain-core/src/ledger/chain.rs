@@ -1,0 +1,305 @@
+//! `Chain`: what everybody reads and the engine writes.
+//!
+//! Readers take short looks behind locks; a commit holds the write lock only to swap rows that
+//! are already computed, so a reader never waits for execution or for a disk.
+
+use super::history::{HistoryEntry, HistoryPosition, read_history};
+use super::keys::{self, FLUSHED, HEAD, height_key};
+use crate::block::{Block, Body, FinalBlock, Header, Results};
+use crate::codec;
+use crate::engine::CommittedBlock;
+use crate::execute::Executed;
+use crate::fault::Fault;
+use crate::limits::{MAX_BLOCK_BYTES, PROOF_WINDOW_BLOCKS};
+use crate::state::{Proof, RowKey, Tree, Undo};
+use crate::storage::{Batch, Durability, Store, Table};
+use crate::tx::Checked;
+use crate::types::{Address, BlockId, Certificate, ChainId, Height, TxId};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// The chain as this node knows it.
+pub struct Chain {
+    id: ChainId,
+    genesis: Vec<u8>,
+    store: Arc<dyn Store>,
+    head: RwLock<Head>,
+}
+
+/// The newest final block and the state after it.
+pub struct Head {
+    /// The newest final block.
+    pub block: Arc<CommittedBlock>,
+    /// The state after it.
+    pub tree: Tree,
+    /// How to go back block by block, newest last.
+    undo: VecDeque<Undo>,
+    /// The newest blocks in order, at least all above the flushed height.
+    recent: VecDeque<Arc<CommittedBlock>>,
+    /// Where the recent blocks' transactions are.
+    recent_txs: HashMap<TxId, (Height, u32)>,
+    /// Rows changed since the last flush.
+    unflushed: BTreeMap<RowKey, Option<(u32, Box<[u8]>)>>,
+    flushed: Height,
+}
+
+/// Where a final transaction is.
+#[derive(Clone, Debug)]
+pub struct Located {
+    /// Its block.
+    pub block: Arc<CommittedBlock>,
+    /// Its place in the block.
+    pub index: u32,
+}
+
+impl Head {
+    pub(super) fn new(block: Arc<CommittedBlock>, tree: Tree) -> Self {
+        let (flushed, recent) = (block.header.height, VecDeque::from([block.clone()]));
+        let (undo, recent_txs, unflushed) = (VecDeque::new(), HashMap::new(), BTreeMap::new());
+        Self { block, tree, undo, recent, recent_txs, unflushed, flushed }
+    }
+
+    /// Takes over a final block that was executed on this head.
+    pub(super) fn advance(&mut self, block: Arc<CommittedBlock>, executed: Executed) -> Result<(), Fault> {
+        for change in executed.delta.rows() {
+            let row = change.after().map(|(slot, value)| (slot, Box::from(value)));
+            self.unflushed.insert(*change.key(), row);
+        }
+        let undo = self.tree.commit(executed.delta).map_err(|e| Fault::new(format!("committing a block: {e}")))?;
+        self.undo.push_back(undo);
+        if self.undo.len() > PROOF_WINDOW_BLOCKS {
+            self.undo.pop_front();
+        }
+        for (index, id) in block.tx_ids.iter().enumerate() {
+            self.recent_txs.insert(*id, (block.header.height, index as u32));
+        }
+        self.recent.push_back(block.clone());
+        self.block = block;
+        self.forget_old_blocks();
+        Ok(())
+    }
+
+    /// Blocks on disk with all they reported need not stay in memory, but for a small window.
+    fn forget_old_blocks(&mut self) {
+        while self.recent.len() > PROOF_WINDOW_BLOCKS {
+            let Some(oldest) = self.recent.front() else { return };
+            if oldest.header.height > self.flushed {
+                return;
+            }
+            for id in &oldest.tx_ids {
+                self.recent_txs.remove(id);
+            }
+            self.recent.pop_front();
+        }
+    }
+
+    fn recent(&self, height: Height) -> Option<Arc<CommittedBlock>> {
+        let first = self.recent.front()?.header.height;
+        let place = height.get().checked_sub(first.get())?;
+        self.recent.get(usize::try_from(place).ok()?).cloned()
+    }
+}
+
+impl Chain {
+    pub(super) fn new(id: ChainId, genesis: Vec<u8>, store: Arc<dyn Store>, head: Head) -> Self {
+        Self { id, genesis, store, head: RwLock::new(head) }
+    }
+
+    /// The chain's id: the hash of its canonical genesis.
+    pub fn id(&self) -> ChainId {
+        self.id
+    }
+
+    /// The canonical genesis.
+    pub fn genesis(&self) -> &[u8] {
+        &self.genesis
+    }
+
+    /// The newest final block with the state after it. Hold this only for a short look: a commit waits for it.
+    pub fn head(&self) -> RwLockReadGuard<'_, Head> {
+        // A panic while the lock was held has already stopped the node's engine.
+        self.head.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn head_mut(&self) -> RwLockWriteGuard<'_, Head> {
+        self.head.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The final block at a height.
+    pub fn block(&self, height: Height) -> Result<Option<Arc<CommittedBlock>>, Fault> {
+        let recent = self.head().recent(height);
+        match recent {
+            Some(block) => Ok(Some(block)),
+            None => self.stored_block(height),
+        }
+    }
+
+    /// The final block of an id.
+    pub fn block_by_id(&self, id: &BlockId) -> Result<Option<Arc<CommittedBlock>>, Fault> {
+        match keys::get_height(&*self.store, Table::BlockIds, id.0.as_bytes())? {
+            Some(height) => self.block(height),
+            None => Ok(None),
+        }
+    }
+
+    /// Where a transaction was executed.
+    pub fn locate(&self, id: &TxId) -> Result<Option<Located>, Fault> {
+        let recent = self.head().recent_txs.get(id).copied();
+        let place = match recent {
+            Some(place) => Some(place),
+            None => self.stored_place(id)?,
+        };
+        let Some((height, index)) = place else { return Ok(None) };
+        let block = self.block(height)?;
+        let block = block.ok_or_else(|| Fault::new(format!("block {height} is indexed but missing")))?;
+        Ok(Some(Located { block, index }))
+    }
+
+    /// Transactions that concern an account, newest first, below a position.
+    pub fn history(
+        &self,
+        address: &Address,
+        before: Option<HistoryPosition>,
+        limit: usize,
+    ) -> Result<Vec<HistoryEntry>, Fault> {
+        read_history(&*self.store, address, before, limit)
+    }
+
+    /// A proof of a row (or of its absence) in the state after the block at `height`, which must
+    /// be among the newest `PROOF_WINDOW_BLOCKS`; the block is returned with it.
+    pub fn prove(&self, key: &RowKey, height: Option<Height>) -> Result<Option<(Proof, Arc<CommittedBlock>)>, Fault> {
+        let head = self.head();
+        let newest = head.block.header.height;
+        let height = height.unwrap_or(newest);
+        let back = newest.get().checked_sub(height.get()).and_then(|back| usize::try_from(back).ok());
+        let Some((back, block)) = back.zip(head.recent(height)).filter(|(back, _)| *back <= head.undo.len()) else {
+            return Ok(None);
+        };
+        if back == 0 {
+            return Ok(Some((head.tree.prove(key), block)));
+        }
+        let stale = |_| Fault::new("the undo records do not lead back");
+        let delta = head.tree.preview_undo(head.undo.iter().rev().take(back)).map_err(stale)?;
+        let proof = head.tree.prove_with(&delta, key).map_err(stale)?;
+        Ok(Some((proof, block)))
+    }
+
+    /// Makes a final block durable. Nothing else may be told of it before this returns.
+    pub(crate) fn store_block(&self, block: &FinalBlock) -> Result<(), Fault> {
+        let header = &block.block.header;
+        let key = height_key(header.height);
+        let mut batch = Batch::new();
+        keys::put(&mut batch, Table::Headers, &key, &codec::encode(header));
+        keys::put(&mut batch, Table::Bodies, &key, &block.block.body.encode());
+        if let Some(certificate) = &block.certificate {
+            keys::put(&mut batch, Table::Certificates, &key, &codec::encode(certificate));
+        }
+        keys::put(&mut batch, Table::BlockIds, header.id().0.as_bytes(), &key);
+        keys::put(&mut batch, Table::Meta, HEAD, &key);
+        Ok(self.store.write(batch, Durability::Synced)?)
+    }
+
+    /// Makes a durable block the head.
+    pub(crate) fn advance(&self, block: Arc<CommittedBlock>, executed: Executed) -> Result<(), Fault> {
+        self.head_mut().advance(block, executed)
+    }
+
+    /// Writes state, outcomes and transaction index up to the head, as one.
+    pub(crate) fn flush(&self) -> Result<(), Fault> {
+        let head = self.head();
+        let mut batch = Batch::new();
+        for (key, row) in &head.unflushed {
+            match row {
+                Some((slot, value)) => {
+                    keys::put(&mut batch, Table::State, key.as_bytes(), &[&slot.to_le_bytes(), &**value].concat())
+                }
+                None => batch.delete(Table::State, key.as_bytes()),
+            }
+        }
+        for block in head.recent.iter().filter(|block| block.header.height > head.flushed) {
+            let key = height_key(block.header.height);
+            keys::put(&mut batch, Table::Events, &key, &codec::encode(&block.results));
+            for (index, id) in block.tx_ids.iter().enumerate() {
+                let place = keys::place(block.header.height, index as u32);
+                keys::put(&mut batch, Table::TxIndex, keys::tx_key(id), &place);
+            }
+        }
+        let height = head.block.header.height;
+        keys::put(&mut batch, Table::Meta, FLUSHED, &height_key(height));
+        drop(head);
+        // Only the engine writes, so the head is still the one the batch was made from.
+        self.store.write(batch, Durability::Buffered)?;
+        let mut head = self.head_mut();
+        head.unflushed.clear();
+        head.flushed = height;
+        head.forget_old_blocks();
+        Ok(())
+    }
+
+    /// How far the head is above what was flushed, in blocks.
+    pub fn unflushed_blocks(&self) -> u64 {
+        let head = self.head();
+        head.block.header.height.get().saturating_sub(head.flushed.get())
+    }
+
+    /// The database below, for followers and tools.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    fn stored_place(&self, id: &TxId) -> Result<Option<(Height, u32)>, Fault> {
+        let value = keys::get(&*self.store, Table::TxIndex, keys::tx_key(id))?;
+        value.map(|bytes| keys::read_place(&bytes)).transpose()
+    }
+
+    fn stored_block(&self, height: Height) -> Result<Option<Arc<CommittedBlock>>, Fault> {
+        let Some(stored) = read_block(&*self.store, height)? else { return Ok(None) };
+        let results = keys::get(&*self.store, Table::Events, &height_key(height))?;
+        let results = match results {
+            Some(bytes) => Results::decode(&bytes)?,
+            None => return Err(Fault::new(format!("block {height} has no stored results"))),
+        };
+        let transactions = decode_ids(&self.id, &stored.block.body)?;
+        Ok(Some(Arc::new(committed(stored, transactions, results, 0))))
+    }
+}
+
+/// A stored block without what its execution reported.
+pub(super) fn read_block(store: &dyn Store, height: Height) -> Result<Option<FinalBlock>, Fault> {
+    let key = height_key(height);
+    let bad = |what: &str, e: codec::DecodeError| Fault::new(format!("stored {what} {height}: {e}"));
+    let Some(header) = keys::get(store, Table::Headers, &key)? else { return Ok(None) };
+    let header: Header = codec::decode(&header, MAX_BLOCK_BYTES).map_err(|e| bad("header", e))?;
+    let body = keys::get(store, Table::Bodies, &key)?;
+    let body = body.ok_or_else(|| Fault::new(format!("block {height} has no body")))?;
+    let body = Body::decode(&body).map_err(|e| bad("body", e))?;
+    let certificate = keys::get(store, Table::Certificates, &key)?;
+    let certificate: Option<Certificate> = certificate
+        .map(|bytes| codec::decode(&bytes, MAX_BLOCK_BYTES))
+        .transpose()
+        .map_err(|e| bad("certificate", e))?;
+    Ok(Some(FinalBlock { block: Block { header, body }, certificate }))
+}
+
+/// The ids of a stored body's transactions; that one does not decode is our own fault.
+fn decode_ids(chain: &ChainId, body: &Body) -> Result<Vec<TxId>, Fault> {
+    let decode = |bytes: &Vec<u8>| {
+        let signed: crate::tx::Signed = codec::decode(bytes, crate::limits::MAX_TX_BYTES)
+            .map_err(|e| Fault::new(format!("a stored transaction: {e}")))?;
+        Ok(signed.transaction.id(chain))
+    };
+    body.transactions().iter().map(decode).collect()
+}
+
+/// Puts the parts of a final block together.
+pub(super) fn committed(block: FinalBlock, tx_ids: Vec<TxId>, results: Results, finality_ms: u64) -> CommittedBlock {
+    let FinalBlock { block: Block { header, body }, certificate } = block;
+    CommittedBlock { id: header.id(), header, body, tx_ids, results, certificate, finality_ms }
+}
+
+impl CommittedBlock {
+    /// Puts together a final block with its transactions as they were executed.
+    pub(crate) fn new(block: FinalBlock, transactions: &[Checked], results: Results, finality_ms: u64) -> Self {
+        committed(block, transactions.iter().map(Checked::id).collect(), results, finality_ms)
+    }
+}

@@ -1,0 +1,178 @@
+//! Opening a data directory's database: the right chain, undamaged, brought up to its head.
+//!
+//! The rows as of the flushed height must hash to that header's state root; every block above is
+//! executed again and must come out as its header says.
+
+use super::chain::{Chain, Head, committed, read_block};
+use super::keys::{self, CHAIN_ID, FLUSHED, GENESIS, HEAD, height_key};
+use crate::block::{FinalBlock, Header, Results};
+use crate::codec;
+use crate::engine::CommittedBlock;
+use crate::execute::{BlockContext, execute_block};
+use crate::fault::Fault;
+use crate::state::{RowKey, Tree};
+use crate::storage::{Batch, Durability, Store, StoreError, Table};
+use crate::tx::{Checked, check_many};
+use crate::types::{ChainId, Height};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// Why a database can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It belongs to another chain.
+    #[error("the directory holds chain {found}, not {expected}")]
+    OtherChain {
+        /// What the directory holds.
+        found: ChainId,
+        /// What the node was started for.
+        expected: ChainId,
+    },
+    /// Its content contradicts itself.
+    #[error("the database is damaged: {0}")]
+    Damaged(#[from] Fault),
+    /// It can't be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Block 0 of a chain with everything needed to start its database.
+pub struct Genesis {
+    /// The chain's id.
+    pub chain: ChainId,
+    /// The canonical genesis, of which the id is the hash.
+    pub canonical: Vec<u8>,
+    /// Block 0.
+    pub header: Header,
+    /// The state after block 0.
+    pub tree: Tree,
+}
+
+/// A database brought up to its head.
+pub struct Opened {
+    /// The chain.
+    pub chain: Chain,
+    /// How many blocks were executed again.
+    pub replayed: u64,
+}
+
+/// Opens the database of a chain, or starts it if it is empty. `progress` hears each height that
+/// was executed again.
+pub fn open(store: Arc<dyn Store>, genesis: Genesis, progress: &mut dyn FnMut(Height)) -> Result<Opened, OpenError> {
+    match keys::get(&*store, Table::Meta, CHAIN_ID)? {
+        None => start(store, genesis),
+        Some(found) if found == genesis.chain.0.as_bytes() => resume(store, genesis, progress),
+        Some(found) => {
+            let bytes = found.try_into().map_err(|_| Fault::new("the stored chain id is not 32 bytes"))?;
+            Err(OpenError::OtherChain { found: ChainId(crate::crypto::Hash(bytes)), expected: genesis.chain })
+        }
+    }
+}
+
+fn start(store: Arc<dyn Store>, genesis: Genesis) -> Result<Opened, OpenError> {
+    let mut batch = Batch::new();
+    for (key, slot, value) in genesis.tree.rows() {
+        keys::put(&mut batch, Table::State, key.as_bytes(), &[&slot.to_le_bytes(), value].concat());
+    }
+    let zero = height_key(Height::ZERO);
+    keys::put(&mut batch, Table::Headers, &zero, &codec::encode(&genesis.header));
+    keys::put(&mut batch, Table::Bodies, &zero, &crate::block::Body::default().encode());
+    keys::put(&mut batch, Table::Events, &zero, &codec::encode(&Results::default()));
+    keys::put(&mut batch, Table::BlockIds, genesis.header.id().0.as_bytes(), &zero);
+    keys::put(&mut batch, Table::Meta, GENESIS, &genesis.canonical);
+    for name in [HEAD, FLUSHED] {
+        keys::put(&mut batch, Table::Meta, name, &zero);
+    }
+    keys::put(&mut batch, Table::Meta, CHAIN_ID, genesis.chain.0.as_bytes());
+    store.write(batch, Durability::Synced)?;
+    let block = crate::block::Block { header: genesis.header, body: crate::block::Body::default() };
+    let block = committed(FinalBlock { block, certificate: None }, Vec::new(), Results::default(), 0);
+    let head = Head::new(Arc::new(block), genesis.tree);
+    Ok(Opened { chain: Chain::new(genesis.chain, genesis.canonical, store, head), replayed: 0 })
+}
+
+fn resume(store: Arc<dyn Store>, genesis: Genesis, progress: &mut dyn FnMut(Height)) -> Result<Opened, OpenError> {
+    let height = |name| {
+        let height = keys::get_height(&*store, Table::Meta, name)?;
+        height.ok_or_else(|| Fault::new("the database does not know its own head"))
+    };
+    let (head_height, flushed) = (height(HEAD)?, height(FLUSHED)?);
+    let tree = load_state(&*store, &genesis.chain)?;
+    let block = stored(&*store, flushed)?;
+    if tree.root() != block.block.header.state_root {
+        return Err(Fault::new(format!(
+            "the state rows hash to {}, block {flushed} says {}",
+            tree.root(),
+            block.block.header.state_root
+        ))
+        .into());
+    }
+    let results = keys::get(&*store, Table::Events, &height_key(flushed))?;
+    let results = results.map(|bytes| Results::decode(&bytes)).transpose()?;
+    let results = results.ok_or_else(|| Fault::new(format!("block {flushed} has no stored results")))?;
+    let ids = check_body(&genesis.chain, &block)?.iter().map(Checked::id).collect();
+    let mut head = Head::new(Arc::new(committed(block, ids, results, 0)), tree);
+    let mut at = flushed;
+    while at < head_height {
+        at = at.next();
+        replay(&*store, &genesis.chain, &mut head, at)?;
+        progress(at);
+    }
+    let replayed = head_height.get().saturating_sub(flushed.get());
+    Ok(Opened { chain: Chain::new(genesis.chain, genesis.canonical, store, head), replayed })
+}
+
+fn load_state(store: &dyn Store, chain: &ChainId) -> Result<Tree, OpenError> {
+    let mut rows = Vec::new();
+    let mut bad = None;
+    store.for_each(Table::State, &mut |key, value| match read_row(key, value) {
+        Ok(row) => {
+            rows.push(row);
+            ControlFlow::Continue(())
+        }
+        Err(fault) => {
+            bad = Some(fault);
+            ControlFlow::Break(())
+        }
+    })?;
+    if let Some(fault) = bad {
+        return Err(fault.into());
+    }
+    let bound = u32::try_from(rows.len()).unwrap_or(u32::MAX).saturating_mul(1024).max(1 << 20);
+    Ok(Tree::rebuild(&chain.0, rows, bound).map_err(|e| Fault::new(format!("the state rows: {e}")))?)
+}
+
+fn read_row(key: &[u8], value: &[u8]) -> Result<(RowKey, u32, Box<[u8]>), Fault> {
+    let bad = || Fault::new(format!("the state row {} is malformed", hex::encode(key)));
+    let value = keys::strip(value.to_vec())?;
+    let (slot, value) = value.split_at_checked(4).ok_or_else(bad)?;
+    let slot = u32::from_le_bytes(slot.try_into().map_err(|_| bad())?);
+    Ok((RowKey::new(key).map_err(|_| bad())?, slot, value.into()))
+}
+
+fn stored(store: &dyn Store, height: Height) -> Result<FinalBlock, Fault> {
+    read_block(store, height)?.ok_or_else(|| Fault::new(format!("block {height} is missing")))
+}
+
+fn check_body(chain: &ChainId, block: &FinalBlock) -> Result<Vec<Checked>, Fault> {
+    let checked = check_many(chain, block.block.body.transactions());
+    let height = block.block.header.height;
+    checked.into_iter().collect::<Result<_, _>>().map_err(|e| Fault::new(format!("block {height} holds: {e}")))
+}
+
+fn replay(store: &dyn Store, chain: &ChainId, head: &mut Head, height: Height) -> Result<(), Fault> {
+    let block = stored(store, height)?;
+    let header = &block.block.header;
+    if header.parent != head.block.id || header.height != height {
+        return Err(Fault::new(format!("block {height} does not follow its parent")));
+    }
+    let transactions = check_body(chain, &block)?;
+    let context = BlockContext { chain: *chain, height, timestamp: header.timestamp_ms, proposer: header.proposer };
+    let executed = execute_block(&head.tree, context, &transactions)
+        .map_err(|(place, unfit)| Fault::new(format!("block {height}, transaction {place}: {unfit}")))?;
+    if !executed.agrees_with(header) {
+        return Err(Fault::new(format!("block {height} executes to other roots than its header says")));
+    }
+    let committed = CommittedBlock::new(block, &transactions, executed.results.clone(), 0);
+    head.advance(Arc::new(committed), executed)
+}
