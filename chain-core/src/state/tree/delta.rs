@@ -273,25 +273,16 @@ impl Tree {
         nexts: &[Option<&RowKey>],
         leaf_count: u32,
     ) -> Vec<(u32, Hash)> {
-        let mut leaves = self.relinked(rows, nexts);
-        leaves.extend(
-            rows.iter()
-                .filter_map(RowChange::slot_left)
-                .map(|slot| (slot, None)),
-        );
-        leaves.extend((self.leaf_count()..leaf_count).map(|slot| (slot, None)));
+        let leaves = self.relinked(rows, nexts);
+        // Hashed in key order, in which rows lie in memory, and only then brought into slot order.
+        let hashes = hash_leaves(&self.keys, leaves.iter().map(|(_, leaf)| *leaf));
+        let mut touched: Vec<_> = leaves.iter().map(|(slot, _)| *slot).zip(hashes).collect();
+        let vacated = rows.iter().filter_map(RowChange::slot_left);
+        let gained = self.leaf_count()..leaf_count;
+        touched.extend(vacated.chain(gained).map(|slot| (slot, NO_LEAF)));
         // A slot that one row left and another took is the other's.
-        leaves.sort_unstable_by_key(|(slot, leaf)| (*slot, leaf.is_none()));
-        leaves.dedup_by_key(|(slot, _)| *slot);
-        let hashes = hash_leaves(&self.keys, leaves.iter().filter_map(|(_, leaf)| *leaf));
-        let mut touched: Vec<_> = leaves.iter().map(|(slot, _)| (*slot, NO_LEAF)).collect();
-        let occupied = touched
-            .iter_mut()
-            .zip(&leaves)
-            .filter(|(_, (_, leaf))| leaf.is_some());
-        for (((_, to), _), hash) in occupied.zip(hashes) {
-            *to = hash;
-        }
+        touched.sort_unstable_by_key(|(slot, hash)| (*slot, *hash == NO_LEAF));
+        touched.dedup_by_key(|(slot, _)| *slot);
         touched.truncate(touched.partition_point(|(slot, _)| *slot < leaf_count));
         let last = leaf_count - 1;
         if leaf_count < self.leaf_count() && touched.last().is_none_or(|(slot, _)| *slot < last) {
@@ -305,7 +296,7 @@ impl Tree {
         &'a self,
         rows: &'a [RowChange],
         nexts: &[Option<&'a RowKey>],
-    ) -> Vec<(u32, Option<Leaf<'a>>)> {
+    ) -> Vec<(u32, Leaf<'a>)> {
         let mut leaves = Vec::with_capacity(rows.len());
         let (mut later, mut after_later): (Option<&RowChange>, _) = (None, None);
         for (at, row) in rows.iter().enumerate().rev() {
@@ -319,7 +310,7 @@ impl Tree {
             };
             let key = Some(&row.key);
             if let Some((slot, value)) = row.after() {
-                leaves.push((slot, Some(Leaf { key, next, value })));
+                leaves.push((slot, Leaf { key, next, value }));
             }
             if row.before.is_some() != row.after.is_some() {
                 let follower = row.after.as_ref().map_or(next, |_| key);
@@ -338,7 +329,7 @@ impl Tree {
         key: &RowKey,
         earlier: Option<&RowKey>,
         next: Option<&'a RowKey>,
-    ) -> Option<(u32, Option<Leaf<'a>>)> {
+    ) -> Option<(u32, Leaf<'a>)> {
         let found = self
             .index
             .range((Bound::Unbounded, Bound::Excluded(key)))
@@ -348,7 +339,7 @@ impl Tree {
             return None;
         }
         let value = &*self.values[slot as usize];
-        Some((slot, Some(Leaf { key, next, value })))
+        Some((slot, Leaf { key, next, value }))
     }
 
     /// All levels of touched hashes, from those of the leaves.

@@ -396,10 +396,10 @@ fn deltas_say_what_to_store() {
         .iter()
         .map(|row| (row.before(), row.after()))
         .collect();
-    let changed: [(_, Option<(u32, &[u8])>); 3] = [
+    let changed = [
         (Some(1), None),
-        (Some(2), Some((2, &[8]))),
-        (None, Some((1, &[3]))),
+        (Some(2), Some((2, &[8][..]))),
+        (None, Some((1, &[3][..]))),
     ];
     assert_eq!(rows, changed);
     assert_eq!(delta.change(&key(&[1, 3])).unwrap().key(), &key(&[1, 3]));
