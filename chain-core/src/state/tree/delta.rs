@@ -172,7 +172,7 @@ impl Tree {
             if before.is_some() || value.is_some() {
                 let after = value.map(|value| (before.unwrap_or(0), value));
                 rows.push(RowChange { key, before, after });
-                nexts.push(next);
+                nexts.push(next.copied());
             }
         }
         let leaf_count = self.assign_slots(&mut rows);
@@ -206,7 +206,7 @@ impl Tree {
                     before,
                     after: row.clone(),
                 });
-                nexts.push(next);
+                nexts.push(next.copied());
             }
         }
         Ok(self.delta(rows, &nexts, leaf_count))
@@ -247,8 +247,9 @@ impl Tree {
         leaf_count
     }
 
-    /// The delta of these changes; `nexts` holds for each the key that follows it in the tree.
-    fn delta(&self, rows: Vec<RowChange>, nexts: &[Option<&RowKey>], leaf_count: u32) -> Delta {
+    /// The delta of these changes; `nexts` holds for each the key that follows it in the tree
+    /// (copied while its place was in the cache).
+    fn delta(&self, rows: Vec<RowChange>, nexts: &[Option<RowKey>], leaf_count: u32) -> Delta {
         let leaves = self.touched_leaves(&rows, nexts, leaf_count);
         let nodes = self.touched_nodes(leaves, leaf_count);
         let parts = Parts {
@@ -270,7 +271,7 @@ impl Tree {
     fn touched_leaves(
         &self,
         rows: &[RowChange],
-        nexts: &[Option<&RowKey>],
+        nexts: &[Option<RowKey>],
         leaf_count: u32,
     ) -> Vec<(u32, Hash)> {
         let leaves = self.relinked(rows, nexts);
@@ -295,13 +296,13 @@ impl Tree {
     fn relinked<'a>(
         &'a self,
         rows: &'a [RowChange],
-        nexts: &[Option<&'a RowKey>],
+        nexts: &'a [Option<RowKey>],
     ) -> Vec<(u32, Leaf<'a>)> {
         let mut leaves = Vec::with_capacity(rows.len());
         let (mut later, mut after_later): (Option<&RowChange>, _) = (None, None);
         for (at, row) in rows.iter().enumerate().rev() {
             // Either an unchanged row follows, or what the next change leaves there.
-            let next = match (nexts[at], later) {
+            let next = match (nexts[at].as_ref(), later) {
                 (next, Some(later)) if next.is_none_or(|next| *next >= later.key) => later
                     .after
                     .as_ref()
