@@ -5,7 +5,8 @@
 //! 1. Touched leaves: those of new and changed rows, and the unchanged row before each new or
 //!    deleted one, since its next key changes.
 //! 2. Where the tree shrinks, the path of its last leaf is touched: exactly the nodes that lose a
-//!    child are on it. Where it grows, every slot it gains is.
+//!    child are on it. Where it grows, some old leaf is touched too (a new row's link starts at one),
+//!    so the new levels above the old top are complete; slots gained and not taken are empty.
 //! 3. `nodes` holds only what lies inside the new tree, each level sorted by index.
 //!
 //! Not here: applying it (`Tree::commit`).
@@ -279,8 +280,7 @@ impl Tree {
         let hashes = hash_leaves(&self.keys, leaves.iter().map(|(_, leaf)| *leaf));
         let mut touched: Vec<_> = leaves.iter().map(|(slot, _)| *slot).zip(hashes).collect();
         let vacated = rows.iter().filter_map(RowChange::slot_left);
-        let gained = self.leaf_count()..leaf_count;
-        touched.extend(vacated.chain(gained).map(|slot| (slot, NO_LEAF)));
+        touched.extend(vacated.map(|slot| (slot, NO_LEAF)));
         // A slot that one row left and another took is the other's.
         touched.sort_unstable_by_key(|(slot, hash)| (*slot, *hash == NO_LEAF));
         touched.dedup_by_key(|(slot, _)| *slot);
@@ -374,14 +374,9 @@ impl Tree {
     /// A hash of this tree as part of one with `leaf_count` leaves in which it isn't touched.
     fn unchanged_node(&self, level: usize, index: u32, leaf_count: u32) -> Hash {
         let inside = index <= (leaf_count - 1) >> level;
-        let known = self
-            .levels
-            .get(level)
-            .and_then(|hashes| hashes.get(index as usize));
-        known
-            .copied()
-            .filter(|_| inside)
-            .unwrap_or(self.empty[level])
+        let hashes = self.levels.get(level).filter(|_| inside);
+        let known = hashes.and_then(|hashes| hashes.get(index as usize));
+        known.copied().unwrap_or(self.empty[level])
     }
 }
 
