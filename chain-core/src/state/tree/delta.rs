@@ -5,7 +5,8 @@
 //! 1. Touched leaves: those of new and changed rows, and the unchanged row before each new or
 //!    deleted one, since its next key changes.
 //! 2. Where the tree shrinks, the path of its last leaf is touched: exactly the nodes that lose a
-//!    child are on it. Where it grows, every slot it gains is.
+//!    child are on it. Where it grows, some old leaf is touched too (a new row's link starts at one),
+//!    so the new levels above the old top are complete; slots gained and not taken are empty.
 //! 3. `nodes` holds only what lies inside the new tree, each level sorted by index.
 //!
 //! Not here: applying it (`Tree::commit`).
@@ -165,7 +166,7 @@ impl Tree {
             if before.is_some() || value.is_some() {
                 let after = value.map(|value| (before.unwrap_or(0), value));
                 rows.push(RowChange { key, before, after });
-                nexts.push(next);
+                nexts.push(next.copied());
             }
         }
         let leaf_count = self.assign_slots(&mut rows);
@@ -192,7 +193,7 @@ impl Tree {
             let (before, next) = self.locate(&key);
             if before.is_some() || row.is_some() {
                 rows.push(RowChange { key, before, after: row.clone() });
-                nexts.push(next);
+                nexts.push(next.copied());
             }
         }
         Ok(self.delta(rows, &nexts, leaf_count))
@@ -228,8 +229,9 @@ impl Tree {
         leaf_count
     }
 
-    /// The delta of these changes; `nexts` holds for each the key that follows it in the tree.
-    fn delta(&self, rows: Vec<RowChange>, nexts: &[Option<&RowKey>], leaf_count: u32) -> Delta {
+    /// The delta of these changes; `nexts` holds for each the key that follows it in the tree
+    /// (copied while its place was in the cache).
+    fn delta(&self, rows: Vec<RowChange>, nexts: &[Option<RowKey>], leaf_count: u32) -> Delta {
         let leaves = self.touched_leaves(&rows, nexts, leaf_count);
         let nodes = self.touched_nodes(leaves, leaf_count);
         let parts = Parts { leaf_count, rows, nodes };
@@ -240,19 +242,16 @@ impl Tree {
     }
 
     /// The hashes of all touched leaves of the new tree, by slot.
-    fn touched_leaves(&self, rows: &[RowChange], nexts: &[Option<&RowKey>], leaf_count: u32) -> Vec<(u32, Hash)> {
-        let mut leaves = self.relinked(rows, nexts);
-        leaves.extend(rows.iter().filter_map(RowChange::slot_left).map(|slot| (slot, None)));
-        leaves.extend((self.leaf_count()..leaf_count).map(|slot| (slot, None)));
+    fn touched_leaves(&self, rows: &[RowChange], nexts: &[Option<RowKey>], leaf_count: u32) -> Vec<(u32, Hash)> {
+        let leaves = self.relinked(rows, nexts);
+        // Hashed in key order, in which rows lie in memory, and only then brought into slot order.
+        let hashes = hash_leaves(&self.keys, leaves.iter().map(|(_, leaf)| *leaf));
+        let mut touched: Vec<_> = leaves.iter().map(|(slot, _)| *slot).zip(hashes).collect();
+        let vacated = rows.iter().filter_map(RowChange::slot_left);
+        touched.extend(vacated.map(|slot| (slot, NO_LEAF)));
         // A slot that one row left and another took is the other's.
-        leaves.sort_unstable_by_key(|(slot, leaf)| (*slot, leaf.is_none()));
-        leaves.dedup_by_key(|(slot, _)| *slot);
-        let hashes = hash_leaves(&self.keys, leaves.iter().filter_map(|(_, leaf)| *leaf));
-        let mut touched: Vec<_> = leaves.iter().map(|(slot, _)| (*slot, NO_LEAF)).collect();
-        let occupied = touched.iter_mut().zip(&leaves).filter(|(_, (_, leaf))| leaf.is_some());
-        for (((_, to), _), hash) in occupied.zip(hashes) {
-            *to = hash;
-        }
+        touched.sort_unstable_by_key(|(slot, hash)| (*slot, *hash == NO_LEAF));
+        touched.dedup_by_key(|(slot, _)| *slot);
         touched.truncate(touched.partition_point(|(slot, _)| *slot < leaf_count));
         let last = leaf_count - 1;
         if leaf_count < self.leaf_count() && touched.last().is_none_or(|(slot, _)| *slot < last) {
@@ -262,12 +261,12 @@ impl Tree {
     }
 
     /// The leaves of all rows whose value or next key changes.
-    fn relinked<'a>(&'a self, rows: &'a [RowChange], nexts: &[Option<&'a RowKey>]) -> Vec<(u32, Option<Leaf<'a>>)> {
+    fn relinked<'a>(&'a self, rows: &'a [RowChange], nexts: &'a [Option<RowKey>]) -> Vec<(u32, Leaf<'a>)> {
         let mut leaves = Vec::with_capacity(rows.len());
         let (mut later, mut after_later): (Option<&RowChange>, _) = (None, None);
         for (at, row) in rows.iter().enumerate().rev() {
             // Either an unchanged row follows, or what the next change leaves there.
-            let next = match (nexts[at], later) {
+            let next = match (nexts[at].as_ref(), later) {
                 (next, Some(later)) if next.is_none_or(|next| *next >= later.key) => {
                     later.after.as_ref().map_or(after_later, |_| Some(&later.key))
                 }
@@ -275,7 +274,7 @@ impl Tree {
             };
             let key = Some(&row.key);
             if let Some((slot, value)) = row.after() {
-                leaves.push((slot, Some(Leaf { key, next, value })));
+                leaves.push((slot, Leaf { key, next, value }));
             }
             if row.before.is_some() != row.after.is_some() {
                 let follower = row.after.as_ref().map_or(next, |_| key);
@@ -294,14 +293,14 @@ impl Tree {
         key: &RowKey,
         earlier: Option<&RowKey>,
         next: Option<&'a RowKey>,
-    ) -> Option<(u32, Option<Leaf<'a>>)> {
+    ) -> Option<(u32, Leaf<'a>)> {
         let found = self.index.range((Bound::Unbounded, Bound::Excluded(key))).next_back();
         let (key, slot) = found.map_or((None, 0), |(key, slot)| (Some(key), *slot));
         if earlier.is_some() && key <= earlier {
             return None;
         }
         let value = &*self.values[slot as usize];
-        Some((slot, Some(Leaf { key, next, value })))
+        Some((slot, Leaf { key, next, value }))
     }
 
     /// All levels of touched hashes, from those of the leaves.
@@ -328,8 +327,9 @@ impl Tree {
     /// A hash of this tree as part of one with `leaf_count` leaves in which it isn't touched.
     fn unchanged_node(&self, level: usize, index: u32, leaf_count: u32) -> Hash {
         let inside = index <= (leaf_count - 1) >> level;
-        let known = self.levels.get(level).and_then(|hashes| hashes.get(index as usize));
-        known.copied().filter(|_| inside).unwrap_or(self.empty[level])
+        let hashes = self.levels.get(level).filter(|_| inside);
+        let known = hashes.and_then(|hashes| hashes.get(index as usize));
+        known.copied().unwrap_or(self.empty[level])
     }
 }
 

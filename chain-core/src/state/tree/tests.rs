@@ -361,8 +361,7 @@ fn deltas_say_what_to_store() {
     commit(&mut tree, &vec![set(1), set(2)]);
     let delta = tree.preview(vec![set(3), delete(1), (key(&[1, 2]), Some(Box::new([8])))]);
     let rows: Vec<_> = delta.rows().iter().map(|row| (row.before(), row.after())).collect();
-    let changed: [(_, Option<(u32, &[u8])>); 3] =
-        [(Some(1), None), (Some(2), Some((2, &[8]))), (None, Some((1, &[3])))];
+    let changed = [(Some(1), None), (Some(2), Some((2, &[8][..]))), (None, Some((1, &[3][..])))];
     assert_eq!(rows, changed);
     assert_eq!(delta.change(&key(&[1, 3])).unwrap().key(), &key(&[1, 3]));
     assert!(delta.change(&key(&[1, 4])).is_none());

@@ -1,0 +1,50 @@
+# The entry to everything. Needs make and Rust; installs what else the build needs, or says what to run.
+
+export CARGO_TARGET_DIR ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/chain-target
+DEVNET_DIR ?= .devnet
+VALIDATORS ?= 1
+RPC_PORT ?= 8006
+P2P_PORT ?= 8005
+METRICS_PORT ?= 9090
+export DEVNET_DIR VALIDATORS RPC_PORT P2P_PORT METRICS_PORT
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build devnet devnet-reset test lint fmt bench vectors doc
+
+help: ## Lists the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+deps: ## Installs the system packages the build needs
+	@sh devnet/deps.sh
+
+build: deps ## Builds the binaries chain-node and chain
+	cargo build --release --workspace --bins
+
+devnet: build ## Starts a devnet in the foreground; Ctrl-C stops it, the next start continues it
+	@$(CARGO_TARGET_DIR)/release/chain-node devnet run --dir "$(DEVNET_DIR)" --validators $(VALIDATORS) \
+		--rpc-port $(RPC_PORT) --p2p-port $(P2P_PORT) --metrics-port $(METRICS_PORT)
+
+devnet-reset: build ## Throws the devnet's chain away; the next start makes a new one
+	@$(CARGO_TARGET_DIR)/release/chain-node devnet reset --dir "$(DEVNET_DIR)"
+
+test: build ## Runs the whole test suite
+	@sh devnet/test.sh
+
+lint: deps ## Checks format and lints; warnings are errors
+	cargo fmt --all -- --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+
+fmt: ## Formats the code
+	cargo fmt --all
+
+bench: deps ## Runs the benches and prints the figures of docs/benchmarks.md
+	cargo build --release --workspace --bins
+	cargo bench -p benches --bench micro
+	$(CARGO_TARGET_DIR)/release/load --all
+
+vectors: deps ## Writes the frozen test vectors anew: changing bytes is an explicit act
+	CHAIN_WRITE_VECTORS=1 cargo test --release --workspace vectors
+
+doc: deps ## Writes docs/rpc.md from the code and builds the API documentation
+	cargo run --release -q -p chain-node --bin chain-node -- doc rpc > docs/rpc.md
+	cargo doc --release --workspace --no-deps

@@ -1,0 +1,258 @@
+//! What a node is told: defaults < file < environment < flags. Unknown keys are errors, and
+//! `config show` says where each value came from.
+//!
+//! Not here: what the chain itself decides (genesis, parameters in the state).
+
+use crate::exit::Exit;
+use chain_core::types::Address;
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+/// Default port of JSON-RPC, REST and WebSocket.
+pub const RPC_PORT: u16 = 8006;
+/// Default port of the peer-to-peer network.
+pub const P2P_PORT: u16 = 8005;
+/// Default port of metrics and health.
+pub const METRICS_PORT: u16 = 9090;
+
+/// Environment variables that are honoured, and the key each sets.
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("DATA_DIR", "data_dir"),
+    ("DATABASE_URL", "database_url"),
+    ("RPC_HOST", "rpc_host"),
+    ("RPC_PORT", "rpc_port"),
+    ("P2P_PORT", "p2p_port"),
+    ("METRICS_PORT", "metrics_port"),
+    ("CONSENSUS_MODE", "consensus_mode"),
+    ("VALIDATOR_ADDRESS", "validator_address"),
+    ("LOG_LEVEL", "log_level"),
+    ("LOG_FORMAT", "log_format"),
+    ("BLOCK_CACHE_SIZE", "block_cache_size"),
+    ("RPC_TIMEOUT", "rpc_timeout"),
+];
+
+/// A node's options.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where genesis, key, database and logs are.
+    pub data_dir: PathBuf,
+    /// `rocksdb://PATH`: the database elsewhere than in the data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_url: Option<String>,
+    /// Address JSON-RPC, REST and WebSocket listen on.
+    pub rpc_host: IpAddr,
+    /// Their port; 0: any free one.
+    pub rpc_port: u16,
+    /// Port of the peer-to-peer network.
+    pub p2p_port: u16,
+    /// Port of metrics and health, on loopback; 0: any free one.
+    pub metrics_port: u16,
+    /// If given, must equal the genesis' mode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consensus_mode: Option<String>,
+    /// If given, must be the address of the validator key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validator_address: Option<Address>,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,chain_rpc=debug`.
+    pub log_level: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// RocksDB's block cache, in MiB.
+    pub block_cache_size: u32,
+    /// How long one request may take, in ms.
+    pub rpc_timeout: u64,
+    /// What hardly anybody needs.
+    pub advanced: Advanced,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Options hardly anybody needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Advanced {
+    /// State, outcomes and index are written every so many blocks; a crash executes the rest again.
+    pub flush_interval_blocks: u64,
+    /// Whether accounts' histories are indexed.
+    pub history: bool,
+    /// Threads that verify signatures.
+    pub verify_threads: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("data"),
+            database_url: None,
+            rpc_host: IpAddr::from([127, 0, 0, 1]),
+            rpc_port: RPC_PORT,
+            p2p_port: P2P_PORT,
+            metrics_port: METRICS_PORT,
+            consensus_mode: None,
+            validator_address: None,
+            log_level: "info".into(),
+            log_format: LogFormat::Text,
+            block_cache_size: 64,
+            rpc_timeout: 10_000,
+            advanced: Advanced { flush_interval_blocks: 8, history: true, verify_threads: 2 },
+        }
+    }
+}
+
+/// Options given as flags; those absent leave the lower layers alone.
+#[derive(Clone, Debug, Default, clap::Args, Serialize)]
+pub struct Flags {
+    /// Where genesis, key, database and logs are
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// Address JSON-RPC, REST and WebSocket listen on [default: 127.0.0.1]
+    #[arg(long, value_name = "IP")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpc_host: Option<IpAddr>,
+    /// Port of JSON-RPC, REST and WebSocket [default: 8006]
+    #[arg(long, value_name = "PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpc_port: Option<u16>,
+    /// Port of the peer-to-peer network [default: 8005]
+    #[arg(long, value_name = "PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p2p_port: Option<u16>,
+    /// Port of metrics and health [default: 9090]
+    #[arg(long, value_name = "PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics_port: Option<u16>,
+    /// error, warn, info, debug, trace, or a filter such as info,chain_rpc=debug [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_level: Option<String>,
+}
+
+impl Config {
+    /// Puts the layers together and checks the result.
+    pub fn load(file: Option<&Path>, flags: &Flags) -> Result<(Self, Figment), Exit> {
+        let layers = layers(file, flags)?;
+        let config: Self = layers.extract().map_err(|e| Exit::Configuration(e.to_string()))?;
+        config.check()?;
+        Ok((config, layers))
+    }
+
+    /// Where the database is.
+    pub fn database(&self) -> Result<PathBuf, Exit> {
+        match &self.database_url {
+            None => Ok(self.data_dir.join("db")),
+            Some(url) => match url.strip_prefix("rocksdb://") {
+                Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
+                _ => Err(Exit::Configuration(format!("DATABASE_URL is {url}; it must be rocksdb://PATH"))),
+            },
+        }
+    }
+
+    fn check(&self) -> Result<(), Exit> {
+        let ports = [("rpc_port", self.rpc_port), ("p2p_port", self.p2p_port), ("metrics_port", self.metrics_port)];
+        for (i, (name, port)) in ports.iter().enumerate() {
+            if let Some((other, _)) = ports.iter().skip(i + 1).find(|(_, p)| *p != 0 && p == port) {
+                return Err(Exit::Configuration(format!("{name} and {other} are both {port}; choose different ports")));
+            }
+        }
+        if self.advanced.flush_interval_blocks == 0 || self.advanced.verify_threads == 0 {
+            return Err(Exit::Configuration("flush_interval_blocks and verify_threads must be at least 1".into()));
+        }
+        if self.rpc_timeout == 0 {
+            return Err(Exit::Configuration("rpc_timeout must be at least 1 ms".into()));
+        }
+        self.database().map(|_| ())
+    }
+}
+
+fn layers(file: Option<&Path>, flags: &Flags) -> Result<Figment, Exit> {
+    let mut layers = Figment::from(Serialized::defaults(Config::default()));
+    if let Some(path) = file {
+        if !path.is_file() {
+            return Err(Exit::Configuration(format!("there is no configuration file {}", path.display())));
+        }
+        layers = layers.merge(Toml::file_exact(path));
+    }
+    let names: Vec<&str> = ENVIRONMENT.iter().map(|(name, _)| *name).collect();
+    let key = |name: &figment::value::UncasedStr| {
+        let found = ENVIRONMENT.iter().find(|(variable, _)| *name == **variable);
+        found.map_or_else(|| name.into(), |(_, key)| (*key).into())
+    };
+    let environment = Env::raw().only(&names).map(key);
+    Ok(layers.merge(environment).merge(Serialized::defaults(flags)))
+}
+
+/// Every key with its value and where it came from, one per line.
+pub fn show(layers: &Figment) -> Result<String, Exit> {
+    use std::fmt::Write;
+    let config: Config = layers.extract().map_err(|e| Exit::Configuration(e.to_string()))?;
+    let json = serde_json::to_value(&config).map_err(|e| Exit::Configuration(e.to_string()))?;
+    let mut text = String::new();
+    let mut line = |key: String, value: &serde_json::Value| {
+        let source = layers.find_metadata(&key).map_or_else(|| "default".into(), source_name);
+        let _ = writeln!(text, "{key} = {value}    ({source})");
+    };
+    for (key, value) in json.as_object().into_iter().flatten() {
+        match value.as_object() {
+            Some(inner) => inner.iter().for_each(|(name, value)| line(format!("{key}.{name}"), value)),
+            None => line(key.clone(), value),
+        }
+    }
+    Ok(text)
+}
+
+fn source_name(metadata: &figment::Metadata) -> String {
+    match (&metadata.source, metadata.name.as_ref()) {
+        (Some(figment::Source::File(path)), _) => path.display().to_string(),
+        (_, name) if name.contains("environment") => "environment".into(),
+        (_, name) if name.contains("Flags") => "flag".into(),
+        _ => "default".into(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn file(content: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), content).unwrap();
+        file
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let file = file("rpc_port = 1111\nlog_level = \"debug\"\n[advanced]\nflush_interval_blocks = 3\n");
+        let flags = Flags { rpc_port: Some(2222), ..Flags::default() };
+        let (config, layers) = Config::load(Some(file.path()), &flags).unwrap();
+        assert_eq!((config.rpc_port, config.log_level.as_str()), (2222, "debug"));
+        assert_eq!((config.advanced.flush_interval_blocks, config.advanced.history), (3, true));
+        let shown = show(&layers).unwrap();
+        assert!(shown.contains("rpc_port = 2222    (flag)"), "{shown}");
+        assert!(shown.contains("p2p_port = 8005    (default)"), "{shown}");
+    }
+
+    #[test]
+    fn unknown_keys_wrong_types_and_clashing_ports_are_refused() {
+        for bad in ["rpc_prot = 1\n", "rpc_port = \"x\"\n", "rpc_port = 8005\n", "database_url = \"mysql://x\"\n",
+            "[advanced]\nflush_interval_blocks = 0\n", "[advanced]\nx = 0\n"] {
+            let file = file(bad);
+            let refused = Config::load(Some(file.path()), &Flags::default());
+            assert!(matches!(refused, Err(Exit::Configuration(_))), "{bad}");
+        }
+        assert!(Config::load(Some(Path::new("/nonexistent/node.toml")), &Flags::default()).is_err());
+    }
+}
