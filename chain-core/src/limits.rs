@@ -48,6 +48,28 @@ pub const MIN_BLOCK_TIME_MS: u64 = 50;
 pub const PROOF_WINDOW_BLOCKS: usize = 64;
 /// Items of end-of-block queues handled in one block; the rest is carried on.
 pub const MAX_QUEUE_ITEMS_PER_BLOCK: usize = 4096;
+/// Votes and proposals of views further ahead of the current one are refused.
+pub const MAX_VIEWS_AHEAD: u32 = 16;
+/// Most certificates that travel inside a proposal; the newest ones do.
+pub const MAX_JUSTIFICATION_CERTIFICATES: usize = 64;
+/// Longest record of the consensus log: a certificate of the largest set.
+pub const MAX_WAL_RECORD_BYTES: usize = 32 * 1024;
+/// How long a view waits for its block once it is due; view 0.
+pub const VIEW_BASE_MS: u64 = 750;
+/// What each further view waits longer.
+pub const VIEW_STEP_MS: u64 = 500;
+/// Longest wait of a view for its block once it is due.
+pub const MAX_VIEW_MS: u64 = 10_000;
+/// How long a leader that entered by a notarization waits for the block to become final.
+pub const FINAL_WAIT_MS: u64 = 250;
+/// How often own messages are sent again after a view's time ran out.
+pub const RETRY_MS: u64 = 1_000;
+/// A hopeless view v is given up early, but not before v times this (at most `EARLY_STEPS` times).
+pub const EARLY_STEP_MS: u64 = 100;
+/// Bound of the factor of `EARLY_STEP_MS`.
+pub const EARLY_STEPS: u64 = 20;
+/// Own finalize votes of this many newest views are sent again.
+pub const RESENT_FINALIZE_VIEWS: u32 = 8;
 /// Basis points of the whole.
 pub const BPS: u128 = 10_000;
 
@@ -57,3 +79,5 @@ const _: () = assert!(MAX_TOTAL_WEIGHT < u64::MAX / 3);
 const _: () = assert!(MAX_KEYS <= 16, "the bitmap of a multi-key authorisation is a u16");
 const _: () = assert!(MAX_ROW_KEY_BYTES < 256);
 const _: () = assert!(MIN_SYMBOL_BYTES <= MAX_SYMBOL_BYTES);
+const _: () = assert!(MAX_WAL_RECORD_BYTES > MAX_VALIDATORS * 64 + 256, "a certificate fits into a log record");
+const _: () = assert!(VIEW_BASE_MS > FINAL_WAIT_MS && MAX_VIEW_MS > VIEW_BASE_MS);

@@ -1,0 +1,230 @@
+//! What goes into the machine and what comes out: the words between it and the engine.
+//!
+//! Not here: what the machine does with them (`machine`), how messages are framed for the wire.
+
+use super::{ConsensusEvent, WalRecord};
+use crate::codec::List;
+use crate::crypto::{PublicKey, SecretKey};
+use crate::limits::MAX_JUSTIFICATION_CERTIFICATES;
+use crate::types::{
+    BlockId, Certificate, ChainId, Height, Proposal, QuorumRule, TimestampMs, ValidatorSet, View, Vote,
+};
+use borsh::{BorshDeserialize, BorshSerialize};
+use std::sync::Arc;
+
+/// Both clocks at the moment of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// The wall clock; may jump.
+    pub wall: TimestampMs,
+    /// A monotonic clock in ms since any fixed moment of this process.
+    pub mono_ms: u64,
+}
+
+/// What stays the same for as long as a node runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The chain.
+    pub chain: ChainId,
+    /// The chain's quorum rule (genesis).
+    pub rule: QuorumRule,
+    /// The validator's key; a follower has none and never signs.
+    pub key: Option<Arc<SecretKey>>,
+    /// Nothing is signed at or below this height, whatever the log says; usually 0.
+    pub barrier: Height,
+}
+
+/// The last committed block and what it fixes for the height above it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its height; 0 is genesis.
+    pub height: Height,
+    /// Its timestamp; genesis time for genesis.
+    pub timestamp: TimestampMs,
+    /// The validators of the height above.
+    pub set: Arc<ValidatorSet>,
+    /// Least time between it and its child, in ms.
+    pub block_time_ms: u64,
+    /// Time between it and its child while there is nothing to do, in ms.
+    pub empty_block_interval_ms: u64,
+}
+
+/// What validators tell each other. Blocks travel beside proposals and are the engine's.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum Message {
+    /// A leader's proposal with the certificates that allow it.
+    Proposal {
+        /// The signed words.
+        proposal: Proposal,
+        /// Ascending by view, the newest ones if there are too many.
+        justification: Justification,
+    } = 1,
+    /// One validator's vote.
+    Vote(Vote) = 2,
+    /// A quorum's votes.
+    Certificate(Certificate) = 3,
+}
+
+/// The certificates that travel inside a proposal.
+pub type Justification = List<Certificate, MAX_JUSTIFICATION_CERTIFICATES>;
+
+/// The engine's verdict on a block, judged on the decided parent. It is about the block alone,
+/// whatever view it is proposed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every rule holds and the engine has the body. With what the header says.
+    Valid {
+        /// The view it was built in.
+        view: View,
+        /// Who built it.
+        proposer: PublicKey,
+        /// When.
+        timestamp: TimestampMs,
+    },
+    /// The body is the header's and a rule is broken. A body that is missing or isn't the header's
+    /// is no verdict: the engine keeps looking for the right one.
+    Invalid,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The moment of the last `WakeAt` has come (too early does no harm).
+    Tick,
+    /// Whether the pool has something to put into a block. The first word is "empty". To be told
+    /// on every change, and before `Committed` if a commit changed it.
+    Pool {
+        /// Nothing in it is executable.
+        empty: bool,
+    },
+    /// The answer to `Build`: the block exists, has been executed and is valid.
+    Built {
+        /// As asked.
+        height: Height,
+        /// As asked.
+        view: View,
+        /// The block.
+        block: BlockId,
+    },
+    /// The other answer to `Build`.
+    BuildFailed {
+        /// As asked.
+        height: Height,
+        /// As asked.
+        view: View,
+    },
+    /// The answer to `Judge`, whenever it is known.
+    Judged {
+        /// The block asked about.
+        block: BlockId,
+        /// The verdict.
+        verdict: Verdict,
+    },
+    /// A peer said something; nothing of it has been verified.
+    Message(Message),
+    /// A block is durably committed: asked for by `Commit`, or fetched by sync.
+    Committed(Head),
+}
+
+/// What the engine shall do, in this order. The records of a step (`SwitchWal`, `Persist`,
+/// `PersistBody`) come before everything else, so one sync per step is enough: before the first
+/// effect for which [`Effect::is_visible`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Begin an empty log for this height; the old one is of no more use.
+    SwitchWal {
+        /// The height.
+        height: Height,
+    },
+    /// Append to the log.
+    Persist(WalRecord),
+    /// Append the block's header and body to the log. May be asked twice for one block.
+    PersistBody {
+        /// The block, known to the engine from `Built` or `Judged`.
+        block: BlockId,
+    },
+    /// Send to every validator of the height (and whoever else listens); with a proposal goes
+    /// its block, if the engine has it.
+    Broadcast(Message),
+    /// The block is final: find its body if it isn't here, execute, store block and certificate
+    /// durably, then answer `Committed`.
+    Commit {
+        /// The block.
+        block: BlockId,
+        /// Its finalization.
+        certificate: Certificate,
+    },
+    /// Build a block on the head now, with this header view and timestamp; answer `Built` or
+    /// `BuildFailed`. From the view follow the limits: at most `limit >> view`, empty from view 4.
+    Build {
+        /// The new block's height.
+        height: Height,
+        /// The new block's view.
+        view: View,
+        /// The new block's timestamp.
+        timestamp: TimestampMs,
+    },
+    /// Find the block, judge it on the head, answer `Judged` once there is a verdict.
+    Judge {
+        /// The block.
+        block: BlockId,
+    },
+    /// Give `Tick` at this monotonic time; replaces the earlier wish.
+    WakeAt {
+        /// The time.
+        mono_ms: u64,
+    },
+    /// Two signed words of one validator that contradict each other.
+    Evidence(Evidence),
+    /// Tell whoever watches.
+    Report(ConsensusEvent),
+    /// Something that cannot be inside the fault bound: this height is over for us, a person has
+    /// to look.
+    Halt(HaltReason),
+}
+
+impl Effect {
+    /// Whether the outside can see it, so that all earlier records must be synced before.
+    pub fn is_visible(&self) -> bool {
+        match self {
+            Self::Broadcast(_) | Self::Commit { .. } | Self::Evidence(_) | Self::Report(_) | Self::Halt(_) => true,
+            Self::SwitchWal { .. } | Self::Persist(_) | Self::PersistBody { .. } => false,
+            Self::Build { .. } | Self::Judge { .. } | Self::WakeAt { .. } => false,
+        }
+    }
+}
+
+/// Proof that a validator broke the rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// Two votes of one kind for different blocks, or a finalize and a nullify vote, of one view.
+    Votes(Vote, Vote),
+    /// Two proposals of different blocks in one view.
+    Proposals(Proposal, Proposal),
+}
+
+/// Why the machine stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HaltReason {
+    /// These two certificates cannot both exist inside the fault bound.
+    Conflict(Certificate, Certificate),
+    /// A quorum finalized a block that we hold invalid.
+    InvalidFinal(Certificate),
+}
+
+/// Where the machine stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The height being decided.
+    pub height: Height,
+    /// The current view.
+    pub view: View,
+    /// Whose turn it is.
+    pub leader: PublicKey,
+    /// Nothing is signed at or below this height.
+    pub barrier: Height,
+    /// Stopped at this height by a `Halt`.
+    pub halted: bool,
+}

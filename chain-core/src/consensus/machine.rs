@@ -1,0 +1,247 @@
+//! The machine: takes in what happened, refuses what is irrelevant or not signed, remembers the
+//! rest, then lets the rules act.
+//!
+//! Not here: the rules (`rules`), what is remembered (`round`), what may be signed (`safety`).
+
+use super::interface::{Config, Effect, Evidence, HaltReason, Head, Input, Message, Now, Status, Verdict};
+use super::round::{Output, Phase, Round};
+use super::safety::Signer;
+use super::tally::Added;
+use super::{ConsensusEvent, WalRecord};
+use crate::crypto::PublicKey;
+use crate::types::{BlockId, Certificate, Height, Proposal, SignedMessage, View, Vote, VoteKind};
+
+/// The agreement of one node, height after height.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    pub(super) config: Config,
+    pub(super) head: Head,
+    pub(super) signer: Signer,
+    pub(super) pool_empty: bool,
+    pub(super) round: Round,
+    pub(super) out: Output,
+}
+
+impl Machine {
+    /// A machine that continues above `head` with what the log holds. Records of decided heights
+    /// are ignored. A log that is ahead of the head means that blocks were lost: then nothing is
+    /// signed up to the log's height ([`Status::barrier`]).
+    ///
+    /// Nothing of the log is verified: it is our own, and the engine has checked its frames.
+    pub fn recover(config: Config, head: Head, log: Vec<WalRecord>, now: Now) -> (Self, Vec<Effect>) {
+        let height = head.height.next();
+        let logged = log.iter().map(WalRecord::height).filter(|logged| *logged > height).max();
+        let barrier = config.barrier.max(head.height).max(logged.unwrap_or_default());
+        let signer = Signer::new(config.key.clone(), config.chain, barrier);
+        let round = Round::begin(&head, now, false);
+        let mut machine = Self { config, head, signer, pool_empty: true, round, out: Output::default() };
+        machine.report_view();
+        machine.replay(log.into_iter().filter(|record| record.height() == height).collect());
+        machine.advance(now);
+        machine.resend();
+        let effects = machine.out.take();
+        (machine, effects)
+    }
+
+    /// One step: what happened, and what to do about it.
+    pub fn step(&mut self, now: Now, input: Input) -> Vec<Effect> {
+        match input {
+            Input::Tick => self.out.promised = None,
+            Input::Pool { empty } => self.on_pool(now, empty),
+            Input::Built { height, view, block } => self.on_built(height, view, block),
+            Input::BuildFailed { height, view } => self.on_build_failed(height, view),
+            Input::Judged { block, verdict } => self.on_judged(block, verdict),
+            Input::Message(message) => self.on_message(now, message),
+            Input::Committed(head) => self.on_committed(now, head),
+        }
+        self.advance(now);
+        self.out.take()
+    }
+
+    /// Where the machine stands.
+    pub fn status(&self) -> Status {
+        Status {
+            height: self.round.height,
+            view: self.round.view.number,
+            leader: self.leader(self.round.view.number),
+            barrier: self.signer.record().barrier(),
+            halted: self.round.phase == Phase::Halted,
+        }
+    }
+
+    /// Certificates first, so that counting our votes again makes none a second time.
+    fn replay(&mut self, log: Vec<WalRecord>) {
+        for record in &log {
+            self.signer.restore(record);
+            if let WalRecord::Certificate(certificate) = record {
+                match self.round.certificates.conflict(&certificate.message).cloned() {
+                    Some(other) => self.halt(HaltReason::Conflict(other, certificate.clone())),
+                    None => self.round.certificates.insert(certificate.clone()),
+                }
+            }
+        }
+        for record in log {
+            match record {
+                WalRecord::Proposal(proposal) => {
+                    self.round.proposals.entry(proposal.view).or_insert(proposal);
+                }
+                WalRecord::Vote(vote) => self.count(vote),
+                WalRecord::Certificate(_) => {}
+            }
+        }
+    }
+
+    fn on_pool(&mut self, now: Now, empty: bool) {
+        self.pool_empty = empty;
+        if !empty {
+            self.round.pacing.busy_since.get_or_insert(now.mono_ms);
+        }
+    }
+
+    fn on_built(&mut self, height: Height, view: View, block: BlockId) {
+        let Some((_, timestamp)) = self.round.view.building.filter(|_| self.is_current(height, view)) else { return };
+        let Some(proposer) = self.signer.public() else { return };
+        self.round.blocks.insert(block, Some(Verdict::Valid { view, proposer, timestamp }));
+        self.say_proposal(block, None);
+    }
+
+    fn on_build_failed(&mut self, height: Height, view: View) {
+        if self.is_current(height, view) {
+            self.round.view.build_failed = true;
+        }
+    }
+
+    fn on_judged(&mut self, block: BlockId, verdict: Verdict) {
+        if let Some(asked) = self.round.blocks.get_mut(&block) {
+            asked.get_or_insert(verdict);
+        }
+    }
+
+    fn on_message(&mut self, now: Now, message: Message) {
+        if self.round.phase != Phase::Deciding {
+            return;
+        }
+        match message {
+            Message::Vote(vote) => self.on_vote(vote),
+            Message::Certificate(certificate) => self.on_certificate(certificate),
+            Message::Proposal { proposal, justification } => self.on_proposal(now, proposal, &justification),
+        }
+    }
+
+    fn on_vote(&mut self, vote: Vote) {
+        let message = &vote.message;
+        let relevant = message.height == self.round.height
+            && message.view <= self.round.furthest_accepted_view()
+            && self.head.set.index_of(&vote.signer).is_some()
+            && !self.round.tally.knows(&vote);
+        if relevant && vote.verify(&self.config.chain).is_ok() {
+            self.count(vote);
+        }
+    }
+
+    fn on_certificate(&mut self, certificate: Certificate) {
+        let relevant =
+            certificate.height() == self.round.height && !self.round.certificates.knows(&certificate.message);
+        if relevant && certificate.verify(&self.config.chain, self.config.rule, &self.head.set).is_ok() {
+            self.learn(certificate);
+        }
+    }
+
+    /// The leader's signature first: only a leader may make us verify a pile of certificates.
+    fn on_proposal(&mut self, now: Now, proposal: Proposal, justification: &[Certificate]) {
+        let relevant = proposal.height == self.round.height
+            && proposal.signer == self.leader(proposal.view)
+            && self.round.proposals.get(&proposal.view) != Some(&proposal);
+        if !relevant || proposal.verify(&self.config.chain).is_err() {
+            return;
+        }
+        justification.iter().for_each(|certificate| self.on_certificate(certificate.clone()));
+        self.r1_enter(now);
+        let current = self.round.view.number;
+        if proposal.view >= current && proposal.view <= self.round.furthest_accepted_view() {
+            self.keep_proposal(proposal);
+        }
+    }
+
+    pub(super) fn keep_proposal(&mut self, proposal: Proposal) {
+        let (height, view, block) = (proposal.height, proposal.view, proposal.block);
+        match self.round.proposals.get(&view) {
+            None => {
+                self.round.proposals.insert(view, proposal);
+                self.out.report(ConsensusEvent::Proposal { height, view, block });
+            }
+            Some(first) if first.block != block && !self.round.contradictions.contains_key(&view) => {
+                self.out.evidence(Evidence::Proposals(first.clone(), proposal.clone()));
+                self.round.contradictions.insert(view, proposal);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// R8, the end of it: the next height.
+    fn on_committed(&mut self, now: Now, head: Head) {
+        if head.height < self.round.height {
+            return;
+        }
+        self.signer.raise_barrier(head.height);
+        self.round = Round::begin(&head, now, !self.pool_empty);
+        self.head = head;
+        self.out.records.push(Effect::SwitchWal { height: self.round.height });
+        self.report_view();
+    }
+
+    /// Counts a verified vote of a member.
+    pub(super) fn count(&mut self, vote: Vote) {
+        let (message, signer) = (vote.message, vote.signer);
+        match self.round.tally.add(vote.clone()) {
+            Added::Known => return,
+            Added::Contradicts(first) => return self.out.evidence(Evidence::Votes(first, vote)),
+            Added::Counted => {}
+        }
+        let SignedMessage { height, view, kind, .. } = message;
+        self.out.report(ConsensusEvent::Vote { height, view, kind, signer });
+        let excluded = match kind {
+            VoteKind::Finalize => Some(VoteKind::Nullify),
+            VoteKind::Nullify => Some(VoteKind::Finalize),
+            VoteKind::Notarize => None,
+        };
+        if let Some(first) = excluded.and_then(|kind| self.round.tally.counted(kind, view, &signer)) {
+            self.out.evidence(Evidence::Votes(first.clone(), vote));
+        }
+        if !self.round.certificates.knows(&message)
+            && let Some(certificate) = self.round.tally.certificate(message, self.config.rule, &self.head.set)
+        {
+            self.learn(certificate);
+        }
+    }
+
+    /// R10, R11: takes a verified certificate that is news, keeps it and passes it on.
+    fn learn(&mut self, certificate: Certificate) {
+        self.out.persist(WalRecord::Certificate(certificate.clone()));
+        self.out.broadcast(Message::Certificate(certificate.clone()));
+        let SignedMessage { kind, height, view, block } = certificate.message;
+        self.out.report(ConsensusEvent::Certificate { height, view, kind, block });
+        match self.round.certificates.conflict(&certificate.message).cloned() {
+            Some(other) => self.halt(HaltReason::Conflict(other, certificate)),
+            None => self.round.certificates.insert(certificate),
+        }
+    }
+
+    pub(super) fn halt(&mut self, reason: HaltReason) {
+        self.round.phase = Phase::Halted;
+        self.out.rest.push(Effect::Halt(reason));
+    }
+
+    pub(super) fn leader(&self, view: View) -> PublicKey {
+        self.head.set.leader(self.round.height, view).public_key
+    }
+
+    pub(super) fn report_view(&mut self) {
+        let (height, view) = (self.round.height, self.round.view.number);
+        self.out.report(ConsensusEvent::View { height, view, leader: self.leader(view) });
+    }
+
+    fn is_current(&self, height: Height, view: View) -> bool {
+        self.round.phase == Phase::Deciding && height == self.round.height && view == self.round.view.number
+    }
+}
