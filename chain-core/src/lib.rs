@@ -20,5 +20,7 @@ pub mod execute;
 pub mod mempool;
 pub mod consensus;
 pub mod engine;
+#[doc(hidden)]
+pub mod testing;
 
 pub use fault::{Failure, Fault};
