@@ -8,7 +8,6 @@
 //! Not here: signatures and form (`tx::stage`), waiting (`mempool`), agreement (`consensus`).
 
 use crate::block::{Header, Outcome, Results, Verdict, outcome_root, tx_root};
-
 use crate::crypto::{Hash, PublicKey};
 use crate::fault::{Failure, Fault};
 use crate::state::{Account, Authority, Delta, Overlay, Params, Rows, Tree, money, params, validators};
@@ -271,3 +270,7 @@ fn check_policy(address: &Address, account: &Account, carried: &Authorisation) -
     };
     if fits { Ok(()) } else { Err(WRONG_POLICY.because(format_args!("the policy of {address}"), carried.address())) }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+mod tests;

@@ -22,5 +22,7 @@ pub mod ledger;
 pub mod mempool;
 pub mod consensus;
 pub mod engine;
+#[doc(hidden)]
+pub mod testing;
 
 pub use fault::{Failure, Fault};

@@ -24,6 +24,8 @@ pub const MAX_TOTAL_WEIGHT: u64 = 1 << 60;
 pub const MAX_MEMO_BYTES: usize = 128;
 /// Longest URI of an anchor.
 pub const MAX_URI_BYTES: usize = 128;
+/// Longest word for what kind of thing an anchor is about.
+pub const MAX_KIND_BYTES: usize = 32;
 /// Shortest asset symbol.
 pub const MIN_SYMBOL_BYTES: usize = 2;
 /// Longest asset symbol.

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 1 | accounts | `account` |
 //! | 2 | balances of other assets | `money` |
-//! | 3, 4 | assets, their symbols | `money` |
+//! | 3, 4, 7 | assets, their symbols, the next asset's number | `money` |
 //! | 5 | parameters | `params` |
 //! | 6 | validator sets | `validators` |
 //!

@@ -20,6 +20,8 @@ pub const BALANCES: Table<(Address, AssetId), Amount> = Table::new(2);
 pub const ASSETS: Table<AssetId, Asset> = Table::new(3);
 /// Asset numbers by symbol: symbols are unique.
 pub const SYMBOLS: Table<Symbol, AssetId> = Table::new(4);
+/// The number the next asset gets; no row: 0, the native asset's.
+pub const NEXT_ASSET: Table<(), AssetId> = Table::new(7);
 
 /// The account holds less than it must give.
 pub const INSUFFICIENT_BALANCE: Rejection =
@@ -112,6 +114,21 @@ pub fn has_row(rows: &impl Rows, address: &Address, asset: AssetId) -> bool {
 pub fn asset(rows: &impl Rows, id: AssetId) -> Result<Asset, Failure> {
     let found = ASSETS.get(rows, &id)?;
     found.ok_or_else(|| UNKNOWN_ASSET.because("a registered asset", id).into())
+}
+
+/// Writes a new asset under the next number; numbers have no holes. The same for genesis, whose
+/// first asset is the native one, and for the action that creates one. The caller has made sure
+/// that the symbol is free.
+pub fn register(overlay: &mut Overlay<'_>, asset: &Asset) -> Result<AssetId, Fault> {
+    let id = NEXT_ASSET.get(overlay, &())?.unwrap_or_default();
+    if ASSETS.get(overlay, &id)?.is_some() || SYMBOLS.get(overlay, &asset.symbol)?.is_some() {
+        return Err(Fault::new(format!("asset {id} ({}) is registered twice", &*asset.symbol)));
+    }
+    let next = id.get().checked_add(1).ok_or_else(|| Fault::new("more assets than numbers"))?;
+    NEXT_ASSET.put(overlay, &(), &AssetId::new(next));
+    SYMBOLS.put(overlay, &asset.symbol, &id);
+    ASSETS.put(overlay, &id, asset);
+    Ok(id)
 }
 
 /// Moves money. From an account to itself it checks the balance and changes nothing.

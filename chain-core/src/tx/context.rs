@@ -1,14 +1,15 @@
 //! What a family implements for each of its actions, and what an action may see and touch.
 
 use super::Event;
+use crate::crypto::{Hash, SecretKey};
 use crate::fault::Failure;
 use crate::state::{Overlay, Params, money};
-use crate::types::{Address, AssetId, ChainId, Height, Rejected, TimestampMs, Token};
+use crate::types::{Address, Amount, AssetId, ChainId, Height, Rejected, TimestampMs, Token};
 
 /// The rules of one action.
 pub trait Rules {
     /// The action's form: everything that can be judged without the state.
-    fn check(&self, sender: &Address) -> Result<(), Rejected>;
+    fn check(&self, context: &CheckContext) -> Result<(), Rejected>;
 
     /// What the action costs besides its bytes, in weight units, end-of-block work included.
     fn weight(&self) -> u64;
@@ -21,6 +22,26 @@ pub trait Rules {
 
     /// The accounts besides the sender in whose history this belongs.
     fn accounts(&self) -> Vec<Address>;
+}
+
+/// What an action's form may depend on: the chain and whose which transaction carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckContext {
+    /// The chain.
+    pub chain: ChainId,
+    /// Whose transaction this is.
+    pub sender: Address,
+    /// The transaction's nonce.
+    pub nonce: u64,
+}
+
+impl CheckContext {
+    /// Where the families' examples are right, proofs included: on the chain whose id is 32 bytes
+    /// 0x11, in the first transaction of the key whose seed is 32 bytes 0x01.
+    pub fn example() -> Self {
+        let sender = Address::of_key(&SecretKey::from_seed(&[1; 32]).public());
+        Self { chain: ChainId(Hash([0x11; 32])), sender, nonce: 0 }
+    }
 }
 
 /// Where an action runs: the state with the block's and the transaction's changes so far, and
@@ -45,8 +66,18 @@ pub struct Context<'c, 's> {
 impl Context<'_, '_> {
     /// What the sender must burn for rows the chain is made to keep: `account_fee` if `to` has
     /// no row for `asset` yet.
-    pub fn row_fee(&self, to: &Address, asset: AssetId) -> crate::types::Amount {
-        if money::has_row(self.state, to, asset) { crate::types::Amount::ZERO } else { self.params.account_fee }
+    pub fn row_fee(&self, to: &Address, asset: AssetId) -> Amount {
+        if money::has_row(self.state, to, asset) { Amount::ZERO } else { self.params.account_fee }
+    }
+
+    /// Burns the row fee, if one is due, and answers with it. Where a later step fails, the whole
+    /// transaction is rolled back and the burned fee with it.
+    pub fn burn_row_fee(&mut self, to: &Address, asset: AssetId) -> Result<Amount, Failure> {
+        let fee = self.row_fee(to, asset);
+        if !fee.is_zero() {
+            money::burn(self.state, &self.sender, AssetId::NATIVE, fee)?;
+        }
+        Ok(fee)
     }
 
     /// Says that something happened.

@@ -13,6 +13,9 @@
 //!
 //! Not here: where transactions wait (`mempool`), the order in a block and fees (`execute`).
 
+pub mod account;
+pub mod anchor;
+pub mod asset;
 pub mod transfer;
 // FAMILY (1 of 4): pub mod <family>;
 
@@ -20,14 +23,15 @@ mod context;
 mod envelope;
 mod rejections;
 mod stage;
+mod text;
 
-pub use context::{Context, Rules};
-pub use envelope::{Authorisation, MultiKey, Signed, Transaction};
+pub use context::{CheckContext, Context, Rules};
+pub use envelope::{Authorisation, MultiKey, Signed, TRANSACTION_VERSION, Transaction};
 pub use rejections::*;
 pub use stage::{Checked, check_many, check_one};
 
 use crate::codec::{DecodeError, refuse};
-use crate::types::{Amount, AssetId, Rejection, Token};
+use crate::types::{Amount, Rejected, Rejection};
 use borsh::de::EnumExt;
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
@@ -42,6 +46,9 @@ use std::io::Read;
 #[allow(missing_docs)]
 pub enum Action {
     Transfer(transfer::Action) = 1,
+    Account(account::Action) = 2,
+    Asset(asset::Action) = 3,
+    Anchor(anchor::Action) = 4,
     // FAMILY (2 of 4): <Family>(<family>::Action) = <number>,
 }
 
@@ -53,6 +60,9 @@ pub enum Action {
 #[allow(missing_docs)]
 pub enum Event {
     Transfer(transfer::Event) = 1,
+    Account(account::Event) = 2,
+    Asset(asset::Event) = 3,
+    Anchor(anchor::Event) = 4,
     // FAMILY (3 of 4): <Family>(<family>::Event) = <number>,
 }
 
@@ -84,7 +94,6 @@ macro_rules! family {
             rejections: $module::REJECTIONS,
             rules: |action| match action {
                 Action::$variant(action) => Some(action),
-                #[allow(unreachable_patterns)]
                 _ => None,
             },
             decode: |mut reader, number| {
@@ -99,6 +108,9 @@ macro_rules! family {
 /// Every family.
 pub const FAMILIES: &[Family] = &[
     family!(Transfer, transfer, 1),
+    family!(Account, account, 2),
+    family!(Asset, asset, 3),
+    family!(Anchor, anchor, 4),
     // FAMILY (4 of 4): family!(<Family>, <family>, <number>),
 ];
 
@@ -149,10 +161,14 @@ impl<'de> serde::Deserialize<'de> for Action {
     }
 }
 
-/// An amount in words: in tokens where the asset is known, else in base units.
-fn amount_text(asset: AssetId, amount: Amount, tokens: &dyn Fn(AssetId) -> Option<Token>) -> String {
-    match tokens(asset) {
-        Some(token) => token.format(amount),
-        None => format!("{amount} base units of asset {asset}"),
+/// An amount somebody moves: at least 1, at most what can exist.
+fn check_amount(amount: Amount) -> Result<(), Rejected> {
+    if amount.is_zero() || amount > Amount::MAX_SUPPLY {
+        return Err(AMOUNT_OUT_OF_RANGE.because("1 to 10^30 base units", amount));
     }
+    Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+mod tests;

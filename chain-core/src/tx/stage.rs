@@ -4,6 +4,7 @@
 //! Not here: whether the carried keys are the account's, nonce, balance: that depends on the
 //! state and is judged at admission (`mempool`) and again in the block (`execute`).
 
+use super::context::CheckContext;
 use super::envelope::{Authorisation, Signed, TRANSACTION_VERSION, Transaction};
 use super::rejections::*;
 use crate::codec::{self, DecodeError};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 /// Weight of any transaction.
 const BASE_WEIGHT: u64 = 100;
 /// Weight of one signature: about what a hundred hashes cost.
-const SIGNATURE_WEIGHT: u64 = 1_000;
+pub(super) const SIGNATURE_WEIGHT: u64 = 1_000;
 
 /// A transaction whose form and signatures are right.
 #[derive(Clone, Debug)]
@@ -96,8 +97,9 @@ fn form(chain: &ChainId, bytes: &[u8]) -> Result<Inner, Rejected> {
     let signed: Signed = codec::decode(bytes, MAX_TX_BYTES).map_err(|e| explain(e, bytes))?;
     check_envelope(&signed, chain)?;
     let transaction = &signed.transaction;
+    let context = CheckContext { chain: *chain, sender: transaction.sender, nonce: transaction.nonce };
     for action in transaction.actions.iter() {
-        action.rules().check(&transaction.sender)?;
+        action.rules().check(&context)?;
     }
     let actions: u64 = transaction.actions.iter().map(|a| a.rules().weight()).sum();
     let weight = BASE_WEIGHT + bytes.len() as u64 + SIGNATURE_WEIGHT * signed.signatures().count() as u64 + actions;
@@ -146,3 +148,7 @@ fn check_envelope(signed: &Signed, chain: &ChainId) -> Result<(), Rejected> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+mod tests;

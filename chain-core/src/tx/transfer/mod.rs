@@ -17,7 +17,8 @@
 //!
 //! Not here: who may sign (`tx::stage`), fees of the transaction (`execute`).
 
-use super::{AMOUNT_OUT_OF_RANGE, Context, MODULE_ACCOUNT, Rules};
+use super::text::{amount_text, quoted};
+use super::{CheckContext, Context, MODULE_ACCOUNT, Rules, check_amount};
 use crate::codec::Text;
 use crate::fault::Failure;
 use crate::limits::MAX_MEMO_BYTES;
@@ -97,7 +98,7 @@ pub enum Event {
 }
 
 impl Rules for Action {
-    fn check(&self, _sender: &Address) -> Result<(), Rejected> {
+    fn check(&self, _: &CheckContext) -> Result<(), Rejected> {
         match self {
             Self::Transfer { to, .. } if to.is_module() => {
                 Err(MODULE_ACCOUNT.because("an account somebody can sign for", to))
@@ -125,12 +126,12 @@ impl Rules for Action {
     fn text(&self, tokens: &dyn Fn(AssetId) -> Option<Token>) -> String {
         match self {
             Self::Transfer { to, asset, amount, memo } if memo.is_empty() => {
-                format!("Transfer {} to {to}", super::amount_text(*asset, *amount, tokens))
+                format!("Transfer {} to {to}", amount_text(*asset, *amount, tokens))
             }
             Self::Transfer { to, asset, amount, memo } => {
-                format!("Transfer {} to {to} with memo \"{}\"", super::amount_text(*asset, *amount, tokens), &**memo)
+                format!("Transfer {} to {to} with memo {}", amount_text(*asset, *amount, tokens), quoted(memo))
             }
-            Self::Burn { asset, amount } => format!("Burn {}", super::amount_text(*asset, *amount, tokens)),
+            Self::Burn { asset, amount } => format!("Burn {}", amount_text(*asset, *amount, tokens)),
         }
     }
 
@@ -140,14 +141,6 @@ impl Rules for Action {
             Self::Burn { .. } => vec![],
         }
     }
-}
-
-/// An amount somebody moves: at least 1, at most what can exist.
-pub(super) fn check_amount(amount: Amount) -> Result<(), Rejected> {
-    if amount.is_zero() || amount > Amount::MAX_SUPPLY {
-        return Err(AMOUNT_OUT_OF_RANGE.because("1 to 10^30 base units", amount));
-    }
-    Ok(())
 }
 
 fn transfer(
@@ -162,11 +155,7 @@ fn transfer(
     if memo.is_empty() && money::account(context.state, to)?.memo_required {
         return Err(MEMO_REQUIRED.plain().into());
     }
-    let row_fee = context.row_fee(to, asset);
-    // If the second move fails the first is rolled back with the whole transaction.
-    if !row_fee.is_zero() {
-        money::burn(context.state, &from, AssetId::NATIVE, row_fee)?;
-    }
+    let row_fee = context.burn_row_fee(to, asset)?;
     money::transfer(context.state, &from, to, asset, amount)?;
     let memo = memo.clone();
     context.emit(super::Event::Transfer(Event::Transferred { from, to: *to, asset, amount, row_fee, memo }));
@@ -181,3 +170,7 @@ pub fn examples() -> Vec<Action> {
         Action::Burn { asset: AssetId::NATIVE, amount: Amount::new(1) },
     ]
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+mod tests;

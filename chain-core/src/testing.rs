@@ -1,0 +1,271 @@
+//! For tests of this and other crates: keys from seeds, a small state, signing, and a chain of
+//! blocks without consensus that checks what must hold after every block.
+//!
+//! Everything here panics on a mistake of the test that uses it. Not here: anything a node runs.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::indexing_slicing)]
+
+use crate::block::{Results, Verdict};
+use crate::codec::{self, List};
+use crate::crypto::{Hash, PublicKey, SecretKey};
+use crate::execute::{BlockContext, Executed, Execution, Unfit, execute_block};
+use crate::state::validators::{VALIDATOR_SETS, ValidatorSets};
+use crate::state::{Account, Asset, Authority, Overlay, PARAMS, Params, Symbol, Tree, money};
+use crate::tx::{
+    Action, Authorisation, CheckContext, Checked, Event, MultiKey, Signed, TRANSACTION_VERSION, Transaction, check_one,
+};
+use crate::types::{Address, Amount, AssetId, ChainId, Height, Rejected, TimestampMs, Token, Validator};
+
+/// The fee of transactions made here, enough for any of them.
+pub const FEE: Amount = Amount::new(10_000);
+/// What each of the accounts 1 to 8 of [`TestChain::new`] holds of the native asset at genesis.
+pub const FUNDS: Amount = Amount::new(1_000_000_000);
+/// The seed of the only validator.
+pub const PROPOSER: u8 = 200;
+
+/// The chain of all tests and of the families' examples.
+pub fn chain() -> ChainId {
+    CheckContext::example().chain
+}
+
+/// The key whose seed is 32 times this byte.
+pub fn key(seed: u8) -> SecretKey {
+    SecretKey::from_seed(&[seed; 32])
+}
+
+/// The plain account of a seed's key.
+pub fn address(seed: u8) -> Address {
+    Address::of_key(&key(seed).public())
+}
+
+/// The native token of tests.
+pub fn ait() -> Token {
+    Token { symbol: "AIT".into(), units_per_token: 3600 }
+}
+
+/// Who signs: which keys, by their seeds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signer {
+    /// One key.
+    Key(u8),
+    /// So many of these.
+    Multi(u8, Vec<u8>),
+}
+
+impl Signer {
+    /// The address that derives from the keys.
+    pub fn address(&self) -> Address {
+        match self {
+            Self::Key(seed) => address(*seed),
+            Self::Multi(threshold, _) => Address::of_multi_key(*threshold, &self.public_keys()),
+        }
+    }
+
+    /// The authority a rotation to these keys names in its proofs.
+    pub fn authority(&self) -> Authority {
+        match self {
+            Self::Key(seed) => Authority::Key(key(*seed).public()),
+            Self::Multi(..) => Authority::MultiKey(self.address()),
+        }
+    }
+
+    /// The secret keys, ascending by public key.
+    pub fn secrets(&self) -> Vec<SecretKey> {
+        let mut secrets: Vec<_> = match self {
+            Self::Key(seed) => vec![key(*seed)],
+            Self::Multi(_, seeds) => seeds.iter().map(|seed| key(*seed)).collect(),
+        };
+        secrets.sort_by_key(SecretKey::public);
+        secrets
+    }
+
+    /// The public keys, ascending.
+    pub fn public_keys(&self) -> Vec<PublicKey> {
+        self.secrets().iter().map(SecretKey::public).collect()
+    }
+
+    /// Signs; of several keys the last ones.
+    pub fn sign(&self, message: &[u8]) -> Authorisation {
+        let secrets = self.secrets();
+        let Self::Multi(threshold, _) = self else { return Authorisation::sign(message, &secrets[0]) };
+        let first = secrets.len() - usize::from(*threshold);
+        let signatures = secrets[first..].iter().map(|secret| secret.sign(message)).collect();
+        Authorisation::MultiKey(MultiKey {
+            threshold: *threshold,
+            keys: List::new(self.public_keys()).unwrap(),
+            bitmap: (first..secrets.len()).map(|i| 1u16 << i).sum(),
+            signatures: List::new(signatures).unwrap(),
+        })
+    }
+}
+
+/// A transaction with [`FEE`] that any block may hold.
+pub fn transaction(sender: Address, nonce: u64, actions: impl IntoIterator<Item = Action>) -> Transaction {
+    let actions = List::new(actions.into_iter().collect()).unwrap();
+    let (version, chain_tag) = (TRANSACTION_VERSION, chain().tag());
+    Transaction { version, chain_tag, sender, nonce, fee_payer: None, fee: FEE, valid_until: Height::ZERO, actions }
+}
+
+/// Signs as these signers; the payer's signer exactly if there is a fee payer.
+pub fn sign(transaction: Transaction, sender: &Signer, payer: Option<&Signer>) -> Signed {
+    let message = transaction.signing_bytes(&chain());
+    let fee_payer_authorisation = payer.map(|payer| payer.sign(&message));
+    Signed { authorisation: sender.sign(&message), transaction, fee_payer_authorisation }
+}
+
+/// Encodes and checks.
+pub fn check(signed: &Signed) -> Result<Checked, Rejected> {
+    check_one(&chain(), &codec::encode(signed))
+}
+
+/// A checked transaction of a plain account.
+pub fn checked(seed: u8, nonce: u64, actions: impl IntoIterator<Item = Action>) -> Checked {
+    check(&sign(transaction(address(seed), nonce, actions), &Signer::Key(seed), None)).unwrap()
+}
+
+/// A transfer of the native asset without a memo.
+pub fn pay(to: Address, units: u128) -> Action {
+    use crate::tx::transfer;
+    let (asset, amount, memo) = (AssetId::NATIVE, Amount::new(units), Default::default());
+    Action::Transfer(transfer::Action::Transfer { to, asset, amount, memo })
+}
+
+/// A state as genesis makes one: parameters, one validator, the native asset, funded accounts.
+pub fn genesis(params: &Params, accounts: &[(Address, Amount)]) -> Tree {
+    let mut tree = Tree::new(&chain().0);
+    let mut overlay = Overlay::new(&tree);
+    PARAMS.put(&mut overlay, &(), params);
+    let validator = Validator { public_key: key(PROPOSER).public(), weight: 1 };
+    VALIDATOR_SETS.put(&mut overlay, &(), &ValidatorSets { next: vec![validator] });
+    let native = Asset {
+        symbol: Symbol::new("AIT").unwrap(),
+        units_per_token: Amount::new(3600),
+        max_supply: Amount::MAX_SUPPLY,
+        minter: None,
+        minted: Amount::ZERO,
+        burned: Amount::ZERO,
+    };
+    assert_eq!(money::register(&mut overlay, &native), Ok(AssetId::NATIVE));
+    for (address, amount) in accounts {
+        money::mint(&mut overlay, address, AssetId::NATIVE, *amount).unwrap();
+    }
+    let delta = tree.preview(overlay.into_changes());
+    tree.commit(delta).unwrap();
+    tree
+}
+
+/// Blocks one after the other, without consensus.
+pub struct TestChain {
+    /// The state after the last block.
+    pub tree: Tree,
+    /// The last block's height.
+    pub height: Height,
+}
+
+impl TestChain {
+    /// Default parameters; the plain accounts of the seeds 1 to 8 are funded.
+    pub fn new() -> Self {
+        Self::with(&Params::default(), &[])
+    }
+
+    /// As `new` with these parameters, and more accounts with the same funds.
+    pub fn with(params: &Params, more: &[Address]) -> Self {
+        let funded: Vec<_> = (1..=8).map(address).chain(more.iter().copied()).map(|a| (a, FUNDS)).collect();
+        Self { tree: genesis(params, &funded), height: Height::ZERO }
+    }
+
+    /// The facts of the next block.
+    pub fn next(&self) -> BlockContext {
+        let height = self.height.next();
+        let timestamp = TimestampMs::new(height.get() * 2_000);
+        BlockContext { chain: chain(), height, timestamp, proposer: key(PROPOSER).public() }
+    }
+
+    /// The account at an address.
+    pub fn account(&self, address: &Address) -> Account {
+        money::account(&self.tree, address).unwrap()
+    }
+
+    /// What a plain account holds of an asset.
+    pub fn balance(&self, seed: u8, asset: AssetId) -> Amount {
+        money::balance(&self.tree, &address(seed), asset).unwrap()
+    }
+
+    /// Why a transaction can't be the next block's first, or nothing.
+    pub fn unfit(&self, transaction: &Checked) -> Option<Unfit> {
+        Execution::start(&self.tree, self.next()).unwrap().push(transaction).err()
+    }
+
+    /// Executes and commits a block of transactions that all fit.
+    pub fn block(&mut self, transactions: &[Checked]) -> Results {
+        let (results, skipped) = self.build(transactions);
+        assert_eq!(skipped, [], "every transaction fits");
+        results
+    }
+
+    /// Builds a block as a proposer does, skipping what does not fit, then judges it as a voter
+    /// does: both must agree. Commits, and checks the supplies and the root of the rebuilt state.
+    pub fn build(&mut self, candidates: &[Checked]) -> (Results, Vec<(usize, Unfit)>) {
+        let mut building = Execution::start(&self.tree, self.next()).unwrap();
+        let (mut body, mut skipped) = (Vec::new(), Vec::new());
+        for (place, candidate) in candidates.iter().enumerate() {
+            match building.push(candidate) {
+                Ok(()) => body.push(candidate.clone()),
+                Err(Unfit::Fault(fault)) => panic!("{fault}"),
+                Err(unfit) => skipped.push((place, unfit)),
+            }
+        }
+        let built = building.finish().unwrap();
+        let judged = execute_block(&self.tree, self.next(), &body).unwrap();
+        assert_eq!(roots(&built), roots(&judged), "builder and judge agree");
+        let root = judged.state_root();
+        self.tree.commit(judged.delta).unwrap();
+        self.height = self.height.next();
+        assert_eq!(self.tree.root(), root);
+        self.assert_sound();
+        (judged.results, skipped)
+    }
+
+    /// One block with one transaction of a plain account with its next nonce.
+    pub fn run(&mut self, seed: u8, actions: impl IntoIterator<Item = Action>) -> (Verdict, Vec<Event>) {
+        let nonce = self.account(&address(seed)).nonce;
+        let mut results = self.block(&[checked(seed, nonce, actions)]);
+        (results.outcomes[0].verdict, results.events.remove(0))
+    }
+
+    /// As `run`, and the actions are carried out.
+    pub fn run_ok(&mut self, seed: u8, actions: impl IntoIterator<Item = Action>) -> Vec<Event> {
+        let (verdict, events) = self.run(seed, actions);
+        assert_eq!(verdict, Verdict::Ok);
+        events
+    }
+
+    /// As `run`, and the actions are refused: the number of the rejection.
+    pub fn run_refused(&mut self, seed: u8, actions: impl IntoIterator<Item = Action>) -> u16 {
+        match self.run(seed, actions).0 {
+            Verdict::Rejected { number, .. } => number,
+            Verdict::Ok => panic!("the actions were carried out"),
+        }
+    }
+
+    /// Nothing appeared or vanished, and the rows alone lead to the same root.
+    pub fn assert_sound(&self) {
+        for supply in money::audit(&self.tree).unwrap() {
+            assert!(supply.is_conserved(), "{supply:?}");
+            assert!(supply.in_accounts <= supply.asset.max_supply, "{supply:?}");
+        }
+        let rows = self.tree.rows().map(|(key, slot, value)| (*key, slot, value.into()));
+        let rebuilt = Tree::rebuild(&chain().0, rows, u32::MAX).unwrap();
+        assert_eq!(rebuilt.root(), self.tree.root());
+    }
+}
+
+impl Default for TestChain {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Everything a header commits to.
+pub fn roots(executed: &Executed) -> [Hash; 4] {
+    [executed.state_root(), executed.tx_root, executed.outcome_root, executed.next_validators_hash]
+}
