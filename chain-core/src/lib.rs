@@ -17,6 +17,7 @@ pub mod state;
 pub mod tx;
 pub mod block;
 pub mod execute;
+pub mod genesis;
 pub mod mempool;
 pub mod consensus;
 pub mod engine;
