@@ -9,6 +9,7 @@ use crate::text::{Scalar, parse_duration_ms, parse_duration_s, parse_time};
 use chain_core::codec::Text;
 use chain_core::crypto::{Hash, PublicKey};
 use chain_core::genesis::{GENESIS_VERSION, Genesis, GenesisAsset, GenesisBalance, GenesisError};
+use chain_core::limits::{MAX_NAME_BYTES, MAX_UNITS_PER_TOKEN};
 use chain_core::state::{Params, Symbol, money};
 use chain_core::types::{Address, Amount, AssetId, Token, Validator};
 use serde_json::Value;
@@ -104,10 +105,10 @@ impl Reader {
     fn asset(&mut self, index: usize, spec: &AssetSpec) -> GenesisAsset {
         let path = |field: &str| format!("assets[{index}].{field}");
         let symbol = self.keep(path("symbol"), read_symbol(&spec.symbol)).unwrap_or_default();
-        let units = spec.units_per_token.integer();
-        let units = units.ok_or_else(|| format!("'{}' is not a whole number", spec.units_per_token));
+        // Refused already here, or every amount of the asset would be reported instead.
+        let units = read_units_per_token(&spec.units_per_token);
         let units_per_token = self.keep(path("units_per_token"), units).unwrap_or_default();
-        let token = Token { symbol: symbol.to_string(), units_per_token };
+        let token = Token { symbol: spec.symbol.clone(), units_per_token };
         let max_supply = self.keep(path("max_supply"), read_units(&token, &spec.max_supply)).unwrap_or_default();
         let minter = spec.minter.as_ref().and_then(|text| self.keep(path("minter"), text.parse::<Address>()));
         self.tokens.push(token);
@@ -126,10 +127,7 @@ impl Reader {
             let key = self.keep(&key_path, read_key(&validator.public_key));
             let weight = self.keep(format_args!("validators[{i}].weight"), read_weight(&validator.weight));
             if let Some(name) = &validator.name {
-                self.keep(
-                    format_args!("validators[{i}].name"),
-                    Text::<{ chain_core::limits::MAX_NAME_BYTES }>::new(name),
-                );
+                self.keep(format_args!("validators[{i}].name"), Text::<MAX_NAME_BYTES>::new(name));
             }
             let (Some(key), Some(weight)) = (key, weight) else { continue };
             if let Some((first, _)) = members.get(&key) {
@@ -230,6 +228,11 @@ fn param_value(name: &str, value: &Value) -> Result<Value, String> {
 fn read_symbol(text: &str) -> Result<Symbol, String> {
     let wrong = || format!("'{text}' is not 2 to 12 capital letters and digits, a letter first");
     if money::is_symbol(text) { Symbol::new(text).map_err(|_| wrong()) } else { Err(wrong()) }
+}
+
+fn read_units_per_token(units: &Scalar) -> Result<u128, String> {
+    let number = units.integer().filter(|number| (1..=MAX_UNITS_PER_TOKEN).contains(number));
+    number.ok_or_else(|| format!("'{units}' is not a whole number from 1 to {MAX_UNITS_PER_TOKEN}"))
 }
 
 /// An amount of a known asset: human, or a plain number of base units.
