@@ -18,6 +18,7 @@ pub mod state;
 pub mod tx;
 pub mod block;
 pub mod execute;
+pub mod genesis;
 pub mod ledger;
 pub mod mempool;
 pub mod consensus;

@@ -1,0 +1,371 @@
+//! The canonical genesis: everything a chain starts from, in the bytes whose hash is its id, and
+//! the state and block 0 that follow from it.
+//!
+//! 1. One chain, one encoding: assets by number, validators strictly ascending by key, balances
+//!    strictly ascending by (address, asset) and above zero.
+//! 2. The chain id is `hash(ait/genesis/1, 32 zero bytes, canonical bytes)`. The salt and the time
+//!    keep a chain that is started anew from accepting what was signed for the old one.
+//! 3. State and block 0 are a function of these bytes: who has them needs to believe nobody.
+//! 4. Names of validators, comments and spellings are for people and not in here.
+//!
+//! Not here: the form people write and their error messages (crate `genesis`).
+
+use crate::block::{BLOCK_VERSION, Header, outcome_root, tx_root};
+use crate::codec::{self, DecodeError, Text};
+use crate::crypto::{Hash, Namespace, PublicKey, hash};
+use crate::fault::Fault;
+use crate::limits::{MAX_AMOUNT, MAX_GENESIS_BYTES, MAX_NAME_BYTES, MAX_UNITS_PER_TOKEN};
+use crate::state::money::{self, ASSETS, SYMBOLS};
+use crate::state::validators::{VALIDATOR_SETS, ValidatorSets};
+use crate::state::{Asset, Overlay, PARAMS, ParamError, Params, Symbol, Tree};
+use crate::types::{
+    Address, Amount, AssetId, BlockId, ChainId, Height, QuorumRule, TimestampMs, Validator, ValidatorSet,
+    ValidatorSetError, View,
+};
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+#[cfg(test)]
+mod tests;
+
+/// The version of genesis this code knows.
+pub const GENESIS_VERSION: u8 = 1;
+/// The last millisecond a genesis may name: the end of the year 9999, beyond which RFC 3339 ends.
+pub const MAX_GENESIS_TIME: TimestampMs = TimestampMs::new(253_402_300_799_999);
+
+/// Who may become a validator, and what gives weight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum ConsensusMode {
+    /// Authorities, admitted by vote of the authorities.
+    #[default]
+    Poa = 1,
+    /// Whoever bonds enough stake.
+    Pos = 2,
+    /// Admitted authorities, weighed by stake.
+    Hybrid = 3,
+}
+
+impl ConsensusMode {
+    /// How people write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Poa => "poa",
+            Self::Pos => "pos",
+            Self::Hybrid => "hybrid",
+        }
+    }
+}
+
+impl fmt::Display for ConsensusMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A text that names no consensus mode.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no consensus mode; there are poa, pos and hybrid")]
+pub struct UnknownMode(String);
+
+impl FromStr for ConsensusMode {
+    type Err = UnknownMode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownMode> {
+        let found = [Self::Poa, Self::Pos, Self::Hybrid].into_iter().find(|mode| mode.name() == text);
+        found.ok_or_else(|| UnknownMode(text.into()))
+    }
+}
+
+/// An asset that exists from the start; its number is its place in the list.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct GenesisAsset {
+    /// 2 to 12 capital letters and digits, a letter first.
+    pub symbol: Symbol,
+    /// Base units in one token, 1 to `MAX_UNITS_PER_TOKEN`.
+    pub units_per_token: Amount,
+    /// The most that may exist, in base units, 1 to `MAX_AMOUNT`.
+    pub max_supply: Amount,
+    /// Who may create more; `None`: nobody, ever.
+    pub minter: Option<Address>,
+}
+
+/// What an account holds of an asset from the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct GenesisBalance {
+    /// Whose.
+    pub address: Address,
+    /// Of what.
+    pub asset: AssetId,
+    /// How much, in base units, above zero.
+    pub amount: Amount,
+}
+
+/// Everything a chain starts from.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Genesis {
+    /// 1.
+    pub version: u8,
+    /// What people call the chain; not empty.
+    pub name: Text<MAX_NAME_BYTES>,
+    /// When height 1 starts, and block 0's time.
+    pub genesis_time: TimestampMs,
+    /// Drawn at random once per chain.
+    pub salt: [u8; 32],
+    /// Which faults the chain tolerates.
+    pub quorum_rule: QuorumRule,
+    /// Who may become a validator.
+    pub mode: ConsensusMode,
+    /// The parameters in force at height 1.
+    pub params: Params,
+    /// The assets by number; the first is the native one, in which fees are paid.
+    pub assets: Vec<GenesisAsset>,
+    /// The asset that bonds and stakes are made of.
+    pub stake_asset: AssetId,
+    /// Who signs height 1, strictly ascending by key.
+    pub validators: Vec<Validator>,
+    /// Who owns what, strictly ascending by address, then asset.
+    pub balances: Vec<GenesisBalance>,
+}
+
+/// Why something is no genesis.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GenesisError {
+    /// Not the bytes of a genesis.
+    #[error("not a canonical genesis: {0}")]
+    Decode(#[from] DecodeError),
+    /// Made for another version of the protocol.
+    #[error("genesis version {0} is not known; this software knows version {GENESIS_VERSION}")]
+    Version(u8),
+    /// Longer than `MAX_GENESIS_BYTES`.
+    #[error("the canonical genesis has {0} bytes, at most {MAX_GENESIS_BYTES} are allowed")]
+    TooLong(usize),
+    /// No name.
+    #[error("the chain needs a name")]
+    NoName,
+    /// After `MAX_GENESIS_TIME`.
+    #[error("the genesis time {0} ms lies after the year 9999")]
+    Time(TimestampMs),
+    /// A mode without rules in this version.
+    #[error("consensus mode {0} is not supported by this version; use poa")]
+    Mode(ConsensusMode),
+    /// A parameter is out of bounds.
+    #[error(transparent)]
+    Param(#[from] ParamError),
+    /// Nothing to pay fees in.
+    #[error("a chain needs at least one asset: the first is the one fees are paid in")]
+    NoAssets,
+    /// Not the form of a symbol.
+    #[error("the symbol of asset {0} is not 2 to 12 capital letters and digits, a letter first")]
+    Symbol(AssetId),
+    /// Two assets have the same symbol.
+    #[error("the symbol of asset {0} is already another asset's")]
+    SymbolTwice(AssetId),
+    /// Zero, or beyond the bound.
+    #[error("asset {0} must have 1 to {MAX_UNITS_PER_TOKEN} base units per token")]
+    UnitsPerToken(AssetId),
+    /// Zero, or beyond the bound.
+    #[error("the maximum supply of asset {0} must be 1 to {MAX_AMOUNT} base units")]
+    MaxSupply(AssetId),
+    /// Nobody could sign for it.
+    #[error("the minter of asset {0} is an account nobody can sign for")]
+    Minter(AssetId),
+    /// More exists than may.
+    #[error("the balances of asset {asset} sum to {sum} base units, but its maximum supply is {max}")]
+    Supply {
+        /// The asset.
+        asset: AssetId,
+        /// What the balances sum to.
+        sum: Amount,
+        /// What may exist.
+        max: Amount,
+    },
+    /// The stake asset is not in the list of assets.
+    #[error("the stake asset {0} is not one of the assets")]
+    StakeAsset(AssetId),
+    /// No validator set.
+    #[error(transparent)]
+    Validators(#[from] ValidatorSetError),
+    /// Listed twice or out of order.
+    #[error("the balance of {0} in asset {1} is listed twice or out of order")]
+    BalanceOrder(Address, AssetId),
+    /// Zero.
+    #[error("the balance of {0} in asset {1} is zero; leave it out")]
+    BalanceZero(Address, AssetId),
+    /// Of an asset that is not in the list.
+    #[error("the balance of {0} is of asset {1}, which is not one of the assets")]
+    BalanceAsset(Address, AssetId),
+    /// Owned by an account nobody can sign for: the protocol's own, or the zero address.
+    #[error("{0} is an account nobody can sign for")]
+    BalanceAccount(Address, AssetId),
+    /// Our own fault.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl Genesis {
+    /// The canonical bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Reads canonical bytes and checks every rule.
+    pub fn decode(bytes: &[u8]) -> Result<Self, GenesisError> {
+        match bytes.first() {
+            // Said before the rest is read: another version has another form.
+            Some(&version) if version != GENESIS_VERSION => return Err(GenesisError::Version(version)),
+            _ => {}
+        }
+        let genesis: Self = codec::decode(bytes, MAX_GENESIS_BYTES)?;
+        genesis.check()?;
+        Ok(genesis)
+    }
+
+    /// What names the chain: `hash(ait/genesis/1, 32 zero bytes, canonical bytes)`.
+    pub fn chain_id(&self) -> ChainId {
+        ChainId(hash(Namespace::Genesis, &Hash::ZERO, &[&self.encode()]))
+    }
+
+    /// The set that signs height 1.
+    pub fn validator_set(&self) -> Result<ValidatorSet, ValidatorSetError> {
+        ValidatorSet::new(self.validators.clone())
+    }
+
+    /// Whether every rule holds; the first that does not.
+    pub fn check(&self) -> Result<(), GenesisError> {
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Every rule that does not hold.
+    pub fn problems(&self) -> Vec<GenesisError> {
+        let bytes = codec::encode(self).len();
+        let rules = [
+            (self.version == GENESIS_VERSION, GenesisError::Version(self.version)),
+            (bytes <= MAX_GENESIS_BYTES, GenesisError::TooLong(bytes)),
+            (!self.name.is_empty(), GenesisError::NoName),
+            (self.genesis_time <= MAX_GENESIS_TIME, GenesisError::Time(self.genesis_time)),
+            (self.mode == ConsensusMode::Poa, GenesisError::Mode(self.mode)),
+            (!self.assets.is_empty(), GenesisError::NoAssets),
+            (self.asset(self.stake_asset).is_some(), GenesisError::StakeAsset(self.stake_asset)),
+        ];
+        let mut problems: Vec<_> = rules.into_iter().filter(|(holds, _)| !holds).map(|(_, error)| error).collect();
+        problems.extend(self.params.check().err().map(GenesisError::from));
+        problems.extend(self.validator_set().err().map(GenesisError::from));
+        self.asset_problems(&mut problems);
+        self.balance_problems(&mut problems);
+        problems
+    }
+
+    /// The assets with their numbers.
+    pub fn numbered_assets(&self) -> impl Iterator<Item = (AssetId, &GenesisAsset)> {
+        (0u32..).map(AssetId::new).zip(&self.assets)
+    }
+
+    /// The asset of a number.
+    pub fn asset(&self, id: AssetId) -> Option<&GenesisAsset> {
+        self.assets.get(id.get() as usize)
+    }
+
+    /// What exists of each asset at the start, by number; the greatest amount where 128 bits don't
+    /// hold the sum.
+    pub fn supplies(&self) -> Vec<Amount> {
+        let mut sums = vec![Amount::ZERO; self.assets.len()];
+        for balance in &self.balances {
+            if let Some(sum) = sums.get_mut(balance.asset.get() as usize) {
+                *sum = sum.saturating_add(balance.amount);
+            }
+        }
+        sums
+    }
+
+    fn asset_problems(&self, problems: &mut Vec<GenesisError>) {
+        let mut symbols = BTreeSet::new();
+        for ((id, asset), sum) in self.numbered_assets().zip(self.supplies()) {
+            let (units, max) = (asset.units_per_token.get(), asset.max_supply);
+            let rules = [
+                (money::is_symbol(&asset.symbol), GenesisError::Symbol(id)),
+                (symbols.insert(&asset.symbol), GenesisError::SymbolTwice(id)),
+                ((1..=MAX_UNITS_PER_TOKEN).contains(&units), GenesisError::UnitsPerToken(id)),
+                (!max.is_zero() && max <= Amount::MAX_SUPPLY, GenesisError::MaxSupply(id)),
+                (asset.minter.as_ref().is_none_or(can_sign), GenesisError::Minter(id)),
+                (sum <= max, GenesisError::Supply { asset: id, sum, max }),
+            ];
+            problems.extend(rules.into_iter().filter(|(holds, _)| !holds).map(|(_, error)| error));
+        }
+    }
+
+    fn balance_problems(&self, problems: &mut Vec<GenesisError>) {
+        let mut before = None;
+        for GenesisBalance { address, asset, amount } in &self.balances {
+            let place = (*address, *asset);
+            let rules = [
+                (
+                    before.replace(place).is_none_or(|before| before < place),
+                    GenesisError::BalanceOrder(*address, *asset),
+                ),
+                (!amount.is_zero(), GenesisError::BalanceZero(*address, *asset)),
+                (self.asset(*asset).is_some(), GenesisError::BalanceAsset(*address, *asset)),
+                (can_sign(address), GenesisError::BalanceAccount(*address, *asset)),
+            ];
+            problems.extend(rules.into_iter().filter(|(holds, _)| !holds).map(|(_, error)| error));
+        }
+    }
+
+    /// The state the chain starts with, and block 0's header. Block 0 has no transactions, no
+    /// parent, no proposer and no certificate: its hash follows from the chain id's bytes.
+    pub fn build(&self) -> Result<(Tree, Header), GenesisError> {
+        self.check()?;
+        let chain = self.chain_id();
+        let mut tree = Tree::new(&chain.0);
+        let mut overlay = Overlay::new(&tree);
+        self.write(&mut overlay)?;
+        let delta = tree.preview(overlay.into_changes());
+        tree.commit(delta).map_err(|e| Fault::new(format!("the state of block 0: {e}")))?;
+        let validators_hash = self.validator_set()?.hash(&chain);
+        let header = Header {
+            version: BLOCK_VERSION,
+            chain_id: chain,
+            height: Height::ZERO,
+            view: View::ZERO,
+            parent: BlockId(Hash::ZERO),
+            timestamp_ms: self.genesis_time,
+            proposer: PublicKey([0; 32]),
+            tx_root: tx_root(&chain, &[]),
+            outcome_root: outcome_root(&chain, &[]),
+            state_root: tree.root(),
+            validators_hash,
+            next_validators_hash: validators_hash,
+        };
+        Ok((tree, header))
+    }
+
+    fn write(&self, overlay: &mut Overlay<'_>) -> Result<(), Fault> {
+        PARAMS.put(overlay, &(), &self.params);
+        VALIDATOR_SETS.put(overlay, &(), &ValidatorSets { next: self.validators.clone() });
+        for ((id, asset), minted) in self.numbered_assets().zip(self.supplies()) {
+            register(overlay, id, asset, minted);
+        }
+        for GenesisBalance { address, asset, amount } in &self.balances {
+            money::give(overlay, address, *asset, *amount)?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes an asset exist, of which `minted` base units are about to be given out.
+fn register(overlay: &mut Overlay<'_>, id: AssetId, asset: &GenesisAsset, minted: Amount) {
+    let GenesisAsset { symbol, units_per_token, max_supply, minter } = asset.clone();
+    SYMBOLS.put(overlay, &symbol, &id);
+    ASSETS.put(overlay, &id, &Asset { symbol, units_per_token, max_supply, minter, minted, burned: Amount::ZERO });
+}
+
+/// Whether somebody may hold a key for this address: not the protocol's own, not the zero address
+/// (a key of small order, under which no signature is valid).
+fn can_sign(address: &Address) -> bool {
+    !address.is_module() && *address != Address::default()
+}

@@ -1,0 +1,98 @@
+//! Ready chain specs: a devnet, a testnet, a chain to measure with. Keys, time and salt come from
+//! the caller; nothing secret is derived from anything that could be known.
+//!
+//! Not here: files and directories of a network (chain-node).
+
+use crate::show::{salt_text, show_params};
+use crate::spec::{AssetSpec, BalanceSpec, ChainSpec, ValidatorSpec};
+use crate::text::{Scalar, format_time};
+use chain_core::crypto::PublicKey;
+use chain_core::fault::Fault;
+use chain_core::genesis::ConsensusMode;
+use chain_core::limits::{MAX_BLOCK_BYTES, MAX_BLOCK_TXS};
+use chain_core::state::Params;
+use chain_core::types::{Address, Amount, QuorumRule, TimestampMs};
+
+/// What a funded account owns of the native asset: 1,000,000 AIT (3.6·10⁹ base units).
+pub const FUNDS: &str = "1000000AIT";
+/// What a funded account of a devnet or testnet owns of the stake asset (10²⁴ base units).
+pub const STAKE_FUNDS: &str = "1000000STK";
+/// Block time of the measuring preset, in ms.
+pub const BENCH_BLOCK_TIME_MS: u32 = 250;
+/// Bound of the weight of a block of the measuring preset: so high that the bytes bind first.
+pub const BENCH_BLOCK_WEIGHT: u64 = 10u64.pow(12);
+
+/// Who and when; what every preset needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The validators, of weight 1 each.
+    pub validators: &'a [PublicKey],
+    /// The accounts to fund.
+    pub accounts: &'a [Address],
+    /// When height 1 starts.
+    pub now: TimestampMs,
+    /// Freshly drawn.
+    pub salt: [u8; 32],
+}
+
+/// A chain to develop on: every account owns 1,000,000 AIT and 1,000,000 STK.
+pub fn devnet(facts: Facts<'_>, block_time_ms: u32) -> Result<ChainSpec, Fault> {
+    let params = Params { block_time_ms, empty_block_interval_ms: block_time_ms, ..Params::default() };
+    spec("devnet", facts, &params, &[FUNDS, STAKE_FUNDS])
+}
+
+/// A public chain to try things on: as a devnet, with the default parameters.
+pub fn testnet(facts: Facts<'_>) -> Result<ChainSpec, Fault> {
+    spec("testnet", facts, &Params::default(), &[FUNDS, STAKE_FUNDS])
+}
+
+/// A chain to measure with: a block every 250 ms, of up to 16 MiB.
+pub fn bench(facts: Facts<'_>) -> Result<ChainSpec, Fault> {
+    let params = Params {
+        block_time_ms: BENCH_BLOCK_TIME_MS,
+        empty_block_interval_ms: BENCH_BLOCK_TIME_MS,
+        max_block_bytes: MAX_BLOCK_BYTES as u32,
+        max_block_weight: BENCH_BLOCK_WEIGHT,
+        max_block_txs: MAX_BLOCK_TXS as u32,
+        ..Params::default()
+    };
+    spec("bench", facts, &params, &[FUNDS])
+}
+
+fn spec(name: &str, facts: Facts<'_>, params: &Params, funds: &[&str]) -> Result<ChainSpec, Fault> {
+    let amounts: Vec<String> = funds.iter().map(|amount| amount.to_string()).collect();
+    let fund = |address: &Address| BalanceSpec { address: address.to_string(), amounts: amounts.clone() };
+    Ok(ChainSpec {
+        name: name.into(),
+        genesis_time: Scalar::Text(format_time(facts.now)),
+        salt: Some(salt_text(&facts.salt)),
+        quorum_rule: QuorumRule::Byzantine,
+        consensus_mode: ConsensusMode::Poa,
+        stake_asset: "STK".into(),
+        params: show_params(params)?,
+        assets: vec![native(), stake()],
+        validators: facts.validators.iter().enumerate().map(validator).collect(),
+        balances: facts.accounts.iter().map(fund).collect(),
+    })
+}
+
+/// AIT: one compute-second per base unit, 3600 in a token.
+fn native() -> AssetSpec {
+    let max_supply = Scalar::from("1000000000000AIT");
+    AssetSpec { symbol: "AIT".into(), units_per_token: Scalar::Number(3_600), max_supply, minter: None }
+}
+
+/// STK: 18 decimals, as many as an amount can hold.
+fn stake() -> AssetSpec {
+    AssetSpec {
+        symbol: "STK".into(),
+        units_per_token: Scalar::Number(10u64.pow(18)),
+        max_supply: Scalar::Text(Amount::MAX_SUPPLY.to_string()),
+        minter: None,
+    }
+}
+
+fn validator((index, key): (usize, &PublicKey)) -> ValidatorSpec {
+    let name = format!("validator-{}", index + 1);
+    ValidatorSpec { name: Some(name), public_key: key.to_string(), weight: Scalar::Number(1) }
+}
