@@ -1,0 +1,121 @@
+//! Starting an engine on what is on the disk: the ledger is open, the logs have been read back.
+//!
+//! A WAL record is a tag byte and a body: 1 for a word of the agreement, 2 for a block (borsh of
+//! the header and of the list of transactions). A record of the pool's log is a transaction's
+//! complete signed bytes.
+
+use super::commit::consensus_head;
+use super::{Clock, Engine, Options, Output, SharedPool};
+use crate::block::{Block, Body, Header};
+use crate::codec;
+use crate::consensus::{Config, Input, Machine, WalRecord};
+use crate::crypto::SecretKey;
+use crate::fault::Fault;
+use crate::ledger::Chain;
+use crate::mempool::{ChainView, Effects, Pool, PoolLimits};
+use crate::state::params;
+use crate::storage::journal::MAX_RECORD_BYTES;
+use crate::tx::check_many;
+use crate::types::{BlockId, Height, QuorumRule};
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+
+const WORD: u8 = 1;
+const BLOCK: u8 = 2;
+
+/// A log with what it held when it was opened.
+pub struct Log {
+    /// The log.
+    pub log: Box<dyn crate::storage::Log + Send>,
+    /// Its records, oldest first.
+    pub records: Vec<Vec<u8>>,
+}
+
+/// Everything an engine starts with.
+pub struct Start {
+    /// What the node chooses.
+    pub options: Options,
+    /// How much the pool holds.
+    pub pool_limits: PoolLimits,
+    /// The ledger, brought up to its head.
+    pub chain: Chain,
+    /// The chain's quorum rule.
+    pub rule: QuorumRule,
+    /// The validator's key, if this is one.
+    pub key: Option<Arc<SecretKey>>,
+    /// The consensus WAL.
+    pub wal: Log,
+    /// The pool's log.
+    pub pool_log: Log,
+}
+
+/// Why an engine can't start.
+pub type StartError = Fault;
+
+impl Engine {
+    /// Starts an engine. The outputs are to be performed like those of `handle`.
+    pub fn start(start: Start, clock: Clock<'_>) -> Result<(Self, Vec<Output>), StartError> {
+        let Start { options, pool_limits, chain, rule, key, wal, pool_log } = start;
+        let chain = Arc::new(chain);
+        let (words, blocks) = read_wal(&wal.records)?;
+        let mut pool = Pool::new(pool_limits);
+        let restored = restore(&mut pool, &chain, &pool_log.records, clock)?;
+        let config = Config { chain: chain.id(), rule, key, barrier: Height::ZERO };
+        let (consensus, effects) = Machine::recover(config, consensus_head(&chain)?, words, clock());
+        let mut engine = Self {
+            options,
+            chain,
+            pool: SharedPool(Arc::new(RwLock::new(pool))),
+            pool_log: pool_log.log,
+            consensus,
+            wal: wal.log,
+            candidate: None,
+            blocks,
+            pool_was_empty: true,
+        };
+        let mut outputs = Vec::new();
+        engine.log_and_announce(restored, &mut outputs)?;
+        engine.perform(clock, effects, &mut outputs)?;
+        engine.tell_pool_change(clock, &mut outputs)?;
+        engine.step(clock, Input::Tick, &mut outputs)?;
+        Ok((engine, outputs))
+    }
+}
+
+/// A WAL record of a word of the agreement.
+pub(super) fn record_bytes(record: &WalRecord) -> Vec<u8> {
+    [&[WORD], record.encode().as_slice()].concat()
+}
+
+/// A WAL record of a block.
+pub(super) fn block_bytes(block: &Block) -> Vec<u8> {
+    [&[BLOCK], codec::encode(&block.header).as_slice(), &block.body.encode()].concat()
+}
+
+fn read_wal(records: &[Vec<u8>]) -> Result<(Vec<WalRecord>, BTreeMap<BlockId, Block>), Fault> {
+    let (mut words, mut blocks) = (Vec::new(), BTreeMap::new());
+    let bad = |e: codec::DecodeError| Fault::new(format!("a record of the consensus log: {e}"));
+    for record in records {
+        match record.split_first() {
+            Some((&WORD, bytes)) => words.push(WalRecord::decode(bytes).map_err(bad)?),
+            Some((&BLOCK, mut bytes)) => {
+                let header: Header = codec::decode_next(&mut bytes).map_err(bad)?;
+                let body = Body::decode(bytes).map_err(bad)?;
+                blocks.insert(header.id(), Block { header, body });
+            }
+            _ => return Err(Fault::new("a record of the consensus log has an unknown kind")),
+        }
+    }
+    Ok((words, blocks))
+}
+
+fn restore(pool: &mut Pool, chain: &Chain, records: &[Vec<u8>], clock: Clock<'_>) -> Result<Effects, Fault> {
+    let checked = check_many(&chain.id(), records).into_iter().collect::<Result<Vec<_>, _>>();
+    let checked = checked.map_err(|e| Fault::new(format!("the pool's log holds: {e}")))?;
+    let head = chain.head();
+    let params = params(&head.tree)?;
+    let view = ChainView { rows: &head.tree, params: &params, head: head.block.header.height };
+    pool.restore(&view, checked, clock().mono_ms)
+}
+
+const _: () = assert!(crate::limits::MAX_BLOCK_BYTES + 4096 < MAX_RECORD_BYTES);
