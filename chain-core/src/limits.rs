@@ -48,10 +48,26 @@ pub const MIN_BLOCK_TIME_MS: u64 = 50;
 pub const PROOF_WINDOW_BLOCKS: usize = 64;
 /// Items of end-of-block queues handled in one block; the rest is carried on.
 pub const MAX_QUEUE_ITEMS_PER_BLOCK: usize = 4096;
+/// Most pooled transactions of one sender.
+pub const MAX_LANE_TXS: usize = 64;
+/// How far a pooled nonce may be ahead of the account's.
+pub const MAX_NONCE_AHEAD: u64 = 64;
+/// How often the transaction at one nonce may be replaced while it is pooled.
+pub const MAX_REPLACEMENTS: u8 = 16;
+/// What a replacement must pay of the fee it replaces, in percent, rounded up.
+pub const REPLACEMENT_FEE_PERCENT: u128 = 110;
+/// A transaction that expires must be valid for this many blocks above the head on arrival.
+pub const MIN_VALID_BLOCKS: u64 = 10;
+/// How long a dropped transaction's fate is remembered.
+pub const DROPPED_MEMORY_MS: u64 = 3_600_000;
+/// How many dropped transactions' fates are remembered.
+pub const MAX_DROPPED_REMEMBERED: usize = 100_000;
 /// Basis points of the whole.
 pub const BPS: u128 = 10_000;
 
 const _: () = assert!(MAX_BLOCK_BYTES > MAX_TX_BYTES);
+const _: () = assert!(MAX_LANE_TXS as u64 <= MAX_NONCE_AHEAD + 1, "a lane without gaps can be filled");
+const _: () = assert!(REPLACEMENT_FEE_PERCENT > 100);
 const _: () = assert!(MAX_AMOUNT < u128::MAX / BPS);
 const _: () = assert!(MAX_TOTAL_WEIGHT < u64::MAX / 3);
 const _: () = assert!(MAX_KEYS <= 16, "the bitmap of a multi-key authorisation is a u16");
