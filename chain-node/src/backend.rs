@@ -1,0 +1,253 @@
+//! What the interfaces may ask of this node: reads of the chain and the pool, and submission.
+
+use crate::driver::Driver;
+use chain_core::Fault;
+use chain_core::block::Header;
+use chain_core::crypto::PublicKey;
+use chain_core::engine::{Announcement, CommittedBlock, SharedPool};
+use chain_core::execute::{BlockContext, Unfit, execute_block};
+use chain_core::fault::Failure;
+use chain_core::ledger::{Chain, HistoryPosition};
+use chain_core::mempool::{PoolLimits, Status};
+use chain_core::state::money::{self, BALANCES};
+use chain_core::state::{Asset, Params, RowKey, Supply, params, validators};
+use chain_core::tx::Checked;
+use chain_core::types::{Address, Amount, AssetId, BlockId, Certificate, Height, TxId, ValidatorSet};
+use chain_rpc::backend::{
+    AccountState, Answer, Backend, BackendError, ChainFacts, HistoryPage, MempoolSummary, NodeInfo, PeerInfo, RowProof,
+    Simulated, Submitted, SyncState,
+};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::broadcast;
+
+/// This node, as the interfaces see it.
+pub struct Node {
+    /// What the chain is.
+    pub facts: ChainFacts,
+    /// What this node is.
+    pub info: NodeInfo,
+    /// The chain.
+    pub chain: Arc<Chain>,
+    /// The pool.
+    pub pool: SharedPool,
+    /// How much the pool holds.
+    pub pool_limits: PoolLimits,
+    /// The engine.
+    pub driver: Arc<Driver>,
+    /// The last supply audit: it reads the whole state, so each height pays for one.
+    pub audited: Mutex<Option<(Height, Vec<Supply>)>>,
+}
+
+fn fault(fault: Fault) -> BackendError {
+    BackendError::Fault(fault.to_string())
+}
+
+fn failure(failure: Failure) -> BackendError {
+    match failure {
+        Failure::Rejected(rejected) => BackendError::Rejected(rejected),
+        Failure::Fault(fault) => BackendError::Fault(fault.to_string()),
+    }
+}
+
+impl Backend for Node {
+    fn chain(&self) -> &ChainFacts {
+        &self.facts
+    }
+
+    fn head(&self) -> Arc<CommittedBlock> {
+        self.chain.head().block.clone()
+    }
+
+    fn params(&self) -> Answer<Params> {
+        params(&self.chain.head().tree).map_err(fault)
+    }
+
+    fn validators(&self) -> Answer<ValidatorSet> {
+        validators::next_set(&self.chain.head().tree).map_err(fault)
+    }
+
+    fn account(&self, address: &Address) -> Answer<AccountState> {
+        let head = self.chain.head();
+        let account = money::account(&head.tree, address).map_err(fault)?;
+        let mut balances = Vec::new();
+        for row in BALANCES.scan_prefix(&head.tree, address.as_bytes()) {
+            let (key, amount) = row.map_err(fault)?;
+            let id = key.get(32..).and_then(|id| id.try_into().ok()).map(u32::from_be_bytes);
+            let id = id.ok_or_else(|| BackendError::Fault("a balance row has a bad key".into()))?;
+            balances.push((AssetId::new(id), amount));
+        }
+        Ok(AccountState { height: head.block.header.height, account, balances })
+    }
+
+    fn balance(&self, address: &Address, asset: AssetId) -> Answer<(Height, Amount)> {
+        let head = self.chain.head();
+        let amount = money::balance(&head.tree, address, asset).map_err(fault)?;
+        Ok((head.block.header.height, amount))
+    }
+
+    fn asset(&self, asset: AssetId) -> Answer<Asset> {
+        match money::asset(&self.chain.head().tree, asset) {
+            Err(Failure::Rejected(_)) => Err(BackendError::NotFound),
+            other => other.map_err(failure),
+        }
+    }
+
+    fn next_nonce(&self, address: &Address) -> Answer<u64> {
+        // The head is read first: between the two reads the pool can only get further.
+        let nonce = money::account(&self.chain.head().tree, address).map_err(fault)?.nonce;
+        Ok(self.pool.read().next_nonce(address).map_or(nonce, |next| next.max(nonce)))
+    }
+
+    fn block(&self, height: Height) -> Answer<Arc<CommittedBlock>> {
+        self.chain.block(height).map_err(fault)?.ok_or(BackendError::NotFound)
+    }
+
+    fn block_height(&self, id: &BlockId) -> Answer<Height> {
+        let block = self.chain.block_by_id(id).map_err(fault)?;
+        block.map(|block| block.header.height).ok_or(BackendError::NotFound)
+    }
+
+    fn header(&self, height: Height) -> Answer<Header> {
+        self.block(height).map(|block| block.header.clone())
+    }
+
+    fn certificate(&self, height: Height) -> Answer<Option<Certificate>> {
+        self.block(height).map(|block| block.certificate.clone())
+    }
+
+    fn status(&self, id: &TxId) -> Answer<Status> {
+        // The pool first: a transaction leaves it only once the ledger has it.
+        let pooled = self.pool.read().status(id);
+        match self.chain.locate(id).map_err(fault)? {
+            Some(located) => Ok(Status::Final { height: located.block.header.height, index: located.index }),
+            None => Ok(pooled),
+        }
+    }
+
+    fn pooled(&self, id: &TxId) -> Option<Checked> {
+        self.pool.read().get(id).cloned()
+    }
+
+    fn history(&self, address: &Address, cursor: Option<&str>, limit: usize) -> Answer<HistoryPage> {
+        let before = cursor.map(parse_cursor).transpose()?;
+        let entries = self.chain.history(address, before, limit).map_err(fault)?;
+        let full = limit > 0 && entries.len() == limit;
+        let next = entries.last().filter(|_| full).map(|at| format!("{}.{}", at.height, at.index));
+        Ok(HistoryPage { entries: entries.into_iter().map(|at| (at.height, at.index)).collect(), next })
+    }
+
+    fn mempool(&self) -> MempoolSummary {
+        let pool = self.pool.read();
+        let pending = pool.pending_len();
+        MempoolSummary {
+            pending,
+            queued: pool.len().saturating_sub(pending),
+            bytes: pool.bytes(),
+            max_bytes: self.pool_limits.max_bytes,
+            max_transactions: self.pool_limits.max_txs,
+        }
+    }
+
+    fn pending(&self, sender: Option<&Address>, limit: usize) -> Vec<(Checked, Status)> {
+        let pool = self.pool.read();
+        let of_sender = |tx: &&Checked| sender.is_none_or(|sender| tx.transaction().sender == *sender);
+        pool.candidates().filter(of_sender).take(limit).map(|tx| (tx.clone(), Status::Pending)).collect()
+    }
+
+    fn supply(&self) -> Answer<Vec<Supply>> {
+        let mut audited = self.audited.lock().unwrap_or_else(PoisonError::into_inner);
+        let head = self.chain.head();
+        let height = head.block.header.height;
+        if let Some((_, supplies)) = audited.as_ref().filter(|(at, _)| *at == height) {
+            return Ok(supplies.clone());
+        }
+        let supplies = money::audit(&head.tree).map_err(fault)?;
+        *audited = Some((height, supplies.clone()));
+        Ok(supplies)
+    }
+
+    fn prove_row(&self, key: &RowKey) -> Answer<RowProof> {
+        let (proof, block) = self.chain.prove(key, None).map_err(fault)?.ok_or(BackendError::NotFound)?;
+        Ok(RowProof { proof, header: block.header.clone(), certificate: block.certificate.clone() })
+    }
+
+    fn simulate(&self, transaction: &Checked) -> Answer<Simulated> {
+        let head = self.chain.head();
+        let header = &head.block.header;
+        let block_time = params(&head.tree).map_err(fault)?.block_time_ms;
+        let context = BlockContext {
+            chain: self.chain.id(),
+            height: header.height.next(),
+            timestamp: header.timestamp_ms.saturating_add(block_time.into()),
+            proposer: header.proposer,
+        };
+        let executed = execute_block(&head.tree, context, std::slice::from_ref(transaction));
+        let mut results = match executed {
+            Ok(executed) => executed.results,
+            Err((_, Unfit::Rejected(rejected))) => return Err(BackendError::Rejected(rejected)),
+            Err((_, Unfit::Full)) => return Err(BackendError::Rejected(chain_core::tx::TOO_HEAVY.plain())),
+            Err((_, Unfit::Fault(error))) => return Err(fault(error)),
+        };
+        match (results.outcomes.pop(), results.events.pop()) {
+            (Some(outcome), Some(events)) => Ok(Simulated { height: context.height, outcome, events }),
+            _ => Err(BackendError::Fault("an executed transaction has no outcome".into())),
+        }
+    }
+
+    fn sync(&self) -> SyncState {
+        let height = self.chain.head().block.header.height;
+        SyncState { height, target: height, caught_up: true, agreeing: !self.driver.is_halted(), peers: 0 }
+    }
+
+    fn node(&self) -> NodeInfo {
+        self.info.clone()
+    }
+
+    fn peers(&self) -> Vec<PeerInfo> {
+        Vec::new()
+    }
+
+    fn metrics_text(&self) -> String {
+        String::new()
+    }
+
+    fn submit(
+        &self,
+        transactions: Vec<Vec<u8>>,
+    ) -> Pin<Box<dyn Future<Output = Vec<Result<Submitted, BackendError>>> + Send + '_>> {
+        let count = transactions.len();
+        Box::pin(async move {
+            match self.driver.submit(transactions).await {
+                Ok(verdicts) => verdicts.into_iter().map(|verdict| verdict.map(submitted).map_err(Into::into)).collect(),
+                Err(_) => (0..count).map(|_| Err(BackendError::Busy)).collect(),
+            }
+        })
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<Announcement> {
+        self.driver.subscribe()
+    }
+}
+
+fn submitted(submitted: chain_core::engine::Submitted) -> Submitted {
+    let chain_core::engine::Submitted { tx_id, wire_id, status } = submitted;
+    Submitted { tx_id, wire_id, status }
+}
+
+fn parse_cursor(cursor: &str) -> Answer<HistoryPosition> {
+    let parse = || {
+        let (height, index) = cursor.split_once('.')?;
+        Some(HistoryPosition { height: Height::new(height.parse().ok()?), index: index.parse().ok()? })
+    };
+    parse().ok_or(BackendError::NotFound)
+}
+
+/// The validator's role for `node_info`.
+pub fn role(key: Option<&PublicKey>, set: &ValidatorSet) -> &'static str {
+    match key {
+        Some(key) if set.index_of(key).is_some() => "validator",
+        _ => "follower",
+    }
+}

@@ -1,0 +1,247 @@
+//! Running a node: everything is opened and checked in order, then it serves until it is told to
+//! stop or meets a fault.
+
+use crate::backend::{Node, role};
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::driver::{Driver, MonoClock, Running, wall_clock};
+use crate::exit::Exit;
+use chain_core::crypto::SecretKey;
+use chain_core::engine::{Engine, EngineLog, Options, Start};
+use chain_core::genesis::Genesis;
+use chain_core::ledger::{self, Chain, index_history};
+use chain_core::mempool::PoolLimits;
+use chain_core::storage::{DirLock, Journal, RocksOptions, RocksStore};
+use chain_core::types::{Address, Height};
+use chain_rpc::backend::{ChainFacts, NodeInfo};
+use chain_rpc::{Limits, Metrics};
+use genesis::ChainSpec;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// A running node. Dropping it without `stop` leaves what a kill would leave.
+pub struct Service {
+    /// Where JSON-RPC, REST and WebSocket listen.
+    pub rpc: SocketAddr,
+    /// Where metrics and health listen.
+    pub metrics: SocketAddr,
+    driver: Arc<Driver>,
+    engine: Running,
+    doors: Vec<chain_rpc::Running>,
+    stopping: Arc<AtomicBool>,
+    history: Option<std::thread::JoinHandle<()>>,
+    _lock: DirLock,
+}
+
+/// Opens everything and starts serving.
+pub async fn start(config: &Config) -> Result<Service, Exit> {
+    let dir = DataDir::new(&config.data_dir);
+    let (spec, genesis) = read_genesis(&dir, config)?;
+    let lock = DirLock::acquire(dir.path())?;
+    let key = read_key(&dir, config)?;
+    let chain = open_ledger(config, &genesis)?;
+    let facts = ChainFacts {
+        id: chain.id(),
+        name: genesis.name.to_string(),
+        rule: genesis.quorum_rule,
+        mode: genesis.mode.to_string(),
+        genesis: genesis.encode(),
+        spec: serde_json::to_value(&spec).map_err(|e| Exit::Configuration(format!("genesis: {e}")))?,
+    };
+    let set = genesis.validator_set().map_err(|e| Exit::OtherChain(format!("genesis: {e}")))?;
+    let public = key.as_ref().map(|key| key.public());
+    let info = NodeInfo {
+        version: env!("CARGO_PKG_VERSION").into(),
+        role: role(public.as_ref(), &set).into(),
+        validator: public.filter(|key| set.index_of(key).is_some()),
+        peer_id: None,
+        oldest_body: Height::ZERO,
+        started_ms: wall_clock().get(),
+    };
+    let clock = MonoClock::start();
+    let pool_limits = PoolLimits::default();
+    let start = Start {
+        options: Options { flush_interval_blocks: config.advanced.flush_interval_blocks },
+        pool_limits,
+        chain,
+        rule: genesis.quorum_rule,
+        key,
+        wal: open_log(&dir, "consensus")?,
+        pool_log: open_log(&dir, "mempool")?,
+    };
+    let (engine, outputs) = Engine::start(start, &move || clock.now())?;
+    let (chain, pool) = (engine.chain().clone(), engine.pool().clone());
+    let listeners = bind(config).await?;
+    let (driver, engine) = Driver::start(engine, outputs, clock, config.advanced.verify_threads);
+    let node = Node { facts, info, chain: chain.clone(), pool, pool_limits, driver: driver.clone(), audited: None.into() };
+    let (rpc, metrics, doors) = open_doors(config, Arc::new(node), listeners)?;
+    let stopping = Arc::new(AtomicBool::new(false));
+    let history = config.advanced.history.then(|| follow_history(chain, stopping.clone()));
+    Ok(Service { rpc, metrics, driver, engine, doors, stopping, history, _lock: lock })
+}
+
+impl Service {
+    /// Serves until a signal asks to stop or the engine ends by itself, then stops in order.
+    pub async fn serve(self) -> Result<(), Exit> {
+        let mut check = tokio::time::interval(Duration::from_millis(200));
+        let signal = stop_signal();
+        tokio::pin!(signal);
+        loop {
+            tokio::select! {
+                signal = &mut signal => {
+                    signal?;
+                    tracing::info!("stopping");
+                    break;
+                }
+                _ = check.tick() => {
+                    if self.engine.is_over() {
+                        break;
+                    }
+                }
+            }
+        }
+        self.stop().await
+    }
+
+    /// Stops taking requests, writes what is held, ends.
+    pub async fn stop(self) -> Result<(), Exit> {
+        self.stopping.store(true, Ordering::Relaxed);
+        for door in self.doors {
+            door.stop().await;
+        }
+        self.driver.stop();
+        let ended = tokio::task::spawn_blocking(move || {
+            if let Some(history) = self.history {
+                // A follower that ended early has said so in the log.
+                let _ = history.join();
+            }
+            self.engine.join()
+        });
+        ended.await.map_err(|e| Exit::Database(format!("stopping: {e}")))?
+    }
+}
+
+async fn stop_signal() -> Result<(), Exit> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut term =
+        signal(SignalKind::terminate()).map_err(|e| Exit::Configuration(format!("signal handling: {e}")))?;
+    tokio::select! {
+        _ = term.recv() => Ok(()),
+        pressed = tokio::signal::ctrl_c() => pressed.map_err(|e| Exit::Configuration(format!("signal handling: {e}"))),
+    }
+}
+
+/// Reads a chain spec and compiles it; every problem is told.
+pub fn compile(path: &Path) -> Result<(ChainSpec, Genesis), Exit> {
+    let spec = ChainSpec::load(path).map_err(|e| Exit::Configuration(format!("{}: {e}", path.display())))?;
+    let genesis = spec.compile().map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(|problem| format!("  {problem}")).collect();
+        Exit::Configuration(format!("{} is not a chain spec:\n{}", path.display(), lines.join("\n")))
+    })?;
+    Ok((spec, genesis))
+}
+
+fn read_genesis(dir: &DataDir, config: &Config) -> Result<(ChainSpec, Genesis), Exit> {
+    if !dir.genesis().is_file() {
+        let path = dir.path().display();
+        return Err(Exit::Configuration(format!(
+            "{path} holds no genesis.json. Run: chain-node init --data-dir {path} --genesis FILE"
+        )));
+    }
+    let (spec, genesis) = compile(&dir.genesis())?;
+    match &config.consensus_mode {
+        Some(mode) if *mode != genesis.mode.to_string() => {
+            Err(Exit::OtherChain(format!("CONSENSUS_MODE is {mode}, but genesis says {}", genesis.mode)))
+        }
+        _ => Ok((spec, genesis)),
+    }
+}
+
+fn read_key(dir: &DataDir, config: &Config) -> Result<Option<Arc<SecretKey>>, Exit> {
+    let key = dir.read_key()?;
+    let address = key.as_ref().map(|key| Address::of_key(&key.public()));
+    match (config.validator_address, address) {
+        (Some(wanted), Some(held)) if wanted != held => {
+            Err(Exit::Key(format!("VALIDATOR_ADDRESS is {wanted}, but the key in {} is of {held}", dir.validator_key().display())))
+        }
+        (Some(wanted), None) => {
+            Err(Exit::Key(format!("VALIDATOR_ADDRESS is {wanted}, but there is no {}", dir.validator_key().display())))
+        }
+        _ => Ok(key.map(Arc::new)),
+    }
+}
+
+/// Opens the database and brings it up to its head.
+pub fn open_ledger(config: &Config, genesis: &Genesis) -> Result<Chain, Exit> {
+    let options = RocksOptions { cache_bytes: config.block_cache_size as usize * 1024 * 1024, ..RocksOptions::default() };
+    let path = config.database()?;
+    let store = RocksStore::open(&path, &options)?;
+    let (tree, header) = genesis.build().map_err(|e| Exit::Configuration(format!("genesis: {e}")))?;
+    let genesis = ledger::Genesis { chain: genesis.chain_id(), canonical: genesis.encode(), header, tree };
+    let opened = ledger::open(Arc::new(store), genesis, &mut |height| {
+        if height.get().is_multiple_of(1000) {
+            tracing::info!(height = height.get(), "executing again");
+        }
+    })?;
+    let head = opened.chain.head().block.header.height.get();
+    tracing::info!(height = head, executed_again = opened.replayed, "the state agrees with the head");
+    Ok(opened.chain)
+}
+
+fn open_log(dir: &DataDir, name: &str) -> Result<EngineLog, Exit> {
+    let (log, replay) = Journal::open(&dir.logs(), name)?;
+    if replay.cut_bytes > 0 {
+        tracing::warn!(log = name, bytes = replay.cut_bytes, "cut off an unfinished write");
+    }
+    Ok(EngineLog { records: replay.records().map(<[u8]>::to_vec).collect(), log: Box::new(log) })
+}
+
+async fn bind(config: &Config) -> Result<(TcpListener, TcpListener), Exit> {
+    let rpc = SocketAddr::new(config.rpc_host, config.rpc_port);
+    let metrics = SocketAddr::from(([127, 0, 0, 1], config.metrics_port));
+    Ok((listen(rpc, "rpc_port").await?, listen(metrics, "metrics_port").await?))
+}
+
+async fn listen(address: SocketAddr, option: &str) -> Result<TcpListener, Exit> {
+    TcpListener::bind(address).await.map_err(|e| {
+        Exit::Configuration(format!("cannot listen on {address}: {e}. Choose another {option}"))
+    })
+}
+
+fn open_doors(
+    config: &Config,
+    node: Arc<Node>,
+    (rpc, metrics): (TcpListener, TcpListener),
+) -> Result<(SocketAddr, SocketAddr, Vec<chain_rpc::Running>), Exit> {
+    let wrong = |e: &dyn std::fmt::Display| Exit::Configuration(format!("interfaces: {e}"));
+    let address = |listener: &TcpListener| listener.local_addr().map_err(|e| wrong(&e));
+    let (rpc_address, metrics_address) = (address(&rpc)?, address(&metrics)?);
+    if !rpc_address.ip().is_loopback() && node.info.validator.is_some() {
+        tracing::warn!(%rpc_address, "a validator answers the whole network; put a follower in front of it");
+    }
+    let limits = Limits { request_deadline: Duration::from_millis(config.rpc_timeout), ..Limits::default() };
+    let counted = Metrics::new(prometheus::Registry::new()).map_err(|e| wrong(&e))?;
+    let public = chain_rpc::serve(rpc, node.clone(), counted.clone(), limits.clone()).map_err(|e| wrong(&e))?;
+    let ops = chain_rpc::serve_ops(metrics, node, counted, limits).map_err(|e| wrong(&e))?;
+    Ok((rpc_address, metrics_address, vec![public, ops]))
+}
+
+/// Indexes histories behind the head, off the commit path.
+fn follow_history(chain: Arc<Chain>, stopping: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        while !stopping.load(Ordering::Relaxed) {
+            match index_history(&chain, 64) {
+                Ok(0) => std::thread::sleep(Duration::from_millis(50)),
+                Ok(_) => {}
+                Err(fault) => {
+                    tracing::error!(%fault, "indexing histories stopped; get_history answers up to where it came");
+                    return;
+                }
+            }
+        }
+    })
+}
