@@ -1,0 +1,279 @@
+//! `chain`: blocks, certificates, parameters, validators, supply, proofs.
+
+use super::Verb::Get;
+use super::{Context, Method, entry};
+use crate::backend::BackendError;
+use crate::errors::{INVALID_PARAMS, NOT_FOUND, REJECTION_CODES, RpcError, bad_params, rejection_http};
+use crate::view::*;
+use chain_core::block::Outcome;
+use chain_core::codec;
+use chain_core::crypto::merkle::list_proof;
+use chain_core::engine::CommittedBlock;
+use chain_core::mempool::Status;
+use chain_core::state::{ACCOUNTS, RowKey, money::BALANCES};
+use chain_core::tx::{FAMILIES, Family, Signed, all_rejections};
+use chain_core::types::{Address, AssetId, Height, TxId, WireId};
+use std::sync::Arc;
+
+/// Most blocks in one answer of `get_blocks`.
+pub const MAX_RANGE: u64 = 100;
+/// Once an answer of `get_blocks` has this many bytes of bodies it ends early.
+const MAX_RANGE_BYTES: usize = 2 * 1024 * 1024;
+
+/// The methods of this namespace.
+pub const METHODS: &[Method] = &[
+    entry!("chain", now get_head, Nothing => HeadView, 1, "{}",
+        [(Get, "/rpc/get_head"), (Get, "/rpc/head"), (Get, "/rpc/height")],
+        "get_head", "The newest final block in short."),
+    entry!("chain", disk get_block, BlockParams => BlockView, 5, r#"{"block":"latest"}"#,
+        [(Get, "/rpc/get_block/{block}"), (Get, "/rpc/blocks/{block}"), (Get, "/rpc/block/{block}")],
+        "get_block", "A final block by height, hash or `latest`, with the ids of its transactions or all of them."),
+    entry!("chain", disk get_header, WhichBlock => HeaderView, 2, r#"{"block":"latest"}"#,
+        [(Get, "/rpc/header/{block}")],
+        "get_header", "The header of a final block; kept where the body is pruned."),
+    entry!("chain", disk get_blocks, RangeParams => BlocksView, 50, r#"{"from":"0","to":"1"}"#,
+        [(Get, "/rpc/blocks-range")],
+        "get_blocks", "At most 100 final blocks, ascending; `next` says where to continue."),
+    entry!("chain", disk get_certificate, WhichBlock => CertificateView, 5, r#"{"block":"latest"}"#,
+        [(Get, "/rpc/certificate/{block}")],
+        "get_certificate", "The proof that a block is final."),
+    entry!("chain", disk get_genesis, Nothing => GenesisView, 10, "{}", [(Get, "/rpc/genesis")],
+        "get_genesis", "What the chain began with."),
+    entry!("chain", now get_params, Nothing => ParamsView, 1, "{}", [(Get, "/rpc/params")],
+        "get_params", "The parameters in force for the next block."),
+    entry!("chain", now get_validators, Nothing => ValidatorsView, 5, "{}", [(Get, "/rpc/validators")],
+        "get_validators", "The set that signs the next block."),
+    entry!("chain", disk get_supply, Nothing => SupplyView, 100, "{}", [(Get, "/rpc/supply")],
+        "get_supply", "Per asset what exists and what all accounts hold; reads the whole state."),
+    entry!("chain", disk get_proof, ProofParams => ProofView, 20, r#"{"address":"$address"}"#, [(Get, "/rpc/proof")],
+        "get_proof", "Proof of an account, a balance, a state row or an outcome, with header and certificate."),
+    entry!("chain", disk get_state_root, WhichBlock => StateRootView, 2, r#"{"block":"latest"}"#,
+        [(Get, "/rpc/state-root")],
+        "get_state_root", "The state root after a final block."),
+    entry!("chain", now get_schema, Nothing => SchemaView, 10, "{}", [(Get, "/rpc/schema")],
+        "get_schema", "Every action with examples, and every rejection with its codes."),
+];
+
+fn get_head(context: &Context, _: Nothing) -> Result<HeadView, RpcError> {
+    Ok(HeadView::of(&context.backend.head()))
+}
+
+fn get_block(context: &Context, params: BlockParams) -> Result<BlockView, RpcError> {
+    to_block_view(&*block(context, params.block)?, params.include)
+}
+
+fn get_header(context: &Context, params: WhichBlock) -> Result<HeaderView, RpcError> {
+    let header = context.backend.header(height(context, params.block)?)?;
+    Ok(HeaderView { hash: header.id(), time: rfc3339(header.timestamp_ms), header })
+}
+
+fn get_blocks(context: &Context, params: RangeParams) -> Result<BlocksView, RpcError> {
+    let head = context.backend.head().header.height;
+    let last = params.from.saturating_add(MAX_RANGE - 1);
+    let to = params.to.unwrap_or(last.min(head));
+    if to < params.from {
+        return Err(INVALID_PARAMS.because(format_args!("to ≥ {}", params.from), to));
+    }
+    if to > last {
+        return Err(INVALID_PARAMS.because(format_args!("at most {MAX_RANGE} blocks: to ≤ {last}"), to));
+    }
+    let (mut blocks, mut bytes, mut next) = (Vec::new(), 0, params.from);
+    while next <= to.min(head) && bytes < MAX_RANGE_BYTES {
+        let block = context.backend.block(next)?;
+        bytes += block.body.transactions().iter().map(Vec::len).sum::<usize>();
+        blocks.push(to_block_view(&block, params.include)?);
+        next = next.next();
+    }
+    Ok(BlocksView { blocks, next: (next <= head).then_some(next) })
+}
+
+fn get_certificate(context: &Context, params: WhichBlock) -> Result<CertificateView, RpcError> {
+    let header = context.backend.header(height(context, params.block)?)?;
+    let certificate = context.backend.certificate(header.height)?;
+    let bytes = certificate.as_ref().map(|certificate| Bytes(codec::encode(certificate)));
+    Ok(CertificateView { height: header.height, hash: header.id(), certificate, bytes })
+}
+
+fn get_genesis(context: &Context, _: Nothing) -> Result<GenesisView, RpcError> {
+    let chain = context.backend.chain();
+    Ok(GenesisView {
+        chain_id: chain.id,
+        name: chain.name.clone(),
+        hash: context.backend.header(Height::ZERO)?.id(),
+        spec: chain.spec.clone(),
+        canonical_bytes: U64(chain.genesis.len() as u64),
+    })
+}
+
+fn get_params(context: &Context, _: Nothing) -> Result<ParamsView, RpcError> {
+    let chain = context.backend.chain();
+    Ok(ParamsView {
+        height: context.backend.head().header.height,
+        params: context.backend.params()?,
+        quorum_rule: chain.rule,
+        consensus_mode: chain.mode.clone(),
+    })
+}
+
+fn get_validators(context: &Context, _: Nothing) -> Result<ValidatorsView, RpcError> {
+    let (chain, height) = (context.backend.chain(), context.backend.head().header.height.next());
+    let set = context.backend.validators()?;
+    let leader = set.leader(height, Default::default()).public_key;
+    let members = set.members().iter().map(|member| ValidatorView {
+        public_key: member.public_key,
+        address: Address::of_key(&member.public_key),
+        weight: U64(member.weight),
+        leads_first: member.public_key == leader,
+    });
+    Ok(ValidatorsView {
+        height,
+        hash: set.hash(&chain.id),
+        quorum_rule: chain.rule,
+        total_weight: U64(set.total_weight()),
+        validators: members.collect(),
+    })
+}
+
+fn get_supply(context: &Context, _: Nothing) -> Result<SupplyView, RpcError> {
+    let height = context.backend.head().header.height;
+    let assets = context.backend.supply()?.into_iter().map(|supply| AssetSupply {
+        asset: supply.id,
+        symbol: supply.asset.symbol.to_string(),
+        units_per_token: supply.asset.units_per_token,
+        supply: supply.asset.supply(),
+        minted: supply.asset.minted,
+        burned: supply.asset.burned,
+        max_supply: supply.asset.max_supply,
+        in_accounts: supply.in_accounts,
+        conserved: supply.is_conserved(),
+    });
+    Ok(SupplyView { height, assets: assets.collect() })
+}
+
+fn get_proof(context: &Context, params: ProofParams) -> Result<ProofView, RpcError> {
+    let key = match (params.address, params.key, params.tx_id) {
+        (Some(address), None, None) if params.asset == AssetId::NATIVE => ACCOUNTS.key(&address),
+        (Some(address), None, None) => BALANCES.key(&(address, params.asset)),
+        (None, Some(Bytes(key)), None) => RowKey::new(&key).map_err(bad_params)?,
+        (None, None, Some(id)) => return Ok(ProofView::Outcome(Box::new(outcome_proof(context, id)?))),
+        _ => return Err(bad_params("give exactly one of address, key and tx_id")),
+    };
+    let found = context.backend.prove_row(&key)?;
+    let anchor = Anchor { hash: found.header.id(), header: found.header, certificate: found.certificate };
+    let present = found.proof.key == Some(key);
+    Ok(ProofView::Row(Box::new(RowProofView { key, present, proof: found.proof, anchor })))
+}
+
+/// The proof of a final transaction's outcome.
+fn outcome_proof(context: &Context, id: TxId) -> Result<OutcomeProof, RpcError> {
+    match context.backend.status(&id)? {
+        Status::Final { height, index } => prove_outcome(&*context.backend.block(height)?, index),
+        _ => Err(NOT_FOUND.hint("only final transactions have outcomes; get_tx says the status")),
+    }
+}
+
+/// The proof of an outcome of a block.
+pub(crate) fn prove_outcome(block: &CommittedBlock, index: u32) -> Result<OutcomeProof, RpcError> {
+    let chain = block.header.chain_id;
+    let leaves: Vec<_> = block.results.outcomes.iter().map(|outcome| outcome.hash(&chain)).collect();
+    let proof = list_proof(&chain.0, &leaves, index);
+    let outcome: Option<&Outcome> = block.results.outcomes.get(index as usize);
+    let (Some(proof), Some(outcome)) = (proof, outcome) else {
+        return Err(BackendError::Fault(format!("block {} has no outcome {index}", block.header.height)).into());
+    };
+    let anchor = Anchor { hash: block.id, header: block.header.clone(), certificate: block.certificate.clone() };
+    Ok(OutcomeProof { outcome: outcome.clone(), index, proof, anchor })
+}
+
+fn get_state_root(context: &Context, params: WhichBlock) -> Result<StateRootView, RpcError> {
+    let header = context.backend.header(height(context, params.block)?)?;
+    Ok(StateRootView { height: header.height, hash: header.id(), state_root: header.state_root })
+}
+
+fn get_schema(_: &Context, _: Nothing) -> Result<SchemaView, RpcError> {
+    let rejections = all_rejections().map(|rejection| RejectionView {
+        number: rejection.number,
+        name: rejection.name.into(),
+        message: rejection.message.into(),
+        code: REJECTION_CODES + i32::from(rejection.number),
+        http: rejection_http(rejection),
+    });
+    Ok(SchemaView { families: FAMILIES.iter().map(family_view).collect(), rejections: rejections.collect() })
+}
+
+fn family_view(family: &Family) -> FamilyView {
+    let examples = (family.examples)();
+    let actions = family.actions.iter().map(|(number, name)| {
+        let mut own = examples.iter().filter(|example| example.name() == *name).peekable();
+        let (bytes, weight) = own.peek().map(|a| (codec::encode(*a), a.rules().weight())).unwrap_or_default();
+        ActionView {
+            number: u16::from_be_bytes([family.number, *number]),
+            name: (*name).into(),
+            examples: own.filter_map(|example| serde_json::to_value(example).ok()).collect(),
+            example_bytes: Bytes(bytes),
+            weight: U64(weight),
+        }
+    });
+    FamilyView { number: family.number, name: family.name.into(), actions: actions.collect() }
+}
+
+/// The height a reference means; of a height above the head too.
+fn height(context: &Context, block: BlockRef) -> Result<Height, RpcError> {
+    match block {
+        BlockRef::Latest => Ok(context.backend.head().header.height),
+        BlockRef::Height(height) => Ok(height),
+        BlockRef::Id(id) => Ok(context.backend.block_height(&id)?),
+    }
+}
+
+/// The block a reference means.
+pub(crate) fn block(context: &Context, block: BlockRef) -> Result<Arc<CommittedBlock>, RpcError> {
+    if block == BlockRef::Latest {
+        return Ok(context.backend.head());
+    }
+    Ok(context.backend.block(height(context, block)?)?)
+}
+
+/// A block in its JSON shape.
+pub(crate) fn to_block_view(block: &CommittedBlock, include: Include) -> Result<BlockView, RpcError> {
+    let header = &block.header;
+    let count = block.body.transactions().len() as u32;
+    let transactions = match include {
+        Include::Full => Some((0..count).map(|index| to_tx_view(block, index)).collect::<Result<_, _>>()?),
+        _ => None,
+    };
+    Ok(BlockView {
+        head: HeadView::of(block),
+        version: header.version,
+        tx_root: header.tx_root,
+        outcome_root: header.outcome_root,
+        validators_hash: header.validators_hash,
+        next_validators_hash: header.next_validators_hash,
+        size: U64(block.body.transactions().iter().map(|bytes| bytes.len() as u64 + 4).sum::<u64>() + 4),
+        tx_ids: (include != Include::None).then(|| block.tx_ids.clone()),
+        transactions,
+    })
+}
+
+/// A transaction of a final block in its JSON shape. What a final block holds and can't be read
+/// is our own fault.
+pub(crate) fn to_tx_view(block: &CommittedBlock, index: u32) -> Result<TxView, RpcError> {
+    let place = index as usize;
+    let fault = |what: &str| BackendError::Fault(format!("block {}, place {index}: {what}", block.header.height));
+    let bytes = block.body.transactions().get(place).ok_or_else(|| fault("no transaction"))?;
+    let signed: Signed =
+        codec::decode(bytes, chain_core::limits::MAX_TX_BYTES).map_err(|error| fault(&error.to_string()))?;
+    let chain = block.header.chain_id;
+    let outcome = block.results.outcomes.get(place).ok_or_else(|| fault("no outcome"))?;
+    let events = block.results.events.get(place).map(Vec::as_slice).unwrap_or_default();
+    Ok(TxView {
+        tx_id: signed.transaction.id(&chain),
+        wire_id: WireId(Signed::wire_id(bytes, &chain).0),
+        height: block.header.height,
+        index,
+        timestamp: block.header.timestamp_ms,
+        signed,
+        outcome: OutcomeView::of(outcome),
+        events: events_view(events),
+    })
+}

@@ -1,0 +1,209 @@
+//! What a subscription tells, step by step, without knowing over which socket.
+
+use super::chain::to_block_view;
+use super::tx::{to_pooled_view, to_status_view};
+use super::{Context, write_result};
+use crate::errors::{NOT_FOUND, RpcError};
+use crate::hub::Live;
+use crate::view::*;
+use chain_core::consensus::ConsensusEvent;
+use chain_core::engine::CommittedBlock;
+use chain_core::mempool::Status;
+use chain_core::tx::Checked;
+use chain_core::types::{Height, TxId};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+/// One thing to tell.
+pub(crate) enum Told {
+    /// An item; more follow.
+    Item(Box<RawValue>),
+    /// The last thing.
+    Last(Box<RawValue>),
+    /// The client missed something: the last thing, worth counting.
+    Lagged(Box<RawValue>),
+    /// Nothing follows.
+    End,
+}
+
+/// A subscription that has been accepted.
+pub(crate) enum Feed {
+    /// Final blocks.
+    Blocks(Blocks),
+    /// Pooled transactions.
+    Transactions(Receiver<Live<Checked>>),
+    /// Steps of the agreement.
+    Steps(Receiver<Live<Arc<ConsensusEvent>>>),
+    /// One transaction's way.
+    Watch(Watch),
+}
+
+impl Feed {
+    /// Waits for the next thing to tell.
+    pub(crate) async fn next(&mut self, context: &Arc<Context>) -> Result<Told, RpcError> {
+        match self {
+            Self::Blocks(blocks) => blocks.next(context).await,
+            Self::Transactions(live) => told(live.recv().await, |tx| to_pooled_view(tx, Status::Pending)),
+            Self::Steps(live) => told(live.recv().await, |event| event.as_ref().clone()),
+            Self::Watch(watch) => watch.next(context).await,
+        }
+    }
+}
+
+fn told<T: Clone, V: Serialize>(
+    received: Result<Live<T>, RecvError>,
+    view: impl Fn(&T) -> V,
+) -> Result<Told, RpcError> {
+    match received {
+        Ok(Live::Item(item)) => Ok(Told::Item(write_result(&view(&item))?)),
+        Ok(Live::Gap(missed)) | Err(RecvError::Lagged(missed)) => lagged(missed, None),
+        Err(RecvError::Closed) => Ok(Told::End),
+    }
+}
+
+fn lagged(missed: u64, resume_from: Option<Height>) -> Result<Told, RpcError> {
+    let notice: Notice<()> = Notice::Lagged { lagged: Lagged { missed: U64(missed), resume_from } };
+    Ok(Told::Lagged(write_result(&notice)?))
+}
+
+/// Final blocks without a gap: stored ones up to the head, then the live ones.
+pub(crate) struct Blocks {
+    live: Receiver<Live<Arc<CommittedBlock>>>,
+    next: Height,
+    /// Blocks up to here are in the store and are read from it.
+    stored: Height,
+    /// Whether it has caught up with the head once. While it reads old blocks, the live channel
+    /// overflows by itself; that says nothing about the client.
+    live_once: bool,
+    include: Include,
+}
+
+impl Blocks {
+    /// Starts at a height, or after the head. The live channel is opened before the head is
+    /// read, so no block can fall between the two.
+    pub(crate) fn start(context: &Context, params: NewBlocksParams) -> Result<Self, RpcError> {
+        let live = context.hub.blocks();
+        let stored = context.backend.head().header.height;
+        let next = params.from_height.unwrap_or(stored.next());
+        if next > stored.next() {
+            return Err(NOT_FOUND.because(format_args!("from_height ≤ {}", stored.next()), next));
+        }
+        if next <= stored {
+            // Says at once, and not in the middle, if this node no longer keeps it.
+            context.backend.block(next)?;
+        }
+        Ok(Self { live, next, stored, live_once: false, include: params.include.unwrap_or(Include::None) })
+    }
+
+    async fn next(&mut self, context: &Arc<Context>) -> Result<Told, RpcError> {
+        while self.next > self.stored {
+            match self.live.recv().await {
+                Ok(Live::Item(block)) if block.header.height < self.next => {}
+                Ok(Live::Item(block)) if block.header.height == self.next => {
+                    (self.stored, self.live_once) = (self.next, true);
+                    return self.tell(&block);
+                }
+                // Blocks between came without us hearing of them: they are stored by now.
+                Ok(Live::Item(block)) => self.stored = block.header.height,
+                // The hub missed something; the head says what is stored.
+                Ok(Live::Gap(_)) => self.stored = context.backend.head().header.height,
+                Err(RecvError::Lagged(_)) if self.live_once => return self.lagged(context),
+                Err(RecvError::Lagged(_)) => self.stored = context.backend.head().header.height,
+                Err(RecvError::Closed) => return Ok(Told::End),
+            }
+        }
+        let (height, known) = (self.next, context.backend.head());
+        let block = if known.header.height == height {
+            known
+        } else {
+            context.blocking(move |context| Ok(context.backend.block(height)?)).await?
+        };
+        self.tell(&block)
+    }
+
+    fn tell(&mut self, block: &CommittedBlock) -> Result<Told, RpcError> {
+        self.next = self.next.next();
+        let item = match self.include {
+            Include::None => write_result(&HeadView::of(block))?,
+            include => write_result(&to_block_view(block, include)?)?,
+        };
+        Ok(Told::Item(item))
+    }
+
+    fn lagged(&self, context: &Context) -> Result<Told, RpcError> {
+        let head = context.backend.head().header.height;
+        lagged(head.next().saturating_sub(self.next.get()).get(), Some(self.next))
+    }
+}
+
+/// One transaction from where it is to its end.
+pub(crate) struct Watch {
+    id: TxId,
+    live: Receiver<Live<(TxId, Status)>>,
+    /// Whether statuses were lost, so that the node must be asked. Kept here and not on the
+    /// stack: `next` may be given up while it waits.
+    ask: bool,
+    last: Option<Status>,
+}
+
+impl Watch {
+    /// Starts with the status it has now. An unknown transaction may still come.
+    pub(crate) fn start(context: &Context, params: WatchParams) -> Result<Self, RpcError> {
+        let live = context.hub.statuses();
+        Ok(Self { id: params.tx_id, live, ask: true, last: None })
+    }
+
+    async fn next(&mut self, context: &Arc<Context>) -> Result<Told, RpcError> {
+        loop {
+            let status = if self.ask {
+                let status = self.now(context).await?;
+                self.ask = false;
+                status
+            } else {
+                match self.live.recv().await {
+                    Ok(Live::Item((id, status))) if id == self.id => status,
+                    Ok(Live::Item(_)) => continue,
+                    Ok(Live::Gap(_)) | Err(RecvError::Lagged(_)) => {
+                        self.ask = true;
+                        continue;
+                    }
+                    Err(RecvError::Closed) => return Ok(Told::End),
+                }
+            };
+            if self.last != Some(status) {
+                self.last = Some(status);
+                return self.tell(status);
+            }
+        }
+    }
+
+    async fn now(&self, context: &Arc<Context>) -> Result<Status, RpcError> {
+        let id = self.id;
+        context.blocking(move |context| Ok(context.backend.status(&id)?)).await
+    }
+
+    fn tell(&self, status: Status) -> Result<Told, RpcError> {
+        let view = write_result(&to_status_view(self.id, status))?;
+        let ends = matches!(status, Status::Final { .. } | Status::Dropped { .. });
+        Ok(if ends { Told::Last(view) } else { Told::Item(view) })
+    }
+}
+
+impl Told {
+    /// The message and whether it is the last; `None`: nothing follows. Counts clients that were
+    /// too slow.
+    pub(crate) fn counted(self, context: &Context, kind: &str) -> Option<(Box<RawValue>, bool)> {
+        match self {
+            Self::Item(message) => Some((message, false)),
+            Self::Last(message) => Some((message, true)),
+            Self::Lagged(message) => {
+                context.metrics.lagged(kind);
+                Some((message, true))
+            }
+            Self::End => None,
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The typed client: what the CLI, tests and load generators call a node with. Answers are the
+//! same types the server writes.
+//!
+//! Not here: keys and signing (chain-core, chain-cli).
+
+use crate::errors::{ErrorData, RpcError};
+use crate::view::*;
+use chain_core::types::{Address, AssetId, Height, TxId};
+use jsonrpsee::core::client::{ClientT, Error as CallError, Subscription, SubscriptionClientT};
+use jsonrpsee::core::params::ObjectParams;
+use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
+use jsonrpsee::ws_client::{WsClient, WsClientBuilder};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// Longest answer the client takes, in bytes.
+const MAX_ANSWER: u32 = 64 * 1024 * 1024;
+/// How long the client waits for an answer unless told otherwise.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The node refused; `code` and `data` say why.
+    #[error("{} ({})", .0.message, .0.data.reason)]
+    Refused(Box<RpcError>),
+    /// The URL is neither http:// nor ws://.
+    #[error("a node's URL starts with http:// or ws://: {0}")]
+    Url(String),
+    /// The node can't be reached, or did not answer in time or in form.
+    #[error("no answer: {0}")]
+    Transport(String),
+}
+
+impl ClientError {
+    /// The refusal, if the node refused.
+    pub fn refusal(&self) -> Option<&RpcError> {
+        match self {
+            Self::Refused(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<CallError> for ClientError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Call(call) => {
+                let data = call.data().and_then(|data| serde_json::from_str::<ErrorData>(data.get()).ok());
+                let (code, message) = (call.code(), call.message().to_owned());
+                Self::Refused(Box::new(RpcError { code, message, data: data.unwrap_or_default(), http: 0 }))
+            }
+            other => Self::Transport(other.to_string()),
+        }
+    }
+}
+
+/// A node to call: over HTTP, or over one WebSocket (which can subscribe).
+#[derive(Debug)]
+pub enum Client {
+    /// `http://…`
+    Http(HttpClient),
+    /// `ws://…`
+    Socket(WsClient),
+}
+
+macro_rules! calls {
+    ($($(#[$doc:meta])* $name:ident($($param:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        $(
+            $(#[$doc])*
+            pub async fn $name(&self, $($param: $kind),*) -> Result<$answer, ClientError> {
+                #[allow(unused_mut)]
+                let mut params = ObjectParams::new();
+                $(insert(&mut params, stringify!($param), $param)?;)*
+                self.call(stringify!($name), params).await
+            }
+        )*
+    };
+}
+
+fn insert(params: &mut ObjectParams, name: &str, value: impl Serialize) -> Result<(), ClientError> {
+    params.insert(name, value).map_err(|error| ClientError::Transport(error.to_string()))
+}
+
+impl Client {
+    /// Connects; over HTTP nothing is sent yet.
+    pub async fn connect(url: &str) -> Result<Self, ClientError> {
+        Self::connect_with(url, TIMEOUT).await
+    }
+
+    /// Connects; every call may take this long.
+    pub async fn connect_with(url: &str, timeout: Duration) -> Result<Self, ClientError> {
+        if url.starts_with("http://") {
+            let builder = HttpClientBuilder::new().request_timeout(timeout).max_response_size(MAX_ANSWER);
+            Ok(Self::Http(builder.build(url)?))
+        } else if url.starts_with("ws://") {
+            let builder = WsClientBuilder::new().request_timeout(timeout).max_response_size(MAX_ANSWER);
+            Ok(Self::Socket(builder.build(url).await?))
+        } else {
+            Err(ClientError::Url(url.into()))
+        }
+    }
+
+    /// Calls a method by its name.
+    pub async fn call<R: DeserializeOwned>(&self, method: &str, params: ObjectParams) -> Result<R, ClientError> {
+        Ok(match self {
+            Self::Http(client) => client.request(method, params).await?,
+            Self::Socket(client) => client.request(method, params).await?,
+        })
+    }
+
+    /// Calls a method with one value whose fields are the parameters.
+    pub async fn call_with<R: DeserializeOwned>(&self, method: &str, value: &impl Serialize) -> Result<R, ClientError> {
+        let bad = |error: serde_json::Error| ClientError::Transport(error.to_string());
+        let mut params = ObjectParams::new();
+        if let serde_json::Value::Object(fields) = serde_json::to_value(value).map_err(bad)? {
+            for (name, value) in fields {
+                insert(&mut params, &name, value)?;
+            }
+        }
+        self.call(method, params).await
+    }
+
+    calls! {
+        /// The newest final block in short.
+        get_head() -> HeadView;
+        /// A block.
+        get_block(block: BlockRef, include: Include) -> BlockView;
+        /// A header.
+        get_header(block: BlockRef) -> HeaderView;
+        /// At most 100 blocks.
+        get_blocks(from: Height, to: Option<Height>, include: Include) -> BlocksView;
+        /// The proof that a block is final.
+        get_certificate(block: BlockRef) -> CertificateView;
+        /// What the chain began with.
+        get_genesis() -> GenesisView;
+        /// The parameters in force.
+        get_params() -> ParamsView;
+        /// The set that signs the next block.
+        get_validators() -> ValidatorsView;
+        /// What exists of every asset.
+        get_supply() -> SupplyView;
+        /// Actions, rejections and codes.
+        get_schema() -> SchemaView;
+        /// What an account holds of an asset.
+        get_balance(address: Address, asset: AssetId) -> BalanceView;
+        /// An account.
+        get_account(address: Address) -> AccountView;
+        /// A page of an account's transactions, newest first.
+        get_history(address: Address, cursor: Option<String>, limit: Option<u32>) -> HistoryView;
+        /// A transaction and what became of it.
+        get_tx(tx_id: TxId, proof: bool) -> GetTxView;
+        /// Figures of the pool.
+        get_mempool() -> MempoolView;
+        /// Pooled transactions.
+        get_pending(sender: Option<Address>, limit: Option<u32>) -> PendingView;
+        /// Whether the node can be relied on.
+        health() -> HealthView;
+        /// How far the node is.
+        sync_status() -> SyncView;
+        /// The connected peers.
+        peers() -> PeersView;
+        /// What the node is.
+        node_info() -> NodeView;
+    }
+
+    /// A transaction ready to be signed.
+    pub async fn prepare_tx(&self, params: &PrepareParams) -> Result<PreparedView, ClientError> {
+        self.call_with("prepare_tx", params).await
+    }
+
+    /// What actions cost.
+    pub async fn estimate_fee(&self, params: &EstimateParams) -> Result<FeeView, ClientError> {
+        self.call_with("estimate_fee", params).await
+    }
+
+    /// Sends complete signed bytes; answers once the node has them durably.
+    pub async fn send_raw(&self, signed: &[u8]) -> Result<SendView, ClientError> {
+        let mut params = ObjectParams::new();
+        insert(&mut params, "signed_tx", Bytes(signed.to_vec()))?;
+        self.call("send_tx", params).await
+    }
+
+    /// Sends a transaction with its signature, or in any other form.
+    pub async fn send_tx(&self, params: &SendParams) -> Result<SendView, ClientError> {
+        self.call_with("send_tx", params).await
+    }
+
+    /// Sends 1 to 1000 complete signed transactions, at most 1 MiB of JSON; verdicts in order.
+    pub async fn send_many(&self, signed: &[Vec<u8>]) -> Result<SendManyView, ClientError> {
+        let signed_txs = signed.iter().map(|bytes| Bytes(bytes.clone())).collect();
+        self.call_with("send_txs", &SendManyParams { signed_txs }).await
+    }
+
+    /// What a signed transaction would do.
+    pub async fn simulate_tx(&self, params: &SendParams) -> Result<SimulationView, ClientError> {
+        self.call_with("simulate_tx", params).await
+    }
+
+    /// A proof with all it needs.
+    pub async fn get_proof(&self, params: &ProofParams) -> Result<ProofView, ClientError> {
+        self.call_with("get_proof", params).await
+    }
+
+    /// Final blocks from a height on without a gap, or from now on.
+    pub async fn new_blocks(&self, from_height: Option<Height>) -> Result<Feed<Notice<HeadView>>, ClientError> {
+        let params = NewBlocksParams { from_height, include: None };
+        self.subscribe("new_blocks", &params).await
+    }
+
+    /// A transaction's way to its end.
+    pub async fn watch_tx(&self, tx_id: TxId) -> Result<Feed<StatusView>, ClientError> {
+        self.subscribe("watch_tx", &WatchParams { tx_id }).await
+    }
+
+    /// Subscribes by the subscription's name; needs a WebSocket.
+    pub async fn subscribe<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        params: &impl Serialize,
+    ) -> Result<Feed<T>, ClientError> {
+        let Self::Socket(client) = self else { return Err(ClientError::Url("subscriptions need ws://".into())) };
+        let bad = |error: serde_json::Error| ClientError::Transport(error.to_string());
+        let mut given = ObjectParams::new();
+        if let serde_json::Value::Object(fields) = serde_json::to_value(params).map_err(bad)? {
+            for (name, value) in fields {
+                insert(&mut given, &name, value)?;
+            }
+        }
+        let (start, end) = (format!("subscribe_{name}"), format!("unsubscribe_{name}"));
+        Ok(Feed(client.subscribe(&start, given, &end).await?))
+    }
+}
+
+/// What a subscription tells.
+#[derive(Debug)]
+pub struct Feed<T>(Subscription<T>);
+
+impl<T: DeserializeOwned> Feed<T> {
+    /// The next item; `None` when the subscription has ended.
+    pub async fn next(&mut self) -> Option<Result<T, ClientError>> {
+        let next = self.0.next().await?;
+        Some(next.map_err(|error| ClientError::Transport(error.to_string())))
+    }
+}

@@ -1,0 +1,165 @@
+//! The doors: one port for JSON-RPC, REST and WebSocket, one for operators. Our own accept loop
+//! with guards in front of axum's router; JSON-RPC is jsonrpsee's tower service behind two routes.
+//!
+//! Not here: what is answered (`api`).
+
+mod accept;
+mod bulk;
+mod guarded_io;
+mod limits;
+mod octets;
+mod ops;
+mod rate;
+mod rest;
+mod rpc;
+mod sockets;
+mod web;
+
+pub use accept::Running;
+pub use limits::Limits;
+
+use crate::api::Context;
+use crate::errors::RpcError;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use http::{Method, header};
+use jsonrpsee::core::middleware::RpcServiceBuilder;
+use jsonrpsee::server::{
+    BatchRequestConfig, Methods, PingConfig, Server, ServerConfig, ServerHandle, StopHandle, TowerService,
+    TowerServiceBuilder, stop_channel,
+};
+use rate::Rate;
+use rpc::GuardLayer;
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tower::Service;
+use tower::layer::util::{Identity, Stack};
+
+/// Why a door can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Two methods have one name: a mistake in this crate.
+    #[error("methods: {0}")]
+    Methods(#[from] jsonrpsee::server::RegisterMethodError),
+    /// The socket.
+    #[error("socket: {0}")]
+    Socket(#[from] std::io::Error),
+}
+
+/// What every connection shares.
+pub(crate) struct Door {
+    pub(crate) context: Arc<Context>,
+    pub(crate) rate: Arc<Rate>,
+    methods: Methods,
+    builder: TowerServiceBuilder<Identity, Identity>,
+    stop: StopHandle,
+}
+
+type Rpc = TowerService<Stack<GuardLayer, Identity>, Identity>;
+
+/// A connection as handlers see it.
+#[derive(Clone)]
+pub(crate) struct Client {
+    /// Whom its requests are charged to.
+    pub(crate) account: IpAddr,
+    rpc: Rpc,
+}
+
+/// Opens the public door on a listener. Closes when the answer is stopped or dropped.
+pub fn serve(listener: TcpListener, context: &Arc<Context>) -> Result<Running, ServeError> {
+    let (door, handle) = door(context, rpc::module(context.clone())?.into());
+    let router = router(door.clone());
+    Ok(accept::run(listener, door, router, handle)?)
+}
+
+/// Opens the operators' door: `/metrics` and the health pages. Closes as the public door does.
+pub fn serve_ops(listener: TcpListener, context: &Arc<Context>) -> Result<Running, ServeError> {
+    let (door, handle) = door(context, Methods::new());
+    let router = ops::routes().route("/metrics", get(ops::metrics)).with_state(door.clone());
+    Ok(accept::run(listener, door, router, handle)?)
+}
+
+fn door(context: &Arc<Context>, methods: Methods) -> (Arc<Door>, ServerHandle) {
+    let (stop, handle) = stop_channel();
+    let builder = Server::builder().set_config(config(&context.limits)).to_service_builder();
+    let rate = Rate::new(&context.limits, context.metrics.clone());
+    (Arc::new(Door { context: context.clone(), rate, methods, builder, stop }), handle)
+}
+
+fn config(limits: &Limits) -> ServerConfig {
+    let bytes = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
+    ServerConfig::builder()
+        // Connections are counted by the accept loop; jsonrpsee would count requests here.
+        .max_connections(u32::MAX)
+        .max_request_body_size(bytes(limits.body_bytes))
+        .max_response_body_size(bytes(limits.response_bytes))
+        .max_subscriptions_per_connection(limits.subscriptions)
+        .set_message_buffer_capacity(limits.socket_queue)
+        .set_batch_request_config(BatchRequestConfig::Limit(limits.batch))
+        .enable_ws_ping(PingConfig::new())
+        .build()
+}
+
+impl Door {
+    /// A new connection's view of the methods.
+    pub(crate) fn client(&self, account: IpAddr) -> Client {
+        let layer = GuardLayer { rate: self.rate.clone(), account };
+        let guarded = self.builder.clone().set_rpc_middleware(RpcServiceBuilder::new().layer(layer));
+        Client { account, rpc: guarded.build(self.methods.clone(), self.stop.clone()) }
+    }
+}
+
+fn router(door: Arc<Door>) -> Router {
+    rest::routes()
+        .merge(ops::routes())
+        .route("/", any(json_rpc))
+        .route("/rpc", any(json_rpc))
+        .route("/ws", get(json_rpc))
+        .route("/rpc/send_txs", post(bulk::send_txs))
+        .merge(sockets::routes())
+        .fallback(web::no_such_path)
+        .layer(web::cors(&door.context.limits))
+        .layer(axum::middleware::from_fn_with_state(door.clone(), web::guard))
+        .with_state(door)
+}
+
+/// JSON-RPC over HTTP and WebSocket.
+async fn json_rpc(
+    State(door): State<Arc<Door>>,
+    Extension(mut client): Extension<Client>,
+    request: Request,
+) -> Response {
+    if web::is_upgrade(request.headers()) {
+        return called(client.rpc.call(request).await.map(|response| response.map(Body::new)));
+    }
+    if request.method() != Method::POST {
+        return web::usage();
+    }
+    let limits = &door.context.limits;
+    let (parts, body) = request.into_parts();
+    let body = match rest::read_body(body, limits.body_bytes, limits.body).await {
+        Ok(body) => body,
+        Err(error) => return form_error(error),
+    };
+    let request = http::Request::from_parts(parts, http_body_util::Full::new(body));
+    // Each call has its own deadline; a batch has this one as a whole.
+    match tokio::time::timeout(limits.request_deadline * 2, client.rpc.call(request)).await {
+        Ok(answer) => called(answer.map(|response| response.map(Body::new))),
+        Err(_) => form_error(crate::errors::TIMED_OUT.error()),
+    }
+}
+
+fn called<E>(answer: Result<Response, E>) -> Response {
+    answer.unwrap_or_else(|_| rest::internal())
+}
+
+/// An error of a JSON-RPC request as a whole.
+fn form_error(error: RpcError) -> Response {
+    let status = error.clone().into_response().status();
+    let body = serde_json::json!({ "jsonrpc": "2.0", "id": null, "error": error }).to_string();
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}

@@ -1,0 +1,79 @@
+//! What one address may ask for per second: GCRA over units of cost, one account per address.
+
+use super::Limits;
+use crate::errors::{RATE_LIMITED, RpcError};
+use crate::metrics::Metrics;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+/// The accounts of all addresses.
+pub(crate) struct Rate {
+    others: DefaultKeyedRateLimiter<IpAddr>,
+    loopback: DefaultKeyedRateLimiter<IpAddr>,
+    metrics: Metrics,
+}
+
+impl Rate {
+    pub(crate) fn new(limits: &Limits, metrics: Metrics) -> Arc<Self> {
+        let limiter = |per_second, burst| {
+            let at_least_one = |units| NonZeroU32::new(units).unwrap_or(NonZeroU32::MIN);
+            RateLimiter::keyed(Quota::per_second(at_least_one(per_second)).allow_burst(at_least_one(burst)))
+        };
+        Arc::new(Self {
+            others: limiter(limits.rate_per_second, limits.rate_burst),
+            loopback: limiter(limits.loopback_rate_per_second, limits.loopback_rate_burst),
+            metrics,
+        })
+    }
+
+    /// Charges an address, or refuses.
+    pub(crate) fn charge(&self, who: IpAddr, cost: u32) -> Result<(), RpcError> {
+        let Some(cost) = NonZeroU32::new(cost) else { return Ok(()) };
+        let limiter = if who.is_loopback() { &self.loopback } else { &self.others };
+        match limiter.check_key_n(&who, cost) {
+            Ok(Ok(())) => Ok(()),
+            // More than could ever be saved up, or more than there is now.
+            Ok(Err(_)) | Err(_) => {
+                self.metrics.rate_limited();
+                Err(RATE_LIMITED.error())
+            }
+        }
+    }
+
+    /// Forgets addresses that have their whole burst again.
+    pub(crate) fn forget_idle(&self) {
+        self.others.retain_recent();
+        self.loopback.retain_recent();
+    }
+}
+
+/// Whom a connection's requests are charged to: an IPv6 client owns its whole /64.
+pub(crate) fn account_of(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_charged_by_cost_and_neighbours_in_a_network_together() {
+        let limits = Limits { rate_per_second: 1, rate_burst: 10, ..Limits::default() };
+        let rate = Rate::new(&limits, Metrics::new(Default::default()).unwrap());
+        let [a, b, c] = ["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"].map(|ip| account_of(ip.parse().unwrap()));
+        assert!(rate.charge(a, 11).is_err());
+        assert!(rate.charge(a, 9).is_ok());
+        assert_eq!(rate.charge(b, 9), Err(RATE_LIMITED.error()));
+        assert!(rate.charge(c, 9).is_ok());
+        assert_eq!(account_of("::ffff:127.0.0.1".parse().unwrap()), IpAddr::from([127, 0, 0, 1]));
+    }
+}

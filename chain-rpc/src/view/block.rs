@@ -1,0 +1,367 @@
+//! Blocks and what belongs to the whole chain.
+
+use super::{BlockRef, Decimal, Hex32, HexText, Number32, Object, TxView, U64, rfc3339};
+use chain_core::block::Header;
+use chain_core::crypto::{Hash, PublicKey};
+use chain_core::engine::CommittedBlock;
+use chain_core::state::Params;
+use chain_core::types::{Amount, AssetId, BlockId, Certificate, ChainId, Height, QuorumRule, TimestampMs, TxId, View};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The newest final block in short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HeadView {
+    /// The block's number; genesis is 0.
+    #[schemars(with = "Decimal")]
+    pub height: Height,
+    /// The hash of its header.
+    #[schemars(with = "Hex32")]
+    pub hash: BlockId,
+    /// The hash of its parent; zero for genesis.
+    #[schemars(with = "Hex32")]
+    pub parent: BlockId,
+    /// When it was built, in unix ms.
+    #[schemars(with = "Decimal")]
+    pub timestamp: TimestampMs,
+    /// The same in RFC 3339.
+    pub time: String,
+    /// The key of who built it; zero for genesis.
+    #[schemars(with = "Hex32")]
+    pub proposer: PublicKey,
+    /// The view it was built in.
+    #[schemars(with = "Number32")]
+    pub view: View,
+    /// Transactions in it.
+    pub tx_count: u32,
+    /// Root of the state after it.
+    #[schemars(with = "Hex32")]
+    pub state_root: Hash,
+    /// Always true: nothing else is answered.
+    pub finalized: bool,
+    /// Milliseconds from the timestamp to the commit on this node; 0: unknown.
+    pub finality_ms: U64,
+    /// The chain.
+    #[schemars(with = "Hex32")]
+    pub chain_id: ChainId,
+}
+
+impl HeadView {
+    /// The short form of a block.
+    pub fn of(block: &CommittedBlock) -> Self {
+        let header = &block.header;
+        Self {
+            height: header.height,
+            hash: block.id,
+            parent: header.parent,
+            timestamp: header.timestamp_ms,
+            time: rfc3339(header.timestamp_ms),
+            proposer: header.proposer,
+            view: header.view,
+            tx_count: block.body.transactions().len() as u32,
+            state_root: header.state_root,
+            finalized: true,
+            finality_ms: U64(block.finality_ms),
+            chain_id: header.chain_id,
+        }
+    }
+}
+
+/// Which block, and how much of its transactions.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BlockParams {
+    /// Height, hash or `latest`.
+    #[serde(default)]
+    pub block: BlockRef,
+    /// How much of its transactions.
+    #[serde(default)]
+    pub include: Include,
+}
+
+/// How much of a block's transactions is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Include {
+    /// Nothing.
+    None,
+    /// Their ids.
+    #[default]
+    Ids,
+    /// The transactions with outcomes and events.
+    Full,
+}
+
+/// A block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BlockView {
+    /// The block in short.
+    #[serde(flatten)]
+    pub head: HeadView,
+    /// Version of the block's form.
+    pub version: u8,
+    /// Root of the transactions.
+    #[schemars(with = "Hex32")]
+    pub tx_root: Hash,
+    /// Root of the outcomes.
+    #[schemars(with = "Hex32")]
+    pub outcome_root: Hash,
+    /// Hash of the validator set that signs this height.
+    #[schemars(with = "Hex32")]
+    pub validators_hash: Hash,
+    /// Hash of the validator set that signs the next height.
+    #[schemars(with = "Hex32")]
+    pub next_validators_hash: Hash,
+    /// Bytes of the body.
+    pub size: U64,
+    /// Names of the transactions in order, unless left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<Hex32>>")]
+    pub tx_ids: Option<Vec<TxId>>,
+    /// The transactions in order, if asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transactions: Option<Vec<TxView>>,
+}
+
+/// A header.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HeaderView {
+    /// The hash of the header.
+    #[schemars(with = "Hex32")]
+    pub hash: BlockId,
+    /// The header: what the hash is of.
+    #[schemars(with = "Object")]
+    pub header: Header,
+    /// Its time in RFC 3339.
+    pub time: String,
+}
+
+/// A block without options.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WhichBlock {
+    /// Height, hash or `latest`.
+    #[serde(default)]
+    pub block: BlockRef,
+}
+
+/// A range of blocks.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RangeParams {
+    /// The first height.
+    #[schemars(with = "Decimal")]
+    pub from: Height,
+    /// The last height, included; at most 99 above `from`. Default: as far as allowed.
+    #[serde(default)]
+    #[schemars(with = "Option<Decimal>")]
+    pub to: Option<Height>,
+    /// How much of the transactions.
+    #[serde(default)]
+    pub include: Include,
+}
+
+/// Blocks, ascending.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct BlocksView {
+    /// The blocks.
+    pub blocks: Vec<BlockView>,
+    /// The height to continue at; absent at the head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Decimal>")]
+    pub next: Option<Height>,
+}
+
+/// The proof that a block is final.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateView {
+    /// The block's number.
+    #[schemars(with = "Decimal")]
+    pub height: Height,
+    /// The block.
+    #[schemars(with = "Hex32")]
+    pub hash: BlockId,
+    /// The certificate; null for genesis, whose hash is the chain id.
+    #[schemars(with = "Option<Object>")]
+    pub certificate: Option<Certificate>,
+    /// Its canonical bytes.
+    #[schemars(with = "Option<HexText>")]
+    pub bytes: Option<super::Bytes>,
+}
+
+/// What the chain began with.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct GenesisView {
+    /// The hash of the canonical genesis.
+    #[schemars(with = "Hex32")]
+    pub chain_id: ChainId,
+    /// The chain's name.
+    pub name: String,
+    /// The hash of block 0.
+    #[schemars(with = "Hex32")]
+    pub hash: BlockId,
+    /// The chain spec.
+    pub spec: serde_json::Value,
+    /// Length of the canonical bytes, which `GET /rpc/genesis` gives for
+    /// `Accept: application/octet-stream`.
+    pub canonical_bytes: U64,
+}
+
+/// The parameters in force for the next block.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ParamsView {
+    /// The newest final block.
+    #[schemars(with = "Decimal")]
+    pub height: Height,
+    /// The parameters.
+    #[schemars(with = "Object")]
+    pub params: Params,
+    /// Which faults the chain tolerates.
+    #[schemars(with = "String")]
+    pub quorum_rule: QuorumRule,
+    /// How the chain agrees.
+    pub consensus_mode: String,
+}
+
+/// The set that signs the next block.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ValidatorsView {
+    /// The height it signs.
+    #[schemars(with = "Decimal")]
+    pub height: Height,
+    /// Hash of the set.
+    #[schemars(with = "Hex32")]
+    pub hash: Hash,
+    /// Which faults the set tolerates.
+    #[schemars(with = "String")]
+    pub quorum_rule: QuorumRule,
+    /// The sum of the weights.
+    pub total_weight: U64,
+    /// The members, ascending by key.
+    pub validators: Vec<ValidatorView>,
+}
+
+/// A member of the validator set.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ValidatorView {
+    /// Signs proposals and votes.
+    #[schemars(with = "Hex32")]
+    pub public_key: PublicKey,
+    /// Receives the proposer's fees.
+    #[schemars(with = "super::AddressText")]
+    pub address: chain_core::types::Address,
+    /// Voting weight.
+    pub weight: U64,
+    /// Whether its turn is first at this height.
+    pub leads_first: bool,
+}
+
+/// What exists of every asset.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct SupplyView {
+    /// At which final block, at least.
+    #[schemars(with = "Decimal")]
+    pub height: Height,
+    /// Every asset, ascending.
+    pub assets: Vec<AssetSupply>,
+}
+
+/// What exists of an asset.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct AssetSupply {
+    /// The asset's number; 0 is the native one.
+    #[schemars(with = "Number32")]
+    pub asset: AssetId,
+    /// How people write it.
+    pub symbol: String,
+    /// Base units in one token.
+    #[schemars(with = "Decimal")]
+    pub units_per_token: Amount,
+    /// What exists: minted less burned.
+    #[schemars(with = "Decimal")]
+    pub supply: Amount,
+    /// All that was ever created.
+    #[schemars(with = "Decimal")]
+    pub minted: Amount,
+    /// All that was ever destroyed.
+    #[schemars(with = "Decimal")]
+    pub burned: Amount,
+    /// The most that may exist.
+    #[schemars(with = "Decimal")]
+    pub max_supply: Amount,
+    /// The sum over all accounts.
+    #[schemars(with = "Decimal")]
+    pub in_accounts: Amount,
+    /// Whether the last two sums are equal: nothing appeared or vanished.
+    pub conserved: bool,
+}
+
+/// A state root.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct StateRootView {
+    /// Of which block.
+    #[schemars(with = "Decimal")]
+    pub height: Height,
+    /// The block.
+    #[schemars(with = "Hex32")]
+    pub hash: BlockId,
+    /// The root after it.
+    #[schemars(with = "Hex32")]
+    pub state_root: Hash,
+}
+
+/// No parameters.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// Actions, rejections and errors for programs.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct SchemaView {
+    /// Every family of actions.
+    pub families: Vec<FamilyView>,
+    /// Every rejection of the chain.
+    pub rejections: Vec<RejectionView>,
+}
+
+/// A family of actions.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct FamilyView {
+    /// The first byte of its actions.
+    pub number: u8,
+    /// Its name.
+    pub name: String,
+    /// Its actions.
+    pub actions: Vec<ActionView>,
+}
+
+/// An action.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ActionView {
+    /// Family number · 256 + number in the family.
+    pub number: u16,
+    /// `type` in its JSON form.
+    pub name: String,
+    /// JSON forms that are accepted.
+    pub examples: Vec<serde_json::Value>,
+    /// The first example's canonical bytes.
+    #[schemars(with = "HexText")]
+    pub example_bytes: super::Bytes,
+    /// Its weight besides its bytes.
+    pub weight: U64,
+}
+
+/// A rejection.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RejectionView {
+    /// The frozen number.
+    pub number: u16,
+    /// The stable name.
+    pub name: String,
+    /// What is wrong.
+    pub message: String,
+    /// The JSON-RPC code.
+    pub code: i32,
+    /// The HTTP status.
+    pub http: u16,
+}

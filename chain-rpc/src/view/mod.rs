@@ -1,0 +1,19 @@
+//! The JSON shapes of parameters and answers, the same in JSON-RPC, REST, subscriptions and the
+//! typed client. Amounts and 64-bit numbers are decimal strings, hashes `0x` and lower-case hex,
+//! times unix ms beside RFC 3339.
+//!
+//! Not here: what is asked of the node (`api`), errors (`errors`).
+
+mod account;
+mod block;
+mod node;
+mod proof;
+mod text;
+mod tx;
+
+pub use account::*;
+pub use block::*;
+pub use node::*;
+pub use proof::*;
+pub use text::*;
+pub use tx::*;

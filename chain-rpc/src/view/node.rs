@@ -1,0 +1,159 @@
+//! The node itself, and notifications.
+
+use super::{Decimal, HeadView, StatusName, U64};
+use chain_core::crypto::PublicKey;
+use chain_core::mempool::DropReason;
+use chain_core::types::{Height, TxId};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Whether the node can be relied on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HealthView {
+    /// `ok`, `syncing` or `disagreeing`.
+    pub status: String,
+    /// Whether nothing newer is known to be missing.
+    pub caught_up: bool,
+    /// Whether no certificate contradicts what this node holds.
+    pub agreeing: bool,
+    /// The newest final block.
+    #[schemars(with = "Decimal")]
+    pub height: Height,
+    /// Milliseconds since the newest block's timestamp.
+    pub head_age_ms: U64,
+    /// Connected peers.
+    pub peers: u32,
+}
+
+/// How far the node is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SyncView {
+    /// Whether newer blocks are missing here.
+    pub syncing: bool,
+    /// The newest final block here.
+    #[schemars(with = "Decimal")]
+    pub height: Height,
+    /// The newest final block known of.
+    #[schemars(with = "Decimal")]
+    pub target: Height,
+    /// How many are missing.
+    pub behind: U64,
+    /// Whether no certificate contradicts what this node holds.
+    pub agreeing: bool,
+}
+
+/// The connected peers.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct PeersView {
+    /// How many.
+    pub count: u32,
+    /// Each.
+    pub peers: Vec<PeerView>,
+}
+
+/// A connected peer.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct PeerView {
+    /// Its name in the network.
+    pub peer_id: String,
+    /// Its program and version as it says.
+    pub agent: String,
+    /// Its newest final block as it says.
+    #[schemars(with = "Decimal")]
+    pub height: Height,
+    /// Whether this node called it.
+    pub outbound: bool,
+}
+
+/// What the node is.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct NodeView {
+    /// Version of the program.
+    pub version: String,
+    /// `validator`, `follower`, `archive` or `pruned`.
+    pub role: String,
+    /// The chain's name.
+    pub chain_name: String,
+    /// The chain.
+    #[schemars(with = "super::Hex32")]
+    pub chain_id: chain_core::types::ChainId,
+    /// The validator's key, if it is one.
+    #[schemars(with = "Option<super::Hex32>")]
+    pub validator: Option<PublicKey>,
+    /// Its name in the network.
+    pub peer_id: Option<String>,
+    /// The newest final block.
+    pub head: HeadView,
+    /// The oldest height whose body is kept.
+    #[schemars(with = "Decimal")]
+    pub oldest_body: Height,
+    /// Unix time of the start in ms.
+    pub started: U64,
+}
+
+/// Where a subscription to blocks starts.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewBlocksParams {
+    /// The first block to tell. Default: the one after the head.
+    #[serde(default)]
+    #[schemars(with = "Option<Decimal>")]
+    pub from_height: Option<Height>,
+    /// How much of the transactions. Default: nothing.
+    #[serde(default)]
+    pub include: Option<super::Include>,
+}
+
+/// Which transaction to follow.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WatchParams {
+    /// Its name.
+    #[schemars(with = "super::Hex32")]
+    pub tx_id: TxId,
+}
+
+/// A step of a transaction's way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StatusView {
+    /// Its name.
+    #[schemars(with = "super::Hex32")]
+    pub tx_id: TxId,
+    /// What became of it.
+    pub status: StatusName,
+    /// The final block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Decimal>")]
+    pub height: Option<Height>,
+    /// Its place in the block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u32>,
+    /// Why it was dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub drop_reason: Option<DropReason>,
+}
+
+/// What a subscription tells: an item, or that it ends because the client is too slow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Notice<T> {
+    /// The last thing told.
+    Lagged {
+        /// How much is missing and where to resume.
+        lagged: Lagged,
+    },
+    /// An item.
+    Item(T),
+}
+
+/// How much a subscriber missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Lagged {
+    /// How many items were not told.
+    pub missed: U64,
+    /// `from_height` for the next subscription; absent where items can't be told again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Decimal>")]
+    pub resume_from: Option<Height>,
+}
