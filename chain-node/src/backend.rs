@@ -220,7 +220,9 @@ impl Backend for Node {
         let count = transactions.len();
         Box::pin(async move {
             match self.driver.submit(transactions).await {
-                Ok(verdicts) => verdicts.into_iter().map(|verdict| verdict.map(submitted).map_err(Into::into)).collect(),
+                Ok(verdicts) => {
+                    verdicts.into_iter().map(|verdict| verdict.map(submitted).map_err(Into::into)).collect()
+                }
                 Err(_) => (0..count).map(|_| Err(BackendError::Busy)).collect(),
             }
         })

@@ -160,7 +160,8 @@ impl Config {
         }
     }
 
-    fn check(&self) -> Result<(), Exit> {
+    /// Whether the options fit together.
+    pub fn check(&self) -> Result<(), Exit> {
         let ports = [("rpc_port", self.rpc_port), ("p2p_port", self.p2p_port), ("metrics_port", self.metrics_port)];
         for (i, (name, port)) in ports.iter().enumerate() {
             if let Some((other, _)) = ports.iter().skip(i + 1).find(|(_, p)| *p != 0 && p == port) {
@@ -186,11 +187,10 @@ fn layers(file: Option<&Path>, flags: &Flags) -> Result<Figment, Exit> {
         layers = layers.merge(Toml::file_exact(path));
     }
     let names: Vec<&str> = ENVIRONMENT.iter().map(|(name, _)| *name).collect();
-    let key = |name: &figment::value::UncasedStr| {
+    let environment = Env::raw().only(&names).map(|name| {
         let found = ENVIRONMENT.iter().find(|(variable, _)| *name == **variable);
-        found.map_or_else(|| name.into(), |(_, key)| (*key).into())
-    };
-    let environment = Env::raw().only(&names).map(key);
+        found.map_or_else(|| name.as_str(), |(_, key)| key).to_owned().into()
+    });
     Ok(layers.merge(environment).merge(Serialized::defaults(flags)))
 }
 
@@ -247,8 +247,14 @@ mod tests {
 
     #[test]
     fn unknown_keys_wrong_types_and_clashing_ports_are_refused() {
-        for bad in ["rpc_prot = 1\n", "rpc_port = \"x\"\n", "rpc_port = 8005\n", "database_url = \"mysql://x\"\n",
-            "[advanced]\nflush_interval_blocks = 0\n", "[advanced]\nx = 0\n"] {
+        for bad in [
+            "rpc_prot = 1\n",
+            "rpc_port = \"x\"\n",
+            "rpc_port = 8005\n",
+            "database_url = \"mysql://x\"\n",
+            "[advanced]\nflush_interval_blocks = 0\n",
+            "[advanced]\nx = 0\n",
+        ] {
             let file = file(bad);
             let refused = Config::load(Some(file.path()), &Flags::default());
             assert!(matches!(refused, Err(Exit::Configuration(_))), "{bad}");

@@ -76,7 +76,12 @@ pub struct Busy;
 
 impl Driver {
     /// Starts the threads. `outputs` are those of `Engine::start`.
-    pub fn start(engine: Engine, outputs: Vec<Output>, clock: MonoClock, verify_threads: usize) -> (Arc<Self>, Running) {
+    pub fn start(
+        engine: Engine,
+        outputs: Vec<Output>,
+        clock: MonoClock,
+        verify_threads: usize,
+    ) -> (Arc<Self>, Running) {
         let (jobs, job_queue) = sync_channel(VERIFY_QUEUE);
         let (events, event_queue) = sync_channel(ENGINE_QUEUE);
         let (announcements, _) = broadcast::channel(ANNOUNCEMENTS);
@@ -285,7 +290,10 @@ impl Outside {
                 Output::Broadcast(_) => {}
                 Output::Halted(reason) => {
                     self.halted.store(true, Ordering::Relaxed);
-                    tracing::error!(?reason, "the agreement met a conflict and stopped; do not restart before it is understood");
+                    tracing::error!(
+                        ?reason,
+                        "the agreement met a conflict and stopped; do not restart before it is understood"
+                    );
                 }
             }
         }

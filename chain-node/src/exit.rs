@@ -41,7 +41,9 @@ impl From<StoreError> for Exit {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Full(_) => Self::Disk(format!("{error}. Free some space and start again")),
-            StoreError::Locked { .. } => Self::Database(format!("{error}. Stop the other node, or choose another --data-dir")),
+            StoreError::Locked { .. } => {
+                Self::Database(format!("{error}. Stop the other node, or choose another --data-dir"))
+            }
             StoreError::Corrupt(_) => {
                 Self::Database(format!("{error}. Restore a backup of the data directory, or remove it and sync anew"))
             }

@@ -1,1 +1,14 @@
-//! Skeleton.
+//! The node: configuration, the driver around the engine, the data directory, devnets. The
+//! binary `chain-node` is a page on top.
+//!
+//! Not here: any rule of the chain (chain-core), JSON (chain-rpc), the form of a genesis (genesis).
+
+pub mod backend;
+pub mod cli;
+pub mod config;
+pub mod data_dir;
+pub mod devnet;
+pub mod driver;
+pub mod exit;
+pub mod logging;
+pub mod run;

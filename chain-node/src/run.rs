@@ -77,7 +77,8 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
     let (chain, pool) = (engine.chain().clone(), engine.pool().clone());
     let listeners = bind(config).await?;
     let (driver, engine) = Driver::start(engine, outputs, clock, config.advanced.verify_threads);
-    let node = Node { facts, info, chain: chain.clone(), pool, pool_limits, driver: driver.clone(), audited: None.into() };
+    let node =
+        Node { facts, info, chain: chain.clone(), pool, pool_limits, driver: driver.clone(), audited: None.into() };
     let (rpc, metrics, doors) = open_doors(config, Arc::new(node), listeners)?;
     let stopping = Arc::new(AtomicBool::new(false));
     let history = config.advanced.history.then(|| follow_history(chain, stopping.clone()));
@@ -127,8 +128,7 @@ impl Service {
 
 async fn stop_signal() -> Result<(), Exit> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut term =
-        signal(SignalKind::terminate()).map_err(|e| Exit::Configuration(format!("signal handling: {e}")))?;
+    let mut term = signal(SignalKind::terminate()).map_err(|e| Exit::Configuration(format!("signal handling: {e}")))?;
     tokio::select! {
         _ = term.recv() => Ok(()),
         pressed = tokio::signal::ctrl_c() => pressed.map_err(|e| Exit::Configuration(format!("signal handling: {e}"))),
@@ -165,9 +165,10 @@ fn read_key(dir: &DataDir, config: &Config) -> Result<Option<Arc<SecretKey>>, Ex
     let key = dir.read_key()?;
     let address = key.as_ref().map(|key| Address::of_key(&key.public()));
     match (config.validator_address, address) {
-        (Some(wanted), Some(held)) if wanted != held => {
-            Err(Exit::Key(format!("VALIDATOR_ADDRESS is {wanted}, but the key in {} is of {held}", dir.validator_key().display())))
-        }
+        (Some(wanted), Some(held)) if wanted != held => Err(Exit::Key(format!(
+            "VALIDATOR_ADDRESS is {wanted}, but the key in {} is of {held}",
+            dir.validator_key().display()
+        ))),
         (Some(wanted), None) => {
             Err(Exit::Key(format!("VALIDATOR_ADDRESS is {wanted}, but there is no {}", dir.validator_key().display())))
         }
@@ -177,7 +178,8 @@ fn read_key(dir: &DataDir, config: &Config) -> Result<Option<Arc<SecretKey>>, Ex
 
 /// Opens the database and brings it up to its head.
 pub fn open_ledger(config: &Config, genesis: &Genesis) -> Result<Chain, Exit> {
-    let options = RocksOptions { cache_bytes: config.block_cache_size as usize * 1024 * 1024, ..RocksOptions::default() };
+    let options =
+        RocksOptions { cache_bytes: config.block_cache_size as usize * 1024 * 1024, ..RocksOptions::default() };
     let path = config.database()?;
     let store = RocksStore::open(&path, &options)?;
     let (tree, header) = genesis.build().map_err(|e| Exit::Configuration(format!("genesis: {e}")))?;
@@ -207,9 +209,9 @@ async fn bind(config: &Config) -> Result<(TcpListener, TcpListener), Exit> {
 }
 
 async fn listen(address: SocketAddr, option: &str) -> Result<TcpListener, Exit> {
-    TcpListener::bind(address).await.map_err(|e| {
-        Exit::Configuration(format!("cannot listen on {address}: {e}. Choose another {option}"))
-    })
+    TcpListener::bind(address)
+        .await
+        .map_err(|e| Exit::Configuration(format!("cannot listen on {address}: {e}. Choose another {option}")))
 }
 
 fn open_doors(
@@ -225,8 +227,9 @@ fn open_doors(
     }
     let limits = Limits { request_deadline: Duration::from_millis(config.rpc_timeout), ..Limits::default() };
     let counted = Metrics::new(prometheus::Registry::new()).map_err(|e| wrong(&e))?;
-    let public = chain_rpc::serve(rpc, node.clone(), counted.clone(), limits.clone()).map_err(|e| wrong(&e))?;
-    let ops = chain_rpc::serve_ops(metrics, node, counted, limits).map_err(|e| wrong(&e))?;
+    let context = chain_rpc::api::Context::new(node, counted, limits);
+    let public = chain_rpc::serve(rpc, &context).map_err(|e| wrong(&e))?;
+    let ops = chain_rpc::serve_ops(metrics, &context).map_err(|e| wrong(&e))?;
     Ok((rpc_address, metrics_address, vec![public, ops]))
 }
 

@@ -55,9 +55,7 @@ impl Engine {
         let Some(block) = self.blocks.get(id).cloned() else { return Ok(None) };
         let header = block.header.clone();
         let verdict = match self.execute_candidate(*id, block)? {
-            Ok(()) => {
-                Verdict::Valid { view: header.view, proposer: header.proposer, timestamp: header.timestamp_ms }
-            }
+            Ok(()) => Verdict::Valid { view: header.view, proposer: header.proposer, timestamp: header.timestamp_ms },
             Err(Invalid) => Verdict::Invalid,
         };
         Ok(Some(Input::Judged { block: *id, verdict }))

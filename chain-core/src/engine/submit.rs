@@ -125,4 +125,3 @@ fn final_already(chain: &Chain, transaction: &Checked) -> Result<Option<Submitte
     let status = Status::Final { height: located.block.header.height, index: located.index };
     Ok(Some(Submitted { tx_id: transaction.id(), wire_id: transaction.wire_id(), status }))
 }
-
