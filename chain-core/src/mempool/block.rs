@@ -160,8 +160,7 @@ impl Pool {
 
 /// Whether policies and terms of a pooled transaction are right on the new head.
 fn still_right(view: &ChainView<'_, impl Rows>, tx: &Checked) -> Result<bool, Fault> {
-    let terms =
-        check_block_bounds(view.params, tx).and_then(|()| check_terms(view.params, view.next_height(), tx));
+    let terms = check_block_bounds(view.params, tx).and_then(|()| check_terms(view.params, view.next_height(), tx));
     match terms.map_err(Failure::from).and_then(|()| check_policies(view.rows, tx)) {
         Ok(_) => Ok(true),
         Err(Failure::Rejected(_)) => Ok(false),
