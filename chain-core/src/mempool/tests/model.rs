@@ -180,12 +180,13 @@ impl Model {
     }
 
     fn on_block(&mut self, world: &World, committed: &[Checked]) {
+        // Whoever can't be paid for goes by the order before the block.
+        let before = self.sorted();
         for tx in committed {
             self.forget(tx.id(), None);
             self.fates.remove(&tx.id());
         }
-        // Whoever can't be paid for goes by the order before the block.
-        let before = self.sorted();
+        let before: Vec<_> = before.into_iter().filter(|w| committed.iter().all(|tx| tx.id() != w.tx.id())).collect();
         let account = |address: &Address| crate::state::money::account(&world.tree, address).unwrap();
         for w in &before {
             let until = w.tx.transaction().valid_until.get();

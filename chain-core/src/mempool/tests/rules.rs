@@ -46,7 +46,7 @@ fn terms_and_lifetime() {
 fn nonces_and_policies() {
     let mut world = World::rich();
     let first = order(0, 0, FEE).tx();
-    world.commit(&[first.clone()]);
+    world.commit(std::slice::from_ref(&first));
     assert_eq!(world.refuse_tx(&first), &NONCE_TOO_LOW);
     assert_eq!(world.refuse(order(0, 66, FEE)), &NONCE_TOO_HIGH);
     assert_eq!(world.take(order(0, 65, FEE)).1.status, Status::Queued);
