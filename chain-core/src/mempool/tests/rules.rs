@@ -46,7 +46,7 @@ fn terms_and_lifetime() {
 fn nonces_and_policies() {
     let mut world = World::rich();
     let first = order(0, 0, FEE).tx();
-    world.commit(&[first.clone()]);
+    world.commit(std::slice::from_ref(&first));
     assert_eq!(world.refuse_tx(&first), &NONCE_TOO_LOW);
     assert_eq!(world.refuse(order(0, 66, FEE)), &NONCE_TOO_HIGH);
     assert_eq!(world.take(order(0, 65, FEE)).1.status, Status::Queued);
@@ -106,13 +106,23 @@ fn a_full_lane_can_still_close_its_gap() {
     assert_eq!((inserted.effects.to_log.len(), world.pool.len()), (64, 64));
     assert_eq!(world.status(&last.unwrap()), dropped(DropReason::Evicted));
     assert_eq!(world.refuse(order(0, 64, FEE)), &LANE_FULL);
-    let limits = PoolLimits { max_lane_bytes: 3 * 187 + 100, ..PoolLimits::default() };
-    let mut world = World::new(limits, &[1_000_000]);
-    let sizes: Vec<usize> = (0..3).map(|nonce| world.take(order(0, nonce, FEE)).0.bytes().len()).collect();
-    assert!(sizes.iter().all(|size| *size * 4 > 3 * 187 + 100), "{sizes:?}");
-    assert_eq!(world.refuse(order(0, 3, FEE)), &LANE_FULL);
+}
+
+#[test]
+fn a_sender_has_a_share_of_the_bytes() {
+    let size = order(0, 0, FEE).tx().bytes().len() as u64;
+    let limits = PoolLimits { max_lane_bytes: 3 * size, ..PoolLimits::default() };
+    let mut world = World::new(limits, &[1_000_000; 2]);
+    for nonce in [0, 1, 3] {
+        world.take(order(0, nonce, FEE));
+    }
+    assert_eq!(world.refuse(order(0, 4, FEE)), &LANE_FULL);
+    assert_eq!(world.refuse(Order { memo: 128, ..order(0, 3, 2 * FEE) }), &LANE_FULL);
+    // The queued one gives way to the one that is missing before it; a pending one would not.
+    world.take(order(0, 2, FEE));
     assert_eq!(world.refuse(Order { memo: 128, ..order(0, 0, 2 * FEE) }), &LANE_FULL);
     world.take(order(0, 0, 2 * FEE));
+    world.take(order(1, 0, FEE));
 }
 
 #[test]
