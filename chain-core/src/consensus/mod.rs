@@ -41,6 +41,7 @@ mod rules;
 mod safety;
 mod tally;
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests;
 
 pub use event::ConsensusEvent;
