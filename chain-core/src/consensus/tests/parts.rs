@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::consensus::certificates::{Certificates, Choice};
+use crate::consensus::safety::Signer;
 use crate::limits::{MAX_JUSTIFICATION_CERTIFICATES, MAX_VALIDATORS, MAX_WAL_RECORD_BYTES};
 use VoteKind::{Notarize, Nullify};
 

@@ -1,6 +1,7 @@
 //! `may_sign`, rule by rule.
 
 use super::*;
+use crate::consensus::safety::{Refusal, Signer};
 use VoteKind::{Finalize, Notarize, Nullify};
 
 fn signer() -> Signer {

@@ -316,10 +316,13 @@ fn height_of(message: &Message) -> Height {
     }
 }
 
+/// The kind of vote, or 0 for a proposal, and the block.
+type Said = (u8, Option<BlockId>);
+
 /// Watches what leaves the nodes: no contradictions, nothing that is not on the sender's disk.
 #[derive(Default)]
 struct Referee {
-    said: BTreeMap<(PublicKey, Height, View), BTreeSet<(u8, Option<BlockId>)>>,
+    said: BTreeMap<(PublicKey, Height, View), BTreeSet<Said>>,
     timeouts: usize,
 }
 

@@ -178,7 +178,7 @@ fn r2_the_leader_builds_when_the_block_time_has_passed_and_proposes_once() {
     assert_eq!(node.proposed(), [(0, block(1), None)]);
     assert_eq!(node.sent(), [(Notarize, 0, Some(block(1)))]);
     let records = node.effects.iter().take_while(|effect| !effect.is_visible());
-    let kinds: Vec<_> = records.map(|effect| std::mem::discriminant(effect)).collect();
+    let kinds: Vec<_> = records.map(std::mem::discriminant).collect();
     let body = std::mem::discriminant(&Effect::PersistBody { block: block(1) });
     assert_eq!((kinds.len(), kinds[0]), (3, body), "body, proposal, vote; the body once");
     assert_eq!(node.step(built).proposed(), []);
@@ -552,6 +552,8 @@ fn r10_the_first_vote_counts_and_the_second_is_evidence() {
 #[test]
 fn r11_certificates_that_exclude_each_other_stop_us() {
     let pairs = [
+        ((Finalize, 1, Some(block(1))), (Finalize, 0, Some(block(2)))),
+        ((Finalize, 0, Some(block(1))), (Nullify, 0, None)),
         ((Notarize, 0, Some(block(1))), (Notarize, 0, Some(block(2)))),
         ((Nullify, 0, None), (Finalize, 0, Some(block(1)))),
     ];
@@ -560,7 +562,7 @@ fn r11_certificates_that_exclude_each_other_stop_us() {
         node.hear_certificate(first.0, first.1, first.2).hear_certificate(second.0, second.1, second.2);
         let conflict = |effect: &Effect| matches!(effect, Effect::Halt(HaltReason::Conflict(_, _)));
         assert!(node.has(conflict) && node.machine.status().halted);
-        assert!(!node.has(|effect| matches!(effect, Effect::Commit { .. })));
+        assert!(!node.has(|effect| matches!(effect, Effect::Commit { .. })), "{second:?}");
         assert_eq!(node.log.len(), 2, "both are kept");
         assert!(node.wait(60_000).silent());
         assert!(node.restart().has(conflict), "still");
@@ -593,6 +595,21 @@ fn a_log_that_is_ahead_of_the_blocks_forbids_to_sign_up_to_it() {
         let log = vec![logged(logged_height)];
         let (machine, _) = Machine::recover(config(keys.first()), head(6, GENESIS_MS, &set), log, now);
         assert_eq!(machine.status().barrier, Height::new(barrier), "{logged_height}");
+    }
+}
+
+#[test]
+fn a_log_that_is_ahead_stays_until_the_blocks_have_caught_up() {
+    let keys = keys(1);
+    let set = set(&keys);
+    let now = Now { wall: TimestampMs::new(GENESIS_MS + 60_000), mono_ms: 0 };
+    let log = vec![WalRecord::Vote(vote(&keys[0], message(Notarize, 9, 0, Some(block(1)))))];
+    let (mut machine, _) = Machine::recover(config(keys.first()), head(6, GENESIS_MS, &set), log, now);
+    for height in 7..=10 {
+        let effects = machine.step(now, Input::Committed(head(height, GENESIS_MS, &set)));
+        let switched = effects.contains(&Effect::SwitchWal { height: Height::new(height + 1) });
+        let builds = effects.iter().any(|effect| matches!(effect, Effect::Build { .. }));
+        assert_eq!((switched, builds), (height >= 9, height >= 9), "{height}");
     }
 }
 
