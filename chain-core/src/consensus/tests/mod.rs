@@ -1,5 +1,6 @@
 //! Tests of the machine: signing rules, the rows of the table, and whole runs.
 
+mod anything;
 mod parts;
 mod runs;
 mod signing;
