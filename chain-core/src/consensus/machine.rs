@@ -118,12 +118,10 @@ impl Machine {
     }
 
     fn on_message(&mut self, now: Now, message: Message) {
-        if self.round.phase != Phase::Deciding {
-            return;
-        }
         match message {
-            Message::Vote(vote) => self.on_vote(vote),
             Message::Certificate(certificate) => self.on_certificate(certificate),
+            _ if self.round.phase != Phase::Deciding => {}
+            Message::Vote(vote) => self.on_vote(vote),
             Message::Proposal { proposal, justification } => self.on_proposal(now, proposal, &justification),
         }
     }
@@ -139,9 +137,14 @@ impl Machine {
         }
     }
 
+    /// Once the height is decided, only a certificate that contradicts the decision is news.
     fn on_certificate(&mut self, certificate: Certificate) {
-        let relevant =
-            certificate.height() == self.round.height && !self.round.certificates.knows(&certificate.message);
+        let news = match self.round.phase {
+            Phase::Deciding => !self.round.certificates.knows(&certificate.message),
+            Phase::Decided => self.round.certificates.conflict(&certificate.message).is_some(),
+            Phase::Halted => false,
+        };
+        let relevant = news && certificate.height() == self.round.height;
         if relevant && certificate.verify(&self.config.chain, self.config.rule, &self.head.set).is_ok() {
             self.learn(certificate);
         }
@@ -178,7 +181,8 @@ impl Machine {
         }
     }
 
-    /// R8, the end of it: the next height.
+    /// R8, the end of it: the next height. A log that was ahead of the blocks stays until they
+    /// have caught up: it is why nothing may be signed, also after the next restart.
     fn on_committed(&mut self, now: Now, head: Head) {
         if head.height < self.round.height {
             return;
@@ -186,7 +190,9 @@ impl Machine {
         self.signer.raise_barrier(head.height);
         self.round = Round::begin(&head, now, !self.pool_empty);
         self.head = head;
-        self.out.records.push(Effect::SwitchWal { height: self.round.height });
+        if self.round.height > self.signer.record().barrier() {
+            self.out.records.push(Effect::SwitchWal { height: self.round.height });
+        }
         self.report_view();
     }
 

@@ -19,6 +19,10 @@
 //! Every signature passes `safety`: one place, one record, restored from the log. "Then" always
 //! includes: first the records, then what others see ([`Effect::is_visible`]).
 //!
+//! The engine: `Machine::recover` with the head and the log's records; then every input through
+//! `step`, and the effects in order. One sync per step, before the first visible effect, and only
+//! if something was written. A crash may lose what was not synced, or its tail.
+//!
 //! Invariants: (1) no two signed words of one node contradict each other, over any number of
 //! crashes that lose unsynced records only; (2) whoever voted for a block has its body in the
 //! log; (3) what is remembered of a height is bounded by the set's size and by acts of quorums.
@@ -41,10 +45,10 @@ mod rules;
 mod safety;
 mod tally;
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests;
 
 pub use event::ConsensusEvent;
 pub use interface::{Config, Effect, Evidence, HaltReason, Head, Input, Justification, Message, Now, Status, Verdict};
 pub use machine::Machine;
 pub use record::WalRecord;
-pub use safety::{Refusal, SafetyRecord, Said, Signer, Statement};
