@@ -21,8 +21,7 @@ async fn served() -> (World, Vec<(&'static str, String)>) {
     let sent = world.node.submit(vec![done]).await.pop().unwrap().unwrap();
     world.node.produce();
     let next = Bytes(world.node.transfer(2, 0, 5)).to_string();
-    let values =
-        vec![("$address", address(1).to_string()), ("$tx_id", sent.tx_id.to_string()), ("$signed_tx", next)];
+    let values = vec![("$address", address(1).to_string()), ("$tx_id", sent.tx_id.to_string()), ("$signed_tx", next)];
     (world, values)
 }
 
@@ -209,7 +208,9 @@ async fn refusals_say_which_rule() {
     assert_eq!((error.code, error.data.number), (1021, Some(21)));
     assert_eq!((error.data.reason.as_str(), error.data.expected.as_deref()), ("nonce_too_low", Some("1")));
     let mut forged = world.node.transfer(2, 0, 6);
-    *forged.last_mut().unwrap() ^= 1;
+    // The last byte says that there is no fee payer; the signature ends before it.
+    let at = forged.len() - 2;
+    forged[at] ^= 1;
     assert_eq!(client.send_raw(&forged).await.unwrap_err().refusal().unwrap().data.reason, "bad_signature");
     assert_eq!(client.send_raw(&[]).await.unwrap_err().refusal().unwrap().data.reason, "malformed");
     let answer = post(world.door.address, "/rpc/send_tx", "application/json", br#"{"signed_tx":"0x"}"#).await;

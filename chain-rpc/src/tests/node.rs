@@ -188,8 +188,7 @@ fn block(
         next_validators_hash: set.hash(&facts.id),
     };
     let id = header.id();
-    let message =
-        SignedMessage { kind: VoteKind::Finalize, height: header.height, view: View::ZERO, block: Some(id) };
+    let message = SignedMessage { kind: VoteKind::Finalize, height: header.height, view: View::ZERO, block: Some(id) };
     let certificate = parent.map(|_| {
         let vote = Vote::sign(message, &facts.id, &key(100)).unwrap();
         Certificate::from_votes(message, [&vote], facts.rule, &set).unwrap()
