@@ -3,9 +3,10 @@
 //! | what | code | HTTP |
 //! |---|---|---|
 //! | not JSON · not a request · no such method · wrong parameters | −32700 · −32600 · −32601 · −32602 | 400, 404 |
+//! | too many subscriptions, calls or bytes in one message or answer | −32006 … −32011 | 413, 429 |
 //! | our own fault | −32603 | 500 |
 //! | a rejection of the chain | 1000 + its number | 400, 402, 404, 409, 429, 503 |
-//! | not found · pruned · busy · rate limited · too slow · too large · no subscription here | 1 … 7 | 404, 410, 503, 429, 504, 413, 400 |
+//! | not found · pruned · busy · rate limited · too slow · too large · no subscription here · forbidden | 1 … 8 | 404, 410, 503, 429, 504, 413, 400, 403 |
 //!
 //! Not here: the rejections themselves (chain-core). Nothing here carries paths, secrets or
 //! backtraces: a fault's text goes to the log.
@@ -82,6 +83,11 @@ kinds! {
     METHOD_NOT_FOUND -32601 404 "method_not_found" "there is no such method";
     INVALID_PARAMS -32602 400 "invalid_params" "the parameters are wrong";
     INTERNAL -32603 500 "internal_error" "the node has a fault; its log says which";
+    TOO_MANY_SUBSCRIPTIONS -32006 429 "too_many_subscriptions" "this connection has as many subscriptions as allowed";
+    MESSAGE_TOO_LARGE -32007 413 "message_too_large" "the WebSocket message is larger than allowed";
+    ANSWER_TOO_LARGE -32008 413 "answer_too_large" "the answer would be larger than allowed; ask for less";
+    BATCH_TOO_LONG -32010 413 "batch_too_long" "the batch has more calls than allowed";
+    BATCH_ANSWER_TOO_LARGE -32011 413 "batch_answer_too_large" "the batch's answers are together larger than allowed";
     NOT_FOUND 1 404 "not_found" "there is no such thing on this chain";
     PRUNED 2 410 "pruned" "this node no longer keeps it; ask an archive node";
     BUSY 3 503 "busy" "the node has too much to do; ask again later";

@@ -37,7 +37,7 @@ fn get_balance(context: &Context, params: BalanceParams) -> Result<BalanceView, 
     })
 }
 
-fn get_account(context: &Context, params: AccountParams) -> Result<AccountView, RpcError> {
+pub(crate) fn get_account(context: &Context, params: AccountParams) -> Result<AccountView, RpcError> {
     let state = context.backend.account(&params.address)?;
     let next_nonce = context.backend.next_nonce(&params.address)?;
     let balances = state.balances.into_iter().map(|(asset, balance)| AssetBalance { asset, balance });

@@ -1,8 +1,11 @@
 //! `node`: health, sync, peers, and the documents of this interface.
 
 use super::Verb::Get;
+use super::account::get_account;
+use super::chain::block;
+use super::tx::get_tx;
 use super::{Context, Method, entry};
-use crate::errors::RpcError;
+use crate::errors::{RpcError, bad_params};
 use crate::view::*;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,6 +20,8 @@ pub const METHODS: &[Method] = &[
         "peers", "The connected peers."),
     entry!("node", now node_info, Nothing => NodeView, 1, "{}", [(Get, "/rpc/info")],
         "node_info", "What the node is and which chain it serves."),
+    entry!("node", disk search, SearchParams => SearchView, 10, r#"{"q":"$address"}"#, [(Get, "/rpc/search")],
+        "search", "What a height, hash, transaction name or address stands for."),
     entry!("node", now discover, Nothing => serde_json::Value, 20, "{}", [(Get, "/openrpc.json")],
         "rpc.discover", "This interface as an OpenRPC document."),
 ];
@@ -75,6 +80,21 @@ fn node_info(context: &Context, _: Nothing) -> Result<NodeView, RpcError> {
         oldest_body: info.oldest_body,
         started: U64(info.started_ms),
     })
+}
+
+fn search(context: &Context, params: SearchParams) -> Result<SearchView, RpcError> {
+    let q = params.q.trim();
+    if let Ok(address) = q.parse() {
+        return Ok(SearchView::Account { account: get_account(context, AccountParams { address })? });
+    }
+    if let Ok(tx_id) = q.parse() {
+        let transaction = get_tx(context, GetTxParams { tx_id, proof: false })?;
+        if transaction.status != StatusName::Unknown {
+            return Ok(SearchView::Transaction { transaction: Box::new(transaction) });
+        }
+    }
+    let reference = serde_json::from_value(serde_json::Value::from(q)).map_err(bad_params)?;
+    Ok(SearchView::Block { block: HeadView::of(&*block(context, reference)?) })
 }
 
 fn discover(context: &Context, _: Nothing) -> Result<serde_json::Value, RpcError> {

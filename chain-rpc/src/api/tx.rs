@@ -17,6 +17,10 @@ use std::sync::Arc;
 pub const MAX_SEND: usize = 1000;
 /// Most pooled transactions in one answer.
 const MAX_PENDING: u32 = 1000;
+/// Most final transactions in one page.
+const MAX_PAGE: u32 = 1000;
+/// Most blocks a page is collected from.
+const MAX_PAGE_BLOCKS: usize = 200;
 /// How long a prepared transaction is valid by default.
 const VALID_FOR_MS: u64 = 3_600_000;
 
@@ -44,6 +48,9 @@ pub const METHODS: &[Method] = &[
         "get_mempool", "Figures of the pool."),
     entry!("tx", now get_pending, PendingParams => PendingView, 10, "{}", [(Get, "/rpc/pending")],
         "get_pending", "Pooled transactions in the order they would be executed in."),
+    entry!("tx", disk get_transactions, TransactionsParams => TransactionsView, 50, r#"{"limit":10}"#,
+        [(Get, "/rpc/transactions")],
+        "get_transactions", "The newest final transactions of all accounts, in pages."),
 ];
 
 async fn send_tx(context: Arc<Context>, params: SendParams) -> Result<SendView, RpcError> {
@@ -189,7 +196,7 @@ fn simulate_tx(context: &Context, params: SendParams) -> Result<SimulationView, 
     })
 }
 
-fn get_tx(context: &Context, params: GetTxParams) -> Result<GetTxView, RpcError> {
+pub(crate) fn get_tx(context: &Context, params: GetTxParams) -> Result<GetTxView, RpcError> {
     let status = context.backend.status(&params.tx_id)?;
     let view = GetTxView::new(params.tx_id, status);
     match status {
@@ -228,6 +235,40 @@ fn final_tx(
         proof,
         ..view
     })
+}
+
+/// Walks down from the cursor (`height.index`, exclusive) or the head.
+fn get_transactions(context: &Context, params: TransactionsParams) -> Result<TransactionsView, RpcError> {
+    let limit = limit(params.limit, 50, MAX_PAGE)?;
+    let (mut height, mut below) = match params.cursor.as_deref() {
+        None => (context.backend.head().header.height, u32::MAX),
+        Some(cursor) => parse_cursor(cursor).ok_or_else(|| bad_params("not a cursor of this method"))?,
+    };
+    let mut transactions = Vec::new();
+    for _ in 0..MAX_PAGE_BLOCKS {
+        let block = match context.backend.block(height) {
+            // Nothing older is kept here.
+            Err(crate::backend::BackendError::Pruned) => return Ok(TransactionsView { transactions, next: None }),
+            found => found?,
+        };
+        let count = block.body.transactions().len() as u32;
+        for index in (0..count.min(below)).rev() {
+            transactions.push(to_tx_view(&block, index)?);
+            if transactions.len() == limit {
+                return Ok(TransactionsView { transactions, next: Some(format!("{height}.{index}")) });
+            }
+        }
+        if height == Height::ZERO {
+            return Ok(TransactionsView { transactions, next: None });
+        }
+        (height, below) = (height.saturating_sub(1), u32::MAX);
+    }
+    Ok(TransactionsView { transactions, next: Some(format!("{height}.{}", u32::MAX)) })
+}
+
+fn parse_cursor(cursor: &str) -> Option<(Height, u32)> {
+    let (height, index) = cursor.split_once('.')?;
+    Some((Height::new(height.parse().ok()?), index.parse().ok()?))
 }
 
 fn get_mempool(context: &Context, _: Nothing) -> Result<MempoolView, RpcError> {

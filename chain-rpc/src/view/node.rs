@@ -157,3 +157,41 @@ pub struct Lagged {
     #[schemars(with = "Option<Decimal>")]
     pub resume_from: Option<Height>,
 }
+
+/// What somebody typed: a height, a hash or an address.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SearchParams {
+    /// A height, a block hash, a transaction's name or an address.
+    #[serde(deserialize_with = "text_or_number")]
+    pub q: String,
+}
+
+fn text_or_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => Ok(text),
+        serde_json::Value::Number(number) => Ok(number.to_string()),
+        _ => Err(serde::de::Error::custom("a text or a number")),
+    }
+}
+
+/// What was found.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum SearchView {
+    /// A final block.
+    Block {
+        /// It.
+        block: HeadView,
+    },
+    /// A transaction.
+    Transaction {
+        /// It.
+        transaction: Box<super::GetTxView>,
+    },
+    /// An account, used or not.
+    Account {
+        /// It.
+        account: super::AccountView,
+    },
+}

@@ -478,3 +478,26 @@ pub struct MempoolView {
     /// The most transactions it holds.
     pub max_transactions: U64,
 }
+
+/// Which page of the newest final transactions.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TransactionsParams {
+    /// `next` of the page before.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    /// At most this many, up to 1000. Default: 50.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// A page of final transactions.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct TransactionsView {
+    /// Newest first.
+    pub transactions: Vec<TxView>,
+    /// Give it back as `cursor` for the next page; absent after the last. A page may be short or
+    /// empty where many blocks are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}

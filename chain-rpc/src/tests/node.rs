@@ -1,0 +1,324 @@
+//! A chain in memory with one validator that makes a block when told to.
+
+use crate::backend::*;
+use chain_core::block::{BLOCK_VERSION, Body, Header};
+use chain_core::crypto::{Hash, SecretKey};
+use chain_core::engine::{Announcement, CommittedBlock};
+use chain_core::execute::{BlockContext, Execution, execute_block};
+use chain_core::mempool::Status;
+use chain_core::state::money::{self, ASSETS};
+use chain_core::state::validators::{VALIDATOR_SETS, ValidatorSets, next_set};
+use chain_core::state::{Account, Asset, Overlay, PARAMS, Params, RowKey, Supply, Tree};
+use chain_core::tx::{Action, Checked, Signed, Transaction, check_one, transfer};
+use chain_core::types::*;
+use futures_util::future::BoxFuture;
+use std::sync::{Arc, Mutex};
+use tokio::sync::broadcast;
+
+pub(super) struct TestNode {
+    facts: ChainFacts,
+    inner: Mutex<Inner>,
+    announcements: broadcast::Sender<Announcement>,
+}
+
+struct Inner {
+    tree: Tree,
+    blocks: Vec<Arc<CommittedBlock>>,
+    pool: Vec<Checked>,
+    agreeing: bool,
+}
+
+pub(super) fn key(seed: u8) -> SecretKey {
+    SecretKey::from_seed(&[seed; 32])
+}
+
+pub(super) fn address(seed: u8) -> Address {
+    Address::of_key(&key(seed).public())
+}
+
+impl TestNode {
+    /// Accounts 1 to 9 hold a million base units each.
+    pub(super) fn new() -> Arc<Self> {
+        let id = ChainId(Hash([42; 32]));
+        let mut tree = Tree::new(&id.0);
+        let mut overlay = Overlay::new(&tree);
+        let million = Amount::new(1_000_000);
+        for seed in 1..=9 {
+            money::put_account(&mut overlay, &address(seed), &Account { balance: million, ..Account::default() });
+        }
+        let minted = Amount::new(9_000_000);
+        let asset = Asset {
+            symbol: chain_core::state::Symbol::new("AIT").unwrap(),
+            units_per_token: Amount::new(3600),
+            max_supply: Amount::new(10u128.pow(12)),
+            minter: None,
+            minted,
+            burned: Amount::ZERO,
+        };
+        ASSETS.put(&mut overlay, &AssetId::NATIVE, &asset);
+        PARAMS.put(&mut overlay, &(), &Params::default());
+        let next = vec![Validator { public_key: key(100).public(), weight: 1 }];
+        VALIDATOR_SETS.put(&mut overlay, &(), &ValidatorSets { next });
+        let delta = tree.preview(overlay.into_changes());
+        tree.commit(delta).unwrap();
+        let facts = ChainFacts {
+            id,
+            name: "test".into(),
+            rule: QuorumRule::Byzantine,
+            mode: "poa".into(),
+            genesis: vec![1, 2, 3],
+            spec: serde_json::json!({ "name": "test" }),
+        };
+        let genesis = block(&facts, &tree, None, vec![], Default::default());
+        let inner = Inner { tree, blocks: vec![Arc::new(genesis)], pool: vec![], agreeing: true };
+        let announcements = broadcast::channel(100_000).0;
+        Arc::new(Self { facts, inner: Mutex::new(inner), announcements })
+    }
+
+    pub(super) fn chain_id(&self) -> ChainId {
+        self.facts.id
+    }
+
+    /// A signed transfer of one unit.
+    pub(super) fn transfer(&self, from: u8, nonce: u64, amount: u128) -> Vec<u8> {
+        let action = transfer::Action::Transfer {
+            to: address(9),
+            asset: AssetId::NATIVE,
+            amount: Amount::new(amount),
+            memo: Default::default(),
+        };
+        let tx = Transaction {
+            version: 1,
+            chain_tag: self.facts.id.tag(),
+            sender: address(from),
+            nonce,
+            fee_payer: None,
+            fee: Amount::new(1000),
+            valid_until: Height::ZERO,
+            actions: chain_core::codec::List::new(vec![Action::Transfer(action)]).unwrap(),
+        };
+        let signed: Signed = tx.sign(&self.facts.id, &key(from));
+        chain_core::codec::encode(&signed)
+    }
+
+    /// Makes the next block of everything pooled.
+    pub(super) fn produce(&self) {
+        let mut inner = self.inner.lock().unwrap();
+        let pool = std::mem::take(&mut inner.pool);
+        let parent = inner.blocks.last().unwrap().clone();
+        let context = BlockContext {
+            chain: self.facts.id,
+            height: parent.header.height.next(),
+            timestamp: parent.header.timestamp_ms.saturating_add(2000),
+            proposer: key(100).public(),
+        };
+        let executed = execute_block(&inner.tree, context, &pool).unwrap();
+        let results = executed.results.clone();
+        inner.tree.commit(executed.delta).unwrap();
+        let made = Arc::new(block(&self.facts, &inner.tree, Some(&parent), pool, results));
+        inner.blocks.push(made.clone());
+        let _ = self.announcements.send(Announcement::Block(made));
+    }
+
+    pub(super) fn disagree(&self) {
+        self.inner.lock().unwrap().agreeing = false;
+    }
+
+    pub(super) fn announce(&self, announcement: Announcement) {
+        let _ = self.announcements.send(announcement);
+    }
+
+    fn place(inner: &Inner, id: &TxId) -> Status {
+        if inner.pool.iter().any(|tx| tx.id() == *id) {
+            return Status::Pending;
+        }
+        for block in &inner.blocks {
+            if let Some(index) = block.tx_ids.iter().position(|own| own == id) {
+                return Status::Final { height: block.header.height, index: index as u32 };
+            }
+        }
+        Status::Unknown
+    }
+
+    fn admit(&self, bytes: &[u8]) -> Result<Submitted, BackendError> {
+        let checked = check_one(&self.facts.id, bytes)?;
+        let mut inner = self.inner.lock().unwrap();
+        let (tx_id, wire_id) = (checked.id(), checked.wire_id());
+        let status = Self::place(&inner, &tx_id);
+        if status != Status::Unknown {
+            return Ok(Submitted { tx_id, wire_id, status });
+        }
+        let account = chain_core::execute::check_policies(&inner.tree, &checked).map_err(|failure| match failure {
+            chain_core::Failure::Rejected(rejected) => BackendError::Rejected(rejected),
+            chain_core::Failure::Fault(fault) => BackendError::Fault(fault.to_string()),
+        })?;
+        let nonce = checked.transaction().nonce;
+        if nonce < account.nonce {
+            return Err(chain_core::tx::NONCE_TOO_LOW.because(account.nonce, nonce).into());
+        }
+        inner.pool.push(checked.clone());
+        self.announce(Announcement::Transaction(checked));
+        self.announce(Announcement::Status(tx_id, Status::Pending));
+        Ok(Submitted { tx_id, wire_id, status: Status::Pending })
+    }
+}
+
+fn block(
+    facts: &ChainFacts,
+    tree: &Tree,
+    parent: Option<&CommittedBlock>,
+    pool: Vec<Checked>,
+    results: chain_core::block::Results,
+) -> CommittedBlock {
+    let set = next_set(tree).unwrap();
+    let wire_ids: Vec<WireId> = pool.iter().map(Checked::wire_id).collect();
+    let header = Header {
+        version: BLOCK_VERSION,
+        chain_id: facts.id,
+        height: parent.map_or(Height::ZERO, |parent| parent.header.height.next()),
+        view: View::ZERO,
+        parent: parent.map_or_else(BlockId::default, |parent| parent.id),
+        timestamp_ms: parent
+            .map_or(TimestampMs::new(1_700_000_000_000), |parent| parent.header.timestamp_ms.saturating_add(2000)),
+        proposer: key(100).public(),
+        tx_root: chain_core::block::tx_root(&facts.id, &wire_ids),
+        outcome_root: chain_core::block::outcome_root(&facts.id, &results.outcomes),
+        state_root: tree.root(),
+        validators_hash: set.hash(&facts.id),
+        next_validators_hash: set.hash(&facts.id),
+    };
+    let id = header.id();
+    let message = SignedMessage { kind: VoteKind::Finalize, height: header.height, view: View::ZERO, block: Some(id) };
+    let certificate = parent.map(|_| {
+        let vote = Vote::sign(message, &facts.id, &key(100)).unwrap();
+        Certificate::from_votes(message, [&vote], facts.rule, &set).unwrap()
+    });
+    let tx_ids = pool.iter().map(Checked::id).collect();
+    let body = Body::new(pool.iter().map(|tx| tx.bytes().to_vec()).collect());
+    CommittedBlock { id, header, body, tx_ids, results, certificate, finality_ms: 250 }
+}
+
+fn fault(fault: chain_core::Fault) -> BackendError {
+    BackendError::Fault(fault.to_string())
+}
+
+impl Backend for TestNode {
+    fn chain(&self) -> &ChainFacts {
+        &self.facts
+    }
+    fn head(&self) -> Arc<CommittedBlock> {
+        self.inner.lock().unwrap().blocks.last().unwrap().clone()
+    }
+    fn params(&self) -> Answer<Params> {
+        chain_core::state::params(&self.inner.lock().unwrap().tree).map_err(fault)
+    }
+    fn validators(&self) -> Answer<ValidatorSet> {
+        next_set(&self.inner.lock().unwrap().tree).map_err(fault)
+    }
+    fn account(&self, address: &Address) -> Answer<AccountState> {
+        let (height, inner) = (self.head().header.height, self.inner.lock().unwrap());
+        let account = money::account(&inner.tree, address).map_err(fault)?;
+        Ok(AccountState { height, account, balances: vec![] })
+    }
+    fn balance(&self, address: &Address, asset: AssetId) -> Answer<(Height, Amount)> {
+        let (height, inner) = (self.head().header.height, self.inner.lock().unwrap());
+        Ok((height, money::balance(&inner.tree, address, asset).map_err(fault)?))
+    }
+    fn asset(&self, asset: AssetId) -> Answer<Asset> {
+        let inner = self.inner.lock().unwrap();
+        ASSETS.get(&inner.tree, &asset).map_err(fault)?.ok_or(BackendError::NotFound)
+    }
+    fn next_nonce(&self, address: &Address) -> Answer<u64> {
+        let inner = self.inner.lock().unwrap();
+        let pooled = inner.pool.iter().filter(|tx| tx.transaction().sender == *address).count() as u64;
+        Ok(money::account(&inner.tree, address).map_err(fault)?.nonce + pooled)
+    }
+    fn block(&self, height: Height) -> Answer<Arc<CommittedBlock>> {
+        let inner = self.inner.lock().unwrap();
+        inner.blocks.get(height.get() as usize).cloned().ok_or(BackendError::NotFound)
+    }
+    fn block_height(&self, id: &BlockId) -> Answer<Height> {
+        let inner = self.inner.lock().unwrap();
+        inner.blocks.iter().find(|b| b.id == *id).map(|b| b.header.height).ok_or(BackendError::NotFound)
+    }
+    fn header(&self, height: Height) -> Answer<Header> {
+        Ok(self.block(height)?.header.clone())
+    }
+    fn certificate(&self, height: Height) -> Answer<Option<Certificate>> {
+        Ok(self.block(height)?.certificate.clone())
+    }
+    fn status(&self, id: &TxId) -> Answer<Status> {
+        Ok(Self::place(&self.inner.lock().unwrap(), id))
+    }
+    fn pooled(&self, id: &TxId) -> Option<Checked> {
+        self.inner.lock().unwrap().pool.iter().find(|tx| tx.id() == *id).cloned()
+    }
+    fn history(&self, address: &Address, cursor: Option<&str>, limit: usize) -> Answer<HistoryPage> {
+        let inner = self.inner.lock().unwrap();
+        let mut all = Vec::new();
+        for block in inner.blocks.iter().rev() {
+            for (index, bytes) in block.body.transactions().iter().enumerate().rev() {
+                let signed: Signed = chain_core::codec::decode(bytes, usize::MAX).unwrap();
+                let others = signed.transaction.actions.iter().flat_map(|a| a.rules().accounts());
+                if others.chain([signed.transaction.sender]).any(|a| a == *address) {
+                    all.push((block.header.height, index as u32));
+                }
+            }
+        }
+        let start: usize = cursor.map_or(0, |cursor| cursor.parse().unwrap());
+        let entries: Vec<_> = all.iter().skip(start).take(limit).copied().collect();
+        let end = start + entries.len();
+        Ok(HistoryPage { entries, next: (end < all.len()).then(|| end.to_string()) })
+    }
+    fn mempool(&self) -> MempoolSummary {
+        MempoolSummary { pending: self.inner.lock().unwrap().pool.len() as u64, ..MempoolSummary::default() }
+    }
+    fn pending(&self, sender: Option<&Address>, limit: usize) -> Vec<(Checked, Status)> {
+        let inner = self.inner.lock().unwrap();
+        let own = inner.pool.iter().filter(|tx| sender.is_none_or(|s| tx.transaction().sender == *s));
+        own.take(limit).map(|tx| (tx.clone(), Status::Pending)).collect()
+    }
+    fn supply(&self) -> Answer<Vec<Supply>> {
+        money::audit(&self.inner.lock().unwrap().tree).map_err(fault)
+    }
+    fn prove_row(&self, key: &RowKey) -> Answer<RowProof> {
+        let inner = self.inner.lock().unwrap();
+        let head = inner.blocks.last().unwrap();
+        let (header, certificate) = (head.header.clone(), head.certificate.clone());
+        Ok(RowProof { proof: inner.tree.prove(key), header, certificate })
+    }
+    fn simulate(&self, transaction: &Checked) -> Answer<Simulated> {
+        let inner = self.inner.lock().unwrap();
+        let head = &inner.blocks.last().unwrap().header;
+        let (height, timestamp) = (head.height.next(), head.timestamp_ms);
+        let context = BlockContext { chain: self.facts.id, height, timestamp, proposer: key(100).public() };
+        let mut execution = Execution::start(&inner.tree, context).map_err(fault)?;
+        execution.push(transaction).map_err(|unfit| match unfit {
+            chain_core::execute::Unfit::Rejected(rejected) => BackendError::Rejected(rejected),
+            other => BackendError::Fault(other.to_string()),
+        })?;
+        let mut results = execution.finish().map_err(fault)?.results;
+        Ok(Simulated { height, outcome: results.outcomes.remove(0), events: results.events.remove(0) })
+    }
+    fn sync(&self) -> SyncState {
+        let height = self.head().header.height;
+        let agreeing = self.inner.lock().unwrap().agreeing;
+        SyncState { height, target: height, caught_up: true, agreeing, peers: 3 }
+    }
+    fn node(&self) -> NodeInfo {
+        let (version, role, oldest_body) = ("0.0.0".into(), "validator".into(), Height::ZERO);
+        NodeInfo { version, role, validator: Some(key(100).public()), peer_id: None, oldest_body, started_ms: 0 }
+    }
+    fn peers(&self) -> Vec<PeerInfo> {
+        vec![PeerInfo { peer_id: "p".into(), agent: "a".into(), height: Height::ZERO, outbound: true }]
+    }
+    fn metrics_text(&self) -> String {
+        "other_part 1\n".into()
+    }
+    fn submit(&self, transactions: Vec<Vec<u8>>) -> BoxFuture<'_, Vec<Result<Submitted, BackendError>>> {
+        Box::pin(async move { transactions.iter().map(|bytes| self.admit(bytes)).collect() })
+    }
+    fn subscribe(&self) -> broadcast::Receiver<Announcement> {
+        self.announcements.subscribe()
+    }
+}
