@@ -9,8 +9,8 @@ use std::io::{self, Read, Write};
 /// Why bytes are not a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// More bytes than a value of this kind may have.
-    #[error("{got} bytes, at most {max} allowed")]
+    /// More bytes, or items of a list, than a value of this kind may have.
+    #[error("length {got}, at most {max} allowed")]
     TooLong {
         /// The bound.
         max: usize,

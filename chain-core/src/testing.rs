@@ -11,7 +11,8 @@ use crate::execute::{BlockContext, Executed, Execution, Unfit, execute_block};
 use crate::state::validators::{VALIDATOR_SETS, ValidatorSets};
 use crate::state::{Account, Asset, Authority, Overlay, PARAMS, Params, Symbol, Tree, money};
 use crate::tx::{
-    Action, Authorisation, CheckContext, Checked, Event, MultiKey, Signed, TRANSACTION_VERSION, Transaction, check_one,
+    Action, Authorisation, CheckContext, Checked, Event, MultiKey, Signed, TRANSACTION_VERSION, Transaction, account,
+    check_one, transfer,
 };
 use crate::types::{Address, Amount, AssetId, ChainId, Height, Rejected, TimestampMs, Token, Validator};
 
@@ -124,9 +125,22 @@ pub fn checked(seed: u8, nonce: u64, actions: impl IntoIterator<Item = Action>) 
 
 /// A transfer of the native asset without a memo.
 pub fn pay(to: Address, units: u128) -> Action {
-    use crate::tx::transfer;
     let (asset, amount, memo) = (AssetId::NATIVE, Amount::new(units), Default::default());
     Action::Transfer(transfer::Action::Transfer { to, asset, amount, memo })
+}
+
+/// The action that makes `new` the policy of `account`, in the transaction with this nonce.
+pub fn rotation(account: &Address, nonce: u64, new: &Signer) -> account::Action {
+    let message = account::proof_message(&chain(), account, nonce, &new.authority());
+    let proofs: Vec<_> = new.secrets().iter().map(|secret| secret.sign(&message)).collect();
+    match new {
+        Signer::Key(_) => account::Action::RotateKey { new_key: new.public_keys()[0], proof: proofs[0] },
+        Signer::Multi(threshold, _) => account::Action::SetMultiKey {
+            threshold: *threshold,
+            keys: List::new(new.public_keys()).unwrap(),
+            proofs: List::new(proofs).unwrap(),
+        },
+    }
 }
 
 /// A state as genesis makes one: parameters, one validator, the native asset, funded accounts.

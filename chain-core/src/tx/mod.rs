@@ -170,5 +170,8 @@ fn check_amount(amount: Amount) -> Result<(), Rejected> {
 }
 
 #[cfg(test)]
+pub(crate) mod arbitrary;
+
+#[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 mod tests;

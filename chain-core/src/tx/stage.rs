@@ -109,7 +109,7 @@ fn form(chain: &ChainId, bytes: &[u8]) -> Result<Inner, Rejected> {
 
 fn explain(error: DecodeError, bytes: &[u8]) -> Rejected {
     match (error, bytes.first()) {
-        (DecodeError::TooLong { max, got }, _) if got == bytes.len() => {
+        (DecodeError::TooLong { max, got }, _) if bytes.len() > MAX_TX_BYTES => {
             TOO_LONG.because(format_args!("at most {max} bytes"), got)
         }
         (_, Some(&version)) if version != TRANSACTION_VERSION => UNKNOWN_VERSION.because(TRANSACTION_VERSION, version),

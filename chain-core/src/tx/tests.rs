@@ -1,1 +1,257 @@
-//! Tests.
+//! What holds for every family, by going through `FAMILIES`.
+
+use super::arbitrary::{Wish, busy_chain, wish};
+use super::*;
+use crate::block::Verdict;
+use crate::codec;
+use crate::state::{ACCOUNTS, RowKey, Tree, money};
+use crate::testing::{FEE, PROPOSER, TestChain, address, ait, check, checked, pay, sign, transaction};
+use crate::types::{AssetId, Token};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn all_examples() -> Vec<Action> {
+    FAMILIES.iter().flat_map(|family| (family.examples)()).collect()
+}
+
+#[test]
+fn numbers_and_names_are_unique() {
+    let families: BTreeSet<_> = FAMILIES.iter().map(|family| family.number).collect();
+    assert_eq!(families.len(), FAMILIES.len());
+    assert!(!families.contains(&0));
+    let actions =
+        || FAMILIES.iter().flat_map(|family| family.actions.iter().map(|(n, name)| (family.number, *n, *name)));
+    let names: BTreeSet<_> = actions().map(|(.., name)| name).collect();
+    let numbers: BTreeSet<_> = actions().map(|(family, action, _)| (family, action)).collect();
+    assert_eq!((names.len(), numbers.len()), (actions().count(), actions().count()));
+}
+
+#[test]
+fn rejections_are_unique_and_in_their_range() {
+    let numbers: BTreeSet<_> = all_rejections().map(|rejection| rejection.number).collect();
+    let names: BTreeSet<_> = all_rejections().map(|rejection| rejection.name).collect();
+    assert_eq!((numbers.len(), names.len()), (all_rejections().count(), all_rejections().count()));
+    assert!(ENVELOPE_REJECTIONS.iter().all(|r| (1..50).contains(&r.number)));
+    assert!(money::REJECTIONS.iter().all(|r| (50..70).contains(&r.number)));
+    for family in FAMILIES {
+        let first = 100 * u16::from(family.number);
+        assert!(family.rejections.iter().all(|r| (first..first + 100).contains(&r.number)), "{}", family.name);
+    }
+    for known in all_rejections() {
+        assert_eq!(rejection(known.number), Some(known));
+        assert!(known.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'));
+    }
+    assert_eq!(rejection(0), None);
+}
+
+#[test]
+fn every_action_has_an_example_that_round_trips() {
+    for family in FAMILIES {
+        let examples = (family.examples)();
+        let numbers: BTreeSet<_> = examples.iter().map(|action| action.number()).collect();
+        let declared = family.actions.iter().map(|(n, _)| u16::from_be_bytes([family.number, *n])).collect();
+        assert_eq!(numbers, declared, "{}", family.name);
+        for action in examples {
+            let bytes = codec::encode(&action);
+            assert_eq!(bytes[..2], action.number().to_be_bytes());
+            assert_eq!(codec::decode::<Action>(&bytes, 10_000), Ok(action.clone()));
+            let json = serde_json::to_value(&action).unwrap();
+            assert_eq!(json["type"], action.name());
+            assert_eq!(serde_json::from_value::<Action>(json).unwrap(), action);
+            assert_eq!(action.rules().check(&CheckContext::example()), Ok(()));
+        }
+    }
+}
+
+#[test]
+fn only_known_numbers_are_read() {
+    for [family, action] in (0..=u16::MAX).map(u16::to_be_bytes) {
+        let known = FAMILIES.iter().any(|f| f.number == family && f.actions.iter().any(|(n, _)| *n == action));
+        let unknown = DecodeError::UnknownAction(u16::from_be_bytes([family, action]));
+        let read = codec::decode::<Action>(&[family, action], 10);
+        assert_eq!(read == Err(unknown), !known, "{family} {action}");
+        assert!(read.is_err(), "no action is empty");
+    }
+}
+
+#[test]
+fn json_has_no_unknown_fields_or_types() {
+    for action in all_examples() {
+        let mut json = serde_json::to_value(&action).unwrap();
+        json["surprise"] = 1.into();
+        let error = serde_json::from_value::<Action>(json.clone()).unwrap_err().to_string();
+        assert!(error.contains("surprise") && error.starts_with(action.name()), "{error}");
+        json["type"] = "surprise".into();
+        assert!(serde_json::from_value::<Action>(json.clone()).is_err());
+        json.as_object_mut().unwrap().remove("type");
+        assert!(serde_json::from_value::<Action>(json).is_err());
+    }
+    for bad in ["null", "[]", "\"transfer\"", "{}", r#"{"type":1}"#] {
+        assert!(serde_json::from_str::<Action>(bad).is_err());
+    }
+}
+
+/// AIT is known, asset 1 is USD with 6 decimals, others are unknown.
+fn tokens(asset: AssetId) -> Option<Token> {
+    match asset.get() {
+        0 => Some(ait()),
+        1 => Some(Token { symbol: "USD".into(), units_per_token: 1_000_000 }),
+        _ => None,
+    }
+}
+
+#[test]
+fn the_words_of_every_action_are_frozen() {
+    let receiver = "ait1qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qursamcnsv";
+    let sender = address(1).to_string();
+    let mut secrets: Vec<_> = [2, 3, 4].map(|seed| crate::testing::key(seed).public().to_string()).into();
+    secrets.sort();
+    let [a, b, c] = &secrets[..] else { panic!() };
+    let expected = [
+        format!("Transfer 5AIT to {receiver}"),
+        "Burn 1/3600AIT".to_owned(),
+        format!("Let only the key {a} sign for this account from the next transaction on"),
+        format!(
+            "Let only 2 of these 3 keys together sign for this account from the next transaction on: {a}, {b}, {c}"
+        ),
+        "Require a memo of transfers to this account".to_owned(),
+        format!(
+            "Create the asset \"USD\" with 1000000 base units per token, at most 1000000000000000000 base units, \
+             2500000 of them for this account, minted by {sender}"
+        ),
+        format!("Mint 10USD for {receiver}"),
+        "Let nobody ever mint asset 1 (USD) again".to_owned(),
+        format!("Anchor 0x{} of kind \"document\" at \"https://example.org/report.pdf\"", "09".repeat(32)),
+    ];
+    let words: Vec<_> = all_examples().iter().map(|action| action.rules().text(&tokens)).collect();
+    assert_eq!(words, expected);
+}
+
+#[test]
+fn the_words_of_a_transaction_are_frozen() {
+    use crate::types::Height;
+    let memo = codec::Text::new("a\" to \u{202e}b").unwrap();
+    let (to, asset, amount) = (address(2), AssetId::new(2), Amount::new(7));
+    let unknown = Action::Transfer(transfer::Action::Transfer { to, asset, amount, memo });
+    let plain = transaction(address(1), 7, [pay(address(2), 900), unknown]);
+    let chain = format!("0x{}", "11".repeat(32));
+    let (one, two, three) = (address(1), address(2), address(3));
+    let actions = format!(
+        "Action 1 of 2: Transfer 0.25AIT to {two}\n\
+         Action 2 of 2: Transfer 7 base units of asset 2 to {two} with memo \"a\\\" to \\u{{202e}}b\"\n"
+    );
+    let head = format!("ait/text/1\nChain: {chain}\nFrom: {one}\nNonce: 7\n");
+    let expected = format!("{head}Fee: 10000/3600AIT\nValid until: any block\n{actions}");
+    assert_eq!(plain.text(&crate::testing::chain(), &tokens), expected);
+    let sponsored = Transaction { fee_payer: Some(three), valid_until: Height::new(100), ..plain };
+    let expected = format!("{head}Fee: 10000/3600AIT paid by {three}\nValid until: block 100\n{actions}");
+    assert_eq!(sponsored.text(&crate::testing::chain(), &tokens), expected);
+}
+
+/// The keys under which two states differ.
+fn differences(a: &Tree, b: &Tree) -> BTreeSet<RowKey> {
+    let rows = |tree: &Tree| -> BTreeSet<(RowKey, Vec<u8>)> { tree.rows().map(|(k, _, v)| (*k, v.to_vec())).collect() };
+    rows(a).symmetric_difference(&rows(b)).map(|(key, _)| *key).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+    #[test]
+    fn a_refused_action_costs_fee_and_nonce_and_changes_nothing_else(
+        sender in 1u8..=4,
+        wishes in prop::collection::vec(wish(), 1..4),
+    ) {
+        let (mut chain, before) = (busy_chain(), busy_chain());
+        let nonce = chain.account(&address(sender)).nonce;
+        // An action that fails wherever it stands makes every transaction fail.
+        let hopeless = Wish::Burn { asset: 77, units: 1 };
+        let actions = wishes.iter().chain([&hopeless]).map(|wish| wish.action(&address(sender), nonce));
+        let signed = sign(transaction(address(sender), nonce, actions), &crate::testing::Signer::Key(sender), None);
+        if let Ok(checked) = check(&signed) {
+            let results = chain.block(&[checked]);
+            prop_assert_ne!(results.outcomes[0].verdict, Verdict::Ok);
+            prop_assert_eq!(&results.events, &[vec![]]);
+            let mut allowed: BTreeSet<RowKey> = [address(sender), address(PROPOSER)].map(|a| ACCOUNTS.key(&a)).into();
+            allowed.insert(money::ASSETS.key(&AssetId::NATIVE));
+            prop_assert_eq!(differences(&chain.tree, &before.tree), allowed);
+            let (now, then) = (chain.account(&address(sender)), before.account(&address(sender)));
+            prop_assert_eq!(now.balance.checked_add(FEE), Some(then.balance));
+            prop_assert_eq!(crate::state::Account { balance: then.balance, nonce, ..now }, then);
+        }
+    }
+}
+
+#[test]
+fn a_transaction_of_every_example_is_carried_out_or_refused_by_a_listed_number() {
+    for action in all_examples() {
+        let mut chain = TestChain::new();
+        let results = chain.block(&[checked(1, 0, [action])]);
+        if let Verdict::Rejected { number, .. } = results.outcomes[0].verdict {
+            assert!(rejection(number).is_some());
+        }
+    }
+}
+
+/// What adding a family touches: its folder, and in `tx/mod.rs` one line in each of the four
+/// places marked FAMILY, besides its line in the table at the top. Outside these, code names no
+/// family, so nothing else can need a change. Tests and test support may use families as they like.
+#[test]
+fn code_outside_its_folder_names_a_family_in_the_registry_only() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let registry = source.join("tx/mod.rs");
+    for family in FAMILIES {
+        let (name, folder) = (family.name, source.join("tx").join(family.name));
+        let variant = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
+        let marks = [
+            format!("tx::{name}"),
+            format!("{name}::Action"),
+            format!("{name}::Event"),
+            format!("Action::{variant}("),
+            format!("Event::{variant}("),
+        ];
+        for file in files(&source).iter().filter(|file| !file.starts_with(&folder) && **file != registry) {
+            let code = code_of(file);
+            let named = marks.iter().find(|mark| code.contains(*mark));
+            assert_eq!(named, None, "{name} in {}", file.display());
+            let is_beside = file.starts_with(source.join("tx"));
+            assert!(!is_beside || !code.contains(&format!("super::{name}::")), "{name} in {}", file.display());
+        }
+        let code = code_of(&registry);
+        let lines = [
+            format!("//! | {} | `{name}` |", family.number),
+            format!("pub mod {name};"),
+            format!("    {variant}({name}::Action) = {},", family.number),
+            format!("    {variant}({name}::Event) = {},", family.number),
+            format!("    family!({variant}, {name}, {}),", family.number),
+        ];
+        for line in &lines {
+            assert_eq!(code.lines().filter(|l| l.starts_with(line.as_str())).count(), 1, "{line}");
+        }
+        let mentions = code.lines().filter(|l| marks.iter().any(|mark| l.contains(mark))).count();
+        assert_eq!(mentions, 2, "only its lines in Action and Event");
+    }
+}
+
+/// The code of a file without its tests.
+fn code_of(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).unwrap();
+    let end = text.find("#[cfg(test)]").unwrap_or(text.len());
+    text[..end].to_owned()
+}
+
+/// All source files that aren't tests or test support.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let is_test = name.contains("test") || name == "arbitrary.rs" || name == "simulation";
+        if path.is_dir() && !is_test {
+            found.extend(files(&path));
+        } else if name.ends_with(".rs") && !is_test {
+            found.push(path);
+        }
+    }
+    found
+}

@@ -3,22 +3,10 @@
 use super::*;
 use crate::block::Verdict;
 use crate::execute::Unfit;
-use crate::testing::{Signer, TestChain, address, chain, check, checked, key, pay, sign, transaction};
+use crate::testing::{
+    Signer, TestChain, address, chain, check, checked, key, pay, rotation as rotate, sign, transaction,
+};
 use crate::tx::{self, Checked, WRONG_POLICY, transfer};
-
-/// The action that makes `new` the policy of `account`, in the transaction with this nonce.
-fn rotate(account: &Address, nonce: u64, new: &Signer) -> Action {
-    let message = proof_message(&chain(), account, nonce, &new.authority());
-    let proofs: Vec<_> = new.secrets().iter().map(|secret| secret.sign(&message)).collect();
-    match new {
-        Signer::Key(seed) => Action::RotateKey { new_key: key(*seed).public(), proof: proofs[0] },
-        Signer::Multi(threshold, _) => Action::SetMultiKey {
-            threshold: *threshold,
-            keys: List::new(new.public_keys()).unwrap(),
-            proofs: List::new(proofs).unwrap(),
-        },
-    }
-}
 
 /// A transaction of `account`, signed by `signer`.
 fn by(signer: &Signer, account: Address, nonce: u64, action: tx::Action) -> Checked {
@@ -194,4 +182,21 @@ fn a_bad_proof_never_reaches_the_state() {
     let signed = sign(transaction(address(1), 8, [action.clone()]), &Signer::Key(1), None);
     assert_eq!(check(&signed).unwrap_err().number(), BAD_PROOF.number);
     checked(1, 7, [action]);
+}
+
+#[test]
+fn the_proofs_message_has_the_documented_bytes() {
+    let account = address(1);
+    let expect = |authority: &[u8]| {
+        let mut bytes = b"\x0cait/rotate/1".to_vec();
+        bytes.extend([0x11; 32]);
+        bytes.extend(account.as_bytes());
+        bytes.extend(7u64.to_le_bytes());
+        bytes.extend(authority);
+        bytes
+    };
+    let single = proof_message(&chain(), &account, 7, &Signer::Key(2).authority());
+    assert_eq!(single, expect(&[&[1], &key(2).public().0[..]].concat()));
+    let multi = proof_message(&chain(), &account, 7, &two_of_three().authority());
+    assert_eq!(multi, expect(&[&[2], &two_of_three().address().as_bytes()[..]].concat()));
 }
