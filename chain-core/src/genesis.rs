@@ -15,7 +15,7 @@ use crate::codec::{self, DecodeError, Text};
 use crate::crypto::{Hash, Namespace, PublicKey, hash};
 use crate::fault::Fault;
 use crate::limits::{MAX_AMOUNT, MAX_GENESIS_BYTES, MAX_NAME_BYTES, MAX_UNITS_PER_TOKEN};
-use crate::state::money::{self, ASSETS, SYMBOLS};
+use crate::state::money;
 use crate::state::validators::{VALIDATOR_SETS, ValidatorSets};
 use crate::state::{Asset, Overlay, PARAMS, ParamError, Params, Symbol, Tree};
 use crate::types::{
@@ -347,21 +347,16 @@ impl Genesis {
     fn write(&self, overlay: &mut Overlay<'_>) -> Result<(), Fault> {
         PARAMS.put(overlay, &(), &self.params);
         VALIDATOR_SETS.put(overlay, &(), &ValidatorSets { next: self.validators.clone() });
-        for ((id, asset), minted) in self.numbered_assets().zip(self.supplies()) {
-            register(overlay, id, asset, minted);
+        for (asset, minted) in self.assets.iter().zip(self.supplies()) {
+            let GenesisAsset { symbol, units_per_token, max_supply, minter } = asset.clone();
+            let asset = Asset { symbol, units_per_token, max_supply, minter, minted, burned: Amount::ZERO };
+            money::register(overlay, &asset)?;
         }
         for GenesisBalance { address, asset, amount } in &self.balances {
             money::give(overlay, address, *asset, *amount)?;
         }
         Ok(())
     }
-}
-
-/// Makes an asset exist, of which `minted` base units are about to be given out.
-fn register(overlay: &mut Overlay<'_>, id: AssetId, asset: &GenesisAsset, minted: Amount) {
-    let GenesisAsset { symbol, units_per_token, max_supply, minter } = asset.clone();
-    SYMBOLS.put(overlay, &symbol, &id);
-    ASSETS.put(overlay, &id, &Asset { symbol, units_per_token, max_supply, minter, minted, burned: Amount::ZERO });
 }
 
 /// Whether somebody may hold a key for this address: not the protocol's own, not the zero address

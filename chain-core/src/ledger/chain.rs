@@ -39,9 +39,12 @@ pub struct Head {
     /// Where the recent blocks' transactions are.
     recent_txs: HashMap<TxId, (Height, u32)>,
     /// Rows changed since the last flush.
-    unflushed: BTreeMap<RowKey, Option<(u32, Box<[u8]>)>>,
+    unflushed: BTreeMap<RowKey, StoredRow>,
     flushed: Height,
 }
+
+/// A row as it goes to disk: slot and value, or nothing where it was removed.
+type StoredRow = Option<(u32, Box<[u8]>)>;
 
 /// Where a final transaction is.
 #[derive(Clone, Debug)]

@@ -72,7 +72,7 @@ impl<'t> Overlay<'t> {
         let base = self.base;
         let mut changes: Vec<Change> =
             self.changed.into_iter().filter(|(key, value)| base.get(key) != value.as_deref()).collect();
-        changes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        changes.sort_unstable_by_key(|(key, _)| *key);
         changes
     }
 }

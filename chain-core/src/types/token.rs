@@ -84,7 +84,7 @@ impl Token {
         let divisor = gcd(scaled, scale);
         let (scaled, scale) = (scaled / divisor, scale / divisor);
         // In lowest terms the fraction is whole exactly when the scale divides the units.
-        if self.units_per_token % scale != 0 {
+        if !self.units_per_token.is_multiple_of(scale) {
             return Err(inexact());
         }
         Ok((self.units_per_token / scale).saturating_mul(scaled))
