@@ -150,7 +150,7 @@ fn frozen_vector() {
     let (tree, header) = genesis.build().unwrap();
     assert_eq!(genesis.chain_id().to_string(), "0xaead8845b39df906bf57f2fc696c0078c811d7908935353cf9e081ee5f739c9e");
     assert_eq!(tree.root().to_string(), "0xee36ea951a556a6126be87c379e1067d6661875e1692bf9aa3362ea2c5faea16");
-    assert_eq!(header.id().to_string(), "0x314778445880ae2f53ca1eae684ea8f9aaae5d643a9f92ded7389b63462f202d");
+    assert_eq!(header.id().to_string(), "0x42a320232680218283cbc0beb0b476b5884477e8d7ba65f7c268084f5d08f6b0");
 }
 
 #[test]
