@@ -1,7 +1,7 @@
 //! What a family implements for each of its actions, and what an action may see and touch.
 
 use super::Event;
-use crate::crypto::{Hash, SecretKey};
+use crate::crypto::{Hash, PublicKey, SecretKey, Signature};
 use crate::fault::Failure;
 use crate::state::{Overlay, Params, money};
 use crate::types::{Address, Amount, AssetId, ChainId, Height, Rejected, TimestampMs, Token};
@@ -11,7 +11,14 @@ pub trait Rules {
     /// The action's form: everything that can be judged without the state.
     fn check(&self, context: &CheckContext) -> Result<(), Rejected>;
 
-    /// What the action costs besides its bytes, in weight units, end-of-block work included.
+    /// Signatures inside the action that depend on nothing but the transaction, with their keys
+    /// and messages. They are verified in one batch with the transaction's own and weigh as much.
+    fn signatures(&self, _: &CheckContext) -> Vec<(PublicKey, Vec<u8>, Signature)> {
+        Vec::new()
+    }
+
+    /// What the action costs besides its bytes and signatures, in weight units, end-of-block work
+    /// included.
     fn weight(&self) -> u64;
 
     /// Carries the action out: all guards first, then writes that can't fail.

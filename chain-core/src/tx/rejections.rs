@@ -29,6 +29,7 @@ rejections! {
     10 BAD_SIGNATURE "bad_signature" "a signature does not verify";
     11 MODULE_ACCOUNT "module_account" "this account belongs to the protocol";
     12 AMOUNT_OUT_OF_RANGE "amount_out_of_range" "an amount must be at least 1 and at most 10^30 base units";
+    13 BAD_PROOF "bad_proof" "a signature inside an action does not verify for this transaction";
     20 WRONG_POLICY "wrong_policy" "the carried key or policy is not the account's";
     21 NONCE_TOO_LOW "nonce_too_low" "a transaction with this nonce has already been executed";
     22 NONCE_TOO_HIGH "nonce_too_high" "the nonce is too far ahead of the account's";

@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Weight of any transaction.
 const BASE_WEIGHT: u64 = 100;
 /// Weight of one signature: about what a hundred hashes cost.
-pub(super) const SIGNATURE_WEIGHT: u64 = 1_000;
+const SIGNATURE_WEIGHT: u64 = 1_000;
 
 /// A transaction whose form and signatures are right.
 #[derive(Clone, Debug)]
@@ -72,39 +72,52 @@ pub fn check_one(chain: &ChainId, bytes: &[u8]) -> Result<Checked, Rejected> {
 /// Checks transactions, all signatures in one batch. Answers in the order of the inputs.
 pub fn check_many<B: AsRef<[u8]>>(chain: &ChainId, inputs: &[B]) -> Vec<Result<Checked, Rejected>> {
     let formed: Vec<_> = inputs.iter().map(|bytes| form(chain, bytes.as_ref())).collect();
-    let messages: Vec<_> =
-        formed.iter().map(|f| f.as_ref().ok().map(|f| f.signed.transaction.signing_bytes(chain))).collect();
     let mut items: Vec<(PublicKey, &[u8], Signature)> = Vec::with_capacity(inputs.len());
-    for (formed, message) in formed.iter().zip(&messages) {
-        if let (Ok(formed), Some(message)) = (formed, message) {
-            items.extend(formed.signed.signatures().map(|(key, signature)| (key, message.as_slice(), signature)));
-        }
+    for formed in formed.iter().flatten() {
+        let own = formed.inner.signed.signatures();
+        items.extend(own.map(|(key, signature)| (key, formed.message.as_slice(), signature)));
+        items.extend(formed.inside.iter().map(|(key, message, signature)| (*key, message.as_slice(), *signature)));
     }
     let mut verdicts = verify_many(&items).into_iter();
-    formed
-        .into_iter()
-        .map(|formed| {
-            let formed = formed?;
-            let count = formed.signed.signatures().count();
-            // Every verdict is taken, so that the next transaction finds its own.
-            let good = verdicts.by_ref().take(count).filter(Result::is_ok).count();
-            if good == count { Ok(Checked(Arc::new(formed))) } else { Err(BAD_SIGNATURE.plain()) }
-        })
-        .collect()
+    // Every verdict is taken, so that the next transaction finds its own.
+    let mut all_good = |count: usize| verdicts.by_ref().take(count).filter(Result::is_ok).count() == count;
+    let mut settle = |formed: Formed| {
+        let (own, inside) = (all_good(formed.inner.signed.signatures().count()), all_good(formed.inside.len()));
+        match (own, inside) {
+            (true, true) => Ok(Checked(Arc::new(formed.inner))),
+            (true, false) => Err(BAD_PROOF.plain()),
+            (false, _) => Err(BAD_SIGNATURE.plain()),
+        }
+    };
+    formed.into_iter().map(|formed| settle(formed?)).collect()
 }
 
-fn form(chain: &ChainId, bytes: &[u8]) -> Result<Inner, Rejected> {
+/// A transaction whose form is right, with what its signatures are over.
+struct Formed {
+    inner: Inner,
+    /// What the authorisations sign.
+    message: Vec<u8>,
+    /// The signatures inside the actions.
+    inside: Vec<(PublicKey, Vec<u8>, Signature)>,
+}
+
+fn form(chain: &ChainId, bytes: &[u8]) -> Result<Formed, Rejected> {
     let signed: Signed = codec::decode(bytes, MAX_TX_BYTES).map_err(|e| explain(e, bytes))?;
     check_envelope(&signed, chain)?;
     let transaction = &signed.transaction;
     let context = CheckContext { chain: *chain, sender: transaction.sender, nonce: transaction.nonce };
+    let (mut inside, mut actions) = (Vec::new(), 0);
     for action in transaction.actions.iter() {
-        action.rules().check(&context)?;
+        let rules = action.rules();
+        rules.check(&context)?;
+        inside.extend(rules.signatures(&context));
+        actions += rules.weight();
     }
-    let actions: u64 = transaction.actions.iter().map(|a| a.rules().weight()).sum();
-    let weight = BASE_WEIGHT + bytes.len() as u64 + SIGNATURE_WEIGHT * signed.signatures().count() as u64 + actions;
-    let (id, wire_id) = (transaction.id(chain), Signed::wire_id(bytes, chain));
-    Ok(Inner { signed, bytes: bytes.to_vec(), id, wire_id, weight })
+    let signatures = (signed.signatures().count() + inside.len()) as u64;
+    let weight = BASE_WEIGHT + bytes.len() as u64 + SIGNATURE_WEIGHT * signatures + actions;
+    let (id, wire_id, message) =
+        (transaction.id(chain), Signed::wire_id(bytes, chain), transaction.signing_bytes(chain));
+    Ok(Formed { inner: Inner { signed, bytes: bytes.to_vec(), id, wire_id, weight }, message, inside })
 }
 
 fn explain(error: DecodeError, bytes: &[u8]) -> Rejected {

@@ -59,7 +59,10 @@ fn every_action_has_an_example_that_round_trips() {
             let json = serde_json::to_value(&action).unwrap();
             assert_eq!(json["type"], action.name());
             assert_eq!(serde_json::from_value::<Action>(json).unwrap(), action);
-            assert_eq!(action.rules().check(&CheckContext::example()), Ok(()));
+            let place = CheckContext::example();
+            assert_eq!(action.rules().check(&place), Ok(()));
+            let inside = action.rules().signatures(&place);
+            assert!(inside.iter().all(|(key, message, s)| crate::crypto::verify_one(key, message, s).is_ok()));
         }
     }
 }

@@ -24,10 +24,9 @@
 //!
 //! Not here: the comparison of a carried policy with the stored one (`execute`).
 
-use super::stage::SIGNATURE_WEIGHT;
 use super::{CheckContext, Context, Rules};
 use crate::codec::{self, List};
-use crate::crypto::{Namespace, PublicKey, SecretKey, Signature, signing_message, verify_one};
+use crate::crypto::{Namespace, PublicKey, SecretKey, Signature, signing_message};
 use crate::fault::Failure;
 use crate::limits::MAX_KEYS;
 use crate::state::{Account, Authority, money};
@@ -37,14 +36,11 @@ use serde::{Deserialize, Serialize};
 
 /// Signatures under this key could never be valid, or always are.
 pub const UNUSABLE_KEY: Rejection = Rejection::new(200, "unusable_key", "this is not a usable public key");
-/// A new key's holder has not agreed to exactly this.
-pub const BAD_PROOF: Rejection =
-    Rejection::new(201, "bad_proof", "a proof of possession does not verify for this account, nonce and policy");
 /// The parts of a multi-key policy don't fit together.
 pub const POLICY_FORM: Rejection =
-    Rejection::new(202, "policy_form", "keys must ascend strictly, 1 ≤ threshold ≤ keys, with one proof per key");
+    Rejection::new(201, "policy_form", "keys must ascend strictly, 1 ≤ threshold ≤ keys, with one proof per key");
 /// Rejections of this family.
-pub const REJECTIONS: &[&Rejection] = &[&UNUSABLE_KEY, &BAD_PROOF, &POLICY_FORM];
+pub const REJECTIONS: &[&Rejection] = &[&UNUSABLE_KEY, &POLICY_FORM];
 /// Names and numbers of this family's actions.
 pub const ACTIONS: &[(u8, &str)] = &[(1, "rotate_key"), (2, "set_multi_key"), (3, "set_memo_required")];
 
@@ -117,28 +113,34 @@ pub fn proof_message(chain: &ChainId, account: &Address, nonce: u64, authority: 
 }
 
 impl Rules for Action {
-    fn check(&self, context: &CheckContext) -> Result<(), Rejected> {
+    fn check(&self, _: &CheckContext) -> Result<(), Rejected> {
         match self {
-            Self::RotateKey { new_key, proof } => check_keys(context, self, &[*new_key], &[*proof]),
+            Self::RotateKey { new_key, .. } => check_keys(std::slice::from_ref(new_key)),
             Self::SetMultiKey { threshold, keys, proofs } => {
                 let ascending = keys.windows(2).all(|pair| matches!(pair, [a, b] if a < b));
                 let reachable = (1..=keys.len()).contains(&usize::from(*threshold));
                 if !ascending || !reachable || proofs.len() != keys.len() {
                     return Err(POLICY_FORM.plain());
                 }
-                check_keys(context, self, keys, proofs)
+                check_keys(keys)
             }
             Self::SetMemoRequired { .. } => Ok(()),
         }
     }
 
-    fn weight(&self) -> u64 {
-        let proofs = match self {
-            Self::RotateKey { .. } => 1,
-            Self::SetMultiKey { proofs, .. } => proofs.len() as u64,
-            Self::SetMemoRequired { .. } => 0,
+    fn signatures(&self, context: &CheckContext) -> Vec<(PublicKey, Vec<u8>, Signature)> {
+        let (keys, proofs) = match self {
+            Self::RotateKey { new_key, proof } => (std::slice::from_ref(new_key), std::slice::from_ref(proof)),
+            Self::SetMultiKey { keys, proofs, .. } => (&**keys, &**proofs),
+            Self::SetMemoRequired { .. } => return Vec::new(),
         };
-        WEIGHT + SIGNATURE_WEIGHT * proofs
+        let authority = self.authority().unwrap_or_default();
+        let message = proof_message(&context.chain, &context.sender, context.nonce, &authority);
+        keys.iter().zip(proofs).map(|(key, proof)| (*key, message.clone(), *proof)).collect()
+    }
+
+    fn weight(&self) -> u64 {
+        WEIGHT
     }
 
     fn apply(&self, context: &mut Context<'_, '_>) -> Result<(), Failure> {
@@ -208,22 +210,9 @@ fn stored(account: &Address, authority: Authority) -> Authority {
     if derives { Authority::Derived } else { authority }
 }
 
-/// Cheap checks of all keys first, then their proofs.
-fn check_keys(
-    context: &CheckContext,
-    action: &Action,
-    keys: &[PublicKey],
-    proofs: &[Signature],
-) -> Result<(), Rejected> {
-    for key in keys {
-        key.validate().map_err(|e| UNUSABLE_KEY.because("a canonical point of large order", e))?;
-    }
-    let Some(authority) = action.authority() else { return Ok(()) };
-    let message = proof_message(&context.chain, &context.sender, context.nonce, &authority);
-    for (key, proof) in keys.iter().zip(proofs) {
-        verify_one(key, &message, proof).map_err(|_| BAD_PROOF.because("a proof of the key", key))?;
-    }
-    Ok(())
+fn check_keys(keys: &[PublicKey]) -> Result<(), Rejected> {
+    let unusable = |e| UNUSABLE_KEY.because("a canonical point of large order", e);
+    keys.iter().try_for_each(|key| key.validate().map_err(unusable))
 }
 
 /// An example of every action, with proofs that are right in [`CheckContext::example`].

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::codec::List;
-use crate::testing::{Signer, address, chain, check, key, pay, sign, transaction};
+use crate::testing::{Signer, address, chain, check, key, pay, rotation, sign, transaction};
 use crate::tx::{Action, MultiKey};
 use crate::types::{Amount, Height, ModuleAccount};
 use proptest::prelude::*;
@@ -250,6 +250,8 @@ enum Spoil {
     Signature,
     PayersSignature,
     OneOfSeveral,
+    Proof,
+    SignatureAndProof,
     Cut,
 }
 
@@ -257,9 +259,15 @@ fn spoiled(nonce: u64, spoil: Spoil) -> Vec<u8> {
     let mut signed = sponsored();
     signed.transaction.nonce = nonce;
     signed.transaction.fee = Amount::new(u128::from(nonce));
+    // Proofs for another nonce are wrong.
+    let proven = if matches!(spoil, Spoil::Proof | Spoil::SignatureAndProof) { nonce + 1 } else { nonce };
+    let rotation = rotation(&multi().address(), proven, &Signer::Multi(2, vec![1, 2, 3]));
+    signed.transaction.actions = List::new(vec![Action::Account(rotation), pay(address(4), 5)]).unwrap();
     let mut signed = sign(signed.transaction, &multi(), Some(&Signer::Key(2)));
     match (spoil, &mut signed.authorisation) {
-        (Spoil::Signature, authorisation) => *authorisation = multi().sign(b"something else"),
+        (Spoil::Signature | Spoil::SignatureAndProof, authorisation) => {
+            *authorisation = multi().sign(b"something else")
+        }
         (Spoil::OneOfSeveral, Authorisation::MultiKey(multi)) => {
             let mut signatures = multi.signatures.to_vec();
             signatures[1] = key(1).sign(b"something else");
@@ -282,7 +290,8 @@ proptest! {
         spoils in prop::collection::vec(
             prop_oneof![
                 3 => Just(Spoil::Not), 1 => Just(Spoil::Signature), 1 => Just(Spoil::PayersSignature),
-                1 => Just(Spoil::OneOfSeveral), 1 => Just(Spoil::Cut),
+                1 => Just(Spoil::OneOfSeveral), 1 => Just(Spoil::Cut), 1 => Just(Spoil::Proof),
+                1 => Just(Spoil::SignatureAndProof),
             ],
             0..12,
         )
@@ -292,6 +301,7 @@ proptest! {
             let expected = match spoil {
                 Spoil::Not => None,
                 Spoil::Cut => Some(MALFORMED.number),
+                Spoil::Proof => Some(BAD_PROOF.number),
                 _ => Some(BAD_SIGNATURE.number),
             };
             prop_assert_eq!(result.as_ref().err().map(Rejected::number), expected);
