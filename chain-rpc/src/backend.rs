@@ -94,7 +94,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Takes complete signed bytes. Answers in order, once what it answers is durable.
     /// The bytes need not be decodable; the same bytes twice get the same answer.
     fn submit(&self, transactions: Vec<Vec<u8>>) -> BoxFuture<'_, Vec<Result<Submitted, BackendError>>>;
-    /// Everything announced from now on. Whoever reads too slowly loses the oldest.
+    /// Everything announced from now on. Whoever reads too slowly loses the oldest. A block is
+    /// announced only once `head` and `block` answer with it, and a status once `status` does.
     fn subscribe(&self) -> broadcast::Receiver<Announcement>;
 }
 

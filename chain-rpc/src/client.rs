@@ -49,7 +49,7 @@ impl From<CallError> for ClientError {
             CallError::Call(call) => {
                 let data = call.data().and_then(|data| serde_json::from_str::<ErrorData>(data.get()).ok());
                 let (code, message) = (call.code(), call.message().to_owned());
-                Self::Refused(Box::new(RpcError { code, message, data: data.unwrap_or_default(), http: 0 }))
+                Self::Refused(Box::new(RpcError { code, message, data: Box::new(data.unwrap_or_default()), http: 0 }))
             }
             other => Self::Transport(other.to_string()),
         }

@@ -6,7 +6,7 @@
 //! | too many subscriptions, calls or bytes in one message or answer | −32006 … −32011 | 413, 429 |
 //! | our own fault | −32603 | 500 |
 //! | a rejection of the chain | 1000 + its number | 400, 402, 404, 409, 429, 503 |
-//! | not found · pruned · busy · rate limited · too slow · too large · no subscription here · forbidden | 1 … 8 | 404, 410, 503, 429, 504, 413, 400, 403 |
+//! | not found · pruned · busy · rate limited · too slow · too large · no subscription here · forbidden · request too slow | 1 … 9 | 404, 410, 503, 429, 504, 413, 400, 403, 408 |
 //!
 //! Not here: the rejections themselves (chain-core). Nothing here carries paths, secrets or
 //! backtraces: a fault's text goes to the log.
@@ -28,7 +28,7 @@ pub struct RpcError {
     /// What is wrong, as a sentence.
     pub message: String,
     /// What programs branch on.
-    pub data: ErrorData,
+    pub data: Box<ErrorData>,
     /// The status of an answer over plain HTTP.
     #[serde(skip)]
     pub http: u16,
@@ -95,13 +95,14 @@ kinds! {
     TIMED_OUT 5 504 "timed_out" "the answer took longer than allowed";
     TOO_LARGE 6 413 "too_large" "the request is larger than allowed";
     NO_SUBSCRIPTION 7 400 "no_subscription" "subscriptions need a WebSocket";
+    TOO_SLOW 9 408 "too_slow" "the request did not arrive in time";
     FORBIDDEN 8 403 "forbidden" "this host or origin is not allowed";
 }
 
 impl Kind {
     /// The error without figures.
     pub fn error(self) -> RpcError {
-        let data = ErrorData { reason: self.name.into(), ..ErrorData::default() };
+        let data = Box::new(ErrorData { reason: self.name.into(), ..ErrorData::default() });
         RpcError { code: self.code, message: self.message.into(), data, http: self.http }
     }
 
@@ -157,10 +158,11 @@ impl From<Rejected> for RpcError {
         let rejection = rejected.rejection;
         let (expected, got) = rejected.figures.map(|f| (f.expected, f.got)).unzip();
         let hint = rejection_hint(rejection).map(str::to_owned);
+        let data = ErrorData { reason: rejection.name.into(), number: Some(rejection.number), expected, got, hint };
         Self {
             code: REJECTION_CODES + i32::from(rejection.number),
             message: rejection.message.into(),
-            data: ErrorData { reason: rejection.name.into(), number: Some(rejection.number), expected, got, hint },
+            data: Box::new(data),
             http: rejection_http(rejection),
         }
     }

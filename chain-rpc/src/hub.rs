@@ -10,12 +10,13 @@ use chain_core::consensus::ConsensusEvent;
 use chain_core::engine::{Announcement, CommittedBlock};
 use chain_core::mempool::Status;
 use chain_core::tx::Checked;
-use chain_core::types::TxId;
+use chain_core::types::{Height, TxId};
 use std::sync::Arc;
 use tokio::sync::broadcast::{self, Receiver, Sender, error::RecvError};
 
-/// Blocks kept for slow subscribers; older ones are read from the store.
-const BLOCKS: usize = 64;
+/// How many blocks a subscriber may be behind. Only heights are kept here: the blocks are in the
+/// store.
+const BLOCKS: usize = 1_024;
 /// Transactions kept for slow subscribers.
 const TRANSACTIONS: usize = 8_192;
 /// Statuses kept for slow subscribers.
@@ -35,7 +36,7 @@ pub enum Live<T> {
 /// The channels.
 #[derive(Clone)]
 pub struct Hub {
-    blocks: Sender<Live<Arc<CommittedBlock>>>,
+    blocks: Sender<Live<Height>>,
     transactions: Sender<Live<Checked>>,
     statuses: Sender<Live<(TxId, Status)>>,
     steps: Sender<Live<Arc<ConsensusEvent>>>,
@@ -54,8 +55,8 @@ impl Hub {
         hub
     }
 
-    /// Final blocks from now on.
-    pub fn blocks(&self) -> Receiver<Live<Arc<CommittedBlock>>> {
+    /// Heights of final blocks from now on.
+    pub fn blocks(&self) -> Receiver<Live<Height>> {
         self.blocks.subscribe()
     }
 
@@ -81,7 +82,7 @@ impl Hub {
                 Ok(Announcement::Block(block)) => {
                     metrics.block(&block);
                     self.finals(&block);
-                    let _ = self.blocks.send(Live::Item(block));
+                    let _ = self.blocks.send(Live::Item(block.header.height));
                 }
                 Ok(Announcement::Transaction(tx)) => drop(self.transactions.send(Live::Item(tx))),
                 Ok(Announcement::Status(id, status)) => drop(self.statuses.send(Live::Item((id, status)))),

@@ -69,11 +69,11 @@ fn lagged(missed: u64, resume_from: Option<Height>) -> Result<Told, RpcError> {
     Ok(Told::Lagged(write_result(&notice)?))
 }
 
-/// Final blocks without a gap: stored ones up to the head, then the live ones.
+/// Final blocks without a gap: every height in turn, as soon as the node has it.
 pub(crate) struct Blocks {
-    live: Receiver<Live<Arc<CommittedBlock>>>,
+    live: Receiver<Live<Height>>,
     next: Height,
-    /// Blocks up to here are in the store and are read from it.
+    /// The node has the blocks up to here.
     stored: Height,
     /// Whether it has caught up with the head once. While it reads old blocks, the live channel
     /// overflows by itself; that says nothing about the client.
@@ -101,13 +101,11 @@ impl Blocks {
     async fn next(&mut self, context: &Arc<Context>) -> Result<Told, RpcError> {
         while self.next > self.stored {
             match self.live.recv().await {
-                Ok(Live::Item(block)) if block.header.height < self.next => {}
-                Ok(Live::Item(block)) if block.header.height == self.next => {
-                    (self.stored, self.live_once) = (self.next, true);
-                    return self.tell(&block);
+                // Below `next` stand blocks that were read before they were heard of.
+                Ok(Live::Item(height)) => {
+                    self.live_once |= height == self.next;
+                    self.stored = height.max(self.stored);
                 }
-                // Blocks between came without us hearing of them: they are stored by now.
-                Ok(Live::Item(block)) => self.stored = block.header.height,
                 // The hub missed something; the head says what is stored.
                 Ok(Live::Gap(_)) => self.stored = context.backend.head().header.height,
                 Err(RecvError::Lagged(_)) if self.live_once => return self.lagged(context),

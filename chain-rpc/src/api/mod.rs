@@ -43,7 +43,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// Starts following the node's announcements.
+    /// Starts following the node's announcements; needs a running tokio runtime. One context
+    /// serves any number of doors, so that nothing is counted twice.
     pub fn new(backend: Arc<dyn Backend>, metrics: Metrics, limits: Limits) -> Arc<Self> {
         let hub = Hub::start(backend.as_ref(), metrics.clone());
         let blocking = Arc::new(Semaphore::new(limits.heavy_reads));
@@ -159,25 +160,25 @@ macro_rules! entry {
             result_schema: $crate::api::result_schema::<$result>,
             call: |context, text| {
                 let params = $crate::api::read_params::<$params>(text);
-                Box::pin(async move { $crate::api::write_result::<$result>(&$crate::api::$kind!(context, $handler, params?)) })
+                Box::pin(async move { $crate::api::$kind!(context, $handler, $result, params?) })
             },
         }
     };
 }
 macro_rules! now {
-    ($context:ident, $handler:path, $params:expr) => {
-        $handler(&$context, $params)?
+    ($context:ident, $handler:path, $result:ty, $params:expr) => {
+        $crate::api::write_result::<$result>(&$handler(&$context, $params)?)
     };
 }
 macro_rules! disk {
-    ($context:ident, $handler:path, $params:expr) => {{
+    ($context:ident, $handler:path, $result:ty, $params:expr) => {{
         let params = $params;
-        $context.blocking(move |context| $handler(context, params)).await?
+        $context.blocking(move |context| $crate::api::write_result::<$result>(&$handler(context, params)?)).await
     }};
 }
 macro_rules! wait {
-    ($context:ident, $handler:path, $params:expr) => {
-        $handler($context, $params).await?
+    ($context:ident, $handler:path, $result:ty, $params:expr) => {
+        $crate::api::write_result::<$result>(&$handler($context, $params).await?)
     };
 }
 pub(crate) use {disk, entry, now, wait};

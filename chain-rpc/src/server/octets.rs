@@ -26,7 +26,7 @@ pub(crate) async fn answer(door: &Door, who: &Client, method: &'static Method, p
     let timer = door.context.metrics.request(method.name);
     let bytes = door.context.blocking(move |context| read(context, method.name, &params)).await;
     timer.done(bytes.as_ref().err().map(|error| error.code));
-    match bytes {
+    match bytes.and_then(|bytes| super::rest::let_out(door, who, bytes.len()).map(|()| bytes)) {
         Ok(bytes) => ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response(),
         Err(error) => error.into_response(),
     }

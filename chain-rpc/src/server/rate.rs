@@ -49,6 +49,14 @@ impl Rate {
     }
 }
 
+/// An answer of this many bytes costs one unit more.
+const BYTES_PER_UNIT: usize = 64 * 1024;
+
+/// What an answer of a length is charged besides its call.
+pub(crate) fn length_cost(bytes: usize) -> u32 {
+    u32::try_from(bytes / BYTES_PER_UNIT).unwrap_or(u32::MAX)
+}
+
 /// Whom a connection's requests are charged to: an IPv6 client owns its whole /64.
 pub(crate) fn account_of(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {

@@ -1,8 +1,9 @@
 //! REST: the same methods with parameters in path, query or body; and the answers as bytes.
 
 use super::Door;
+use super::rate::length_cost;
 use crate::api::{self, Method, Verb, methods};
-use crate::errors::{INTERNAL, PARSE, RpcError, TIMED_OUT, TOO_LARGE};
+use crate::errors::{ANSWER_TOO_LARGE, INTERNAL, PARSE, RpcError, TOO_LARGE, TOO_SLOW};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Query, RawPathParams, Request, State};
@@ -69,12 +70,22 @@ async fn answer(door: &Door, who: &super::Client, method: &'static Method, param
     if let Err(error) = door.rate.charge(who.account, method.cost) {
         return error.into_response();
     }
-    match api::call(door.context.clone(), method, params).await {
+    let answer = api::call(door.context.clone(), method, params).await;
+    match answer.and_then(|json| let_out(door, who, json.get().len()).map(|()| json)) {
         Ok(json) => {
             ([(header::CONTENT_TYPE, "application/json")], String::from(Box::<str>::from(json))).into_response()
         }
         Err(error) => error.into_response(),
     }
+}
+
+/// Bounds an answer's length and charges for it.
+pub(crate) fn let_out(door: &Door, who: &super::Client, length: usize) -> Result<(), RpcError> {
+    let max = door.context.limits.response_bytes;
+    if length > max {
+        return Err(ANSWER_TOO_LARGE.because(format_args!("at most {max} bytes"), length));
+    }
+    door.rate.charge(who.account, length_cost(length))
 }
 
 /// Parameters by name from texts: what is a small number or a truth value becomes one; every
@@ -96,7 +107,7 @@ pub(crate) async fn read_body(body: Body, max: usize, deadline: Duration) -> Res
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(max)),
         Ok(Err(_)) => Err(PARSE.error()),
-        Err(_) => Err(TIMED_OUT.hint("send the whole request faster")),
+        Err(_) => Err(TOO_SLOW.error()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The methods as a JSON-RPC module, and the guard every call passes: charged by cost in single
 //! calls, in batches and in notifications alike.
 
-use super::rate::Rate;
+use super::rate::{Rate, length_cost};
 use crate::api::subscriptions::{self, Subscription, subscription};
 use crate::api::{self, Context, method, methods};
 use crate::errors::{INTERNAL, NO_SUBSCRIPTION, RATE_LIMITED, RpcError};
@@ -11,9 +11,6 @@ use jsonrpsee::server::{MethodResponse, PendingSubscriptionSink, RegisterMethodE
 use jsonrpsee::types::{ErrorObjectOwned, Params, Request};
 use std::net::IpAddr;
 use std::sync::Arc;
-
-/// An answer of this many bytes costs one unit more.
-const BYTES_PER_UNIT: usize = 64 * 1024;
 
 /// Every method and subscription.
 pub(crate) fn module(context: Arc<Context>) -> Result<RpcModule<Context>, RegisterMethodError> {
@@ -101,8 +98,7 @@ impl GuardLayer {
 
     /// Charges for the length of an answer; says whether it may go out.
     fn charge_answer(&self, answer: &MethodResponse) -> bool {
-        let units = answer.as_json().get().len() / BYTES_PER_UNIT;
-        self.rate.charge(self.account, u32::try_from(units).unwrap_or(u32::MAX)).is_ok()
+        self.rate.charge(self.account, length_cost(answer.as_json().get().len())).is_ok()
     }
 }
 
