@@ -12,7 +12,7 @@ use crate::crypto::{Hash, PublicKey};
 use crate::fault::{Failure, Fault};
 use crate::state::{Account, Authority, Delta, Overlay, Params, Rows, Tree, money, params, validators};
 use crate::tx::{
-    Authorisation, Checked, Context, EXPIRED, Event, FEE_TOO_LOW, FEE_UNPAYABLE, NONCE_TOO_HIGH, NONCE_TOO_LOW,
+    Authorisation, Checked, Context, EXPIRED, Event, FEE_TOO_LOW, FEE_UNPAYABLE, Formed, NONCE_TOO_HIGH, NONCE_TOO_LOW,
     WRONG_POLICY,
 };
 use crate::types::{Address, Amount, AssetId, ChainId, Height, Rejected, TimestampMs, WireId};
@@ -243,9 +243,29 @@ pub fn check_terms(params: &Params, height: Height, transaction: &Checked) -> Re
     if tx.valid_until != Height::ZERO && tx.valid_until < height {
         return Err(EXPIRED.because(format_args!("valid_until ≥ {height}"), tx.valid_until));
     }
-    let min_fee = params.min_fee(transaction.weight());
-    if tx.fee < min_fee {
-        return Err(FEE_TOO_LOW.because(format_args!("at least {min_fee}"), tx.fee));
+    check_min_fee(params, transaction.weight(), tx.fee)
+}
+
+fn check_min_fee(params: &Params, weight: u64, fee: Amount) -> Result<(), Rejected> {
+    let min_fee = params.min_fee(weight);
+    if fee < min_fee {
+        return Err(FEE_TOO_LOW.because(format_args!("at least {min_fee}"), fee));
+    }
+    Ok(())
+}
+
+/// What can be judged before signatures are looked at, so that nonsense costs little: minimum
+/// fee, a nonce that is used already, a payer that can't pay.
+pub fn glance(rows: &impl Rows, params: &Params, formed: &Formed) -> Result<(), Failure> {
+    let tx = formed.transaction();
+    check_min_fee(params, formed.weight(), tx.fee)?;
+    let sender = money::account(rows, &tx.sender)?;
+    if tx.nonce < sender.nonce {
+        return Err(NONCE_TOO_LOW.because(sender.nonce, tx.nonce).into());
+    }
+    let held = if tx.fee_payer.is_some() { money::account(rows, &tx.payer())?.balance } else { sender.balance };
+    if held < tx.fee {
+        return Err(FEE_UNPAYABLE.because(format_args!("at least {}", tx.fee), held).into());
     }
     Ok(())
 }

@@ -11,8 +11,12 @@ use crate::exit::Exit;
 use chain_core::Fault;
 use chain_core::consensus::Now;
 use chain_core::engine::{Announcement, Engine, Input, Output, Submission, Submitted, Ticket};
-use chain_core::tx::{Checked, check_many};
-use chain_core::types::{ChainId, Rejected, TimestampMs};
+use chain_core::execute::glance;
+use chain_core::fault::Failure;
+use chain_core::ledger::Chain;
+use chain_core::state::params;
+use chain_core::tx::{self, Checked, Formed};
+use chain_core::types::{Rejected, TimestampMs};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
@@ -86,9 +90,9 @@ impl Driver {
         let (events, event_queue) = sync_channel(ENGINE_QUEUE);
         let (announcements, _) = broadcast::channel(ANNOUNCEMENTS);
         let halted = Arc::new(AtomicBool::new(false));
-        let (chain, queue) = (engine.chain().id(), Arc::new(Mutex::new(job_queue)));
+        let queue = Arc::new(Mutex::new(job_queue));
         for _ in 0..verify_threads {
-            let (queue, events) = (queue.clone(), events.clone());
+            let (chain, queue, events) = (engine.chain().clone(), queue.clone(), events.clone());
             std::thread::spawn(move || verify(&chain, &queue, &events));
         }
         let outside = Outside {
@@ -160,16 +164,30 @@ pub fn wall_clock() -> TimestampMs {
 }
 
 /// Verifies whatever is waiting, many at a time: one batch costs half of single verifications.
-fn verify(chain: &ChainId, queue: &Mutex<Receiver<Job>>, events: &SyncSender<Event>) {
+fn verify(chain: &Chain, queue: &Mutex<Receiver<Job>>, events: &SyncSender<Event>) {
     while let Some(jobs) = gather(queue) {
-        let bytes: Vec<&[u8]> = jobs.iter().flat_map(|job| &job.bytes).map(Vec::as_slice).collect();
-        let mut checked = check_many(chain, &bytes).into_iter();
+        let formed = jobs.iter().flat_map(|job| &job.bytes).map(|bytes| look(chain, bytes)).collect();
+        let mut checked = tx::verify(formed).into_iter();
         for job in jobs {
             let own = checked.by_ref().take(job.bytes.len()).collect();
             if events.send(Event::Submit(own, job.reply)).is_err() {
                 return;
             }
         }
+    }
+}
+
+/// Judges what costs little before signatures, which cost much.
+fn look(chain: &Chain, bytes: &[u8]) -> Result<Formed, Rejected> {
+    let formed = Formed::read(&chain.id(), bytes)?;
+    let glance = {
+        let head = chain.head();
+        params(&head.tree).map_err(Failure::Fault).and_then(|params| glance(&head.tree, &params, &formed))
+    };
+    match glance {
+        // The engine tells a final transaction from one that comes too late, and meets faults itself.
+        Err(Failure::Rejected(rejected)) if !matches!(chain.locate(&formed.id()), Ok(Some(_))) => Err(rejected),
+        _ => Ok(formed),
     }
 }
 

@@ -5,7 +5,8 @@
 //! Not here: JSON, sockets, limits. chain-node implements this; tests have one in memory.
 
 use chain_core::block::{Header, Outcome};
-use chain_core::engine::{Announcement, CommittedBlock};
+use chain_core::engine::Announcement;
+use chain_core::ledger::CommittedBlock;
 use chain_core::mempool::Status;
 use chain_core::state::{Account, Asset, Params, Proof, RowKey, Supply};
 use chain_core::tx::{Checked, Event};

@@ -7,7 +7,8 @@
 use crate::backend::Backend;
 use crate::metrics::Metrics;
 use chain_core::consensus::ConsensusEvent;
-use chain_core::engine::{Announcement, CommittedBlock};
+use chain_core::engine::Announcement;
+use chain_core::ledger::CommittedBlock;
 use chain_core::mempool::Status;
 use chain_core::tx::Checked;
 use chain_core::types::{Height, TxId};

@@ -5,7 +5,7 @@
 //! their text through `Backend::metrics_text`).
 
 use chain_core::consensus::ConsensusEvent;
-use chain_core::engine::CommittedBlock;
+use chain_core::ledger::CommittedBlock;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{

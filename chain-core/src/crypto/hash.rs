@@ -58,6 +58,11 @@ pub fn signing_message(ns: Namespace, chain_id: &Hash, body: &[u8]) -> Vec<u8> {
     message
 }
 
+/// The hash of bytes that are framed already: `digest(signing_message(…)) == hash(…)`.
+pub fn digest(framed: &[u8]) -> Hash {
+    Hash(*blake3::hash(framed).as_bytes())
+}
+
 /// The key for keyed hashing under a namespace: the hash of the empty body.
 pub fn derive_key(ns: Namespace, chain_id: &Hash) -> [u8; 32] {
     hash(ns, chain_id, &[]).0

@@ -12,7 +12,7 @@ pub mod merkle;
 pub mod namespace;
 pub mod signature;
 
-pub use hash::{Hash, derive_key, hash, hash_many, keyed_hash, signing_message};
+pub use hash::{Hash, derive_key, digest, hash, hash_many, keyed_hash, signing_message};
 pub use namespace::Namespace;
 pub use signature::{PublicKey, SecretKey, Signature, SignatureError, verify_many, verify_one};
 

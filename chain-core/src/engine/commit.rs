@@ -1,10 +1,10 @@
 //! Making a decided block final: durable first, then visible, then the next height.
 
-use super::{Announcement, Candidate, Clock, CommittedBlock, Engine, Output};
+use super::{Announcement, Candidate, Clock, Engine, Output};
 use crate::block::FinalBlock;
 use crate::consensus::{Head, Input};
 use crate::fault::Fault;
-use crate::ledger::Chain;
+use crate::ledger::{Chain, CommittedBlock};
 use crate::mempool::{ChainView, changed_accounts};
 use crate::state::{params, validators};
 use crate::types::{BlockId, Certificate};

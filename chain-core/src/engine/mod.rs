@@ -23,7 +23,7 @@ mod propose;
 mod start;
 mod submit;
 
-pub use announce::{Announcement, CommittedBlock};
+pub use announce::Announcement;
 pub use start::{Log as EngineLog, Start, StartError};
 pub use submit::{Submission, Submitted, Ticket};
 

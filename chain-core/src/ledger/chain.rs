@@ -3,17 +3,16 @@
 //! Readers take short looks behind locks; a commit holds the write lock only to swap rows that
 //! are already computed, so a reader never waits for execution or for a disk.
 
+use super::committed::CommittedBlock;
 use super::history::{HistoryEntry, HistoryPosition, read_history};
 use super::keys::{self, FLUSHED, HEAD, height_key};
 use crate::block::{Block, Body, FinalBlock, Header, Results};
 use crate::codec;
-use crate::engine::CommittedBlock;
 use crate::execute::Executed;
 use crate::fault::Fault;
 use crate::limits::{MAX_BLOCK_BYTES, PROOF_WINDOW_BLOCKS};
 use crate::state::{Proof, RowKey, Tree, Undo};
 use crate::storage::{Batch, Durability, Store, Table};
-use crate::tx::Checked;
 use crate::types::{Address, BlockId, Certificate, ChainId, Height, TxId};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -263,7 +262,7 @@ impl Chain {
             None => return Err(Fault::new(format!("block {height} has no stored results"))),
         };
         let transactions = decode_ids(&self.id, &stored.block.body)?;
-        Ok(Some(Arc::new(committed(stored, transactions, results, 0))))
+        Ok(Some(Arc::new(CommittedBlock::of(stored, transactions, results, 0))))
     }
 }
 
@@ -292,17 +291,4 @@ fn decode_ids(chain: &ChainId, body: &Body) -> Result<Vec<TxId>, Fault> {
         Ok(signed.transaction.id(chain))
     };
     body.transactions().iter().map(decode).collect()
-}
-
-/// Puts the parts of a final block together.
-pub(super) fn committed(block: FinalBlock, tx_ids: Vec<TxId>, results: Results, finality_ms: u64) -> CommittedBlock {
-    let FinalBlock { block: Block { header, body }, certificate } = block;
-    CommittedBlock { id: header.id(), header, body, tx_ids, results, certificate, finality_ms }
-}
-
-impl CommittedBlock {
-    /// Puts together a final block with its transactions as they were executed.
-    pub(crate) fn new(block: FinalBlock, transactions: &[Checked], results: Results, finality_ms: u64) -> Self {
-        committed(block, transactions.iter().map(Checked::id).collect(), results, finality_ms)
-    }
 }

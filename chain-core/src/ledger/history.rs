@@ -2,8 +2,8 @@
 //! commit path; can be left out or pruned.
 
 use super::chain::Chain;
+use super::committed::CommittedBlock;
 use super::keys::{self, HISTORY, height_key};
-use crate::engine::CommittedBlock;
 use crate::fault::Fault;
 use crate::limits::MAX_TX_BYTES;
 use crate::storage::{Batch, Direction, Durability, KeyRange, Store, Table};

@@ -14,10 +14,12 @@
 //! Not here: when blocks become final (`consensus`), the database (`storage`).
 
 mod chain;
+mod committed;
 mod history;
 mod keys;
 mod open;
 
 pub use chain::{Chain, Head, Located};
+pub use committed::CommittedBlock;
 pub use history::{HistoryEntry, HistoryPosition, index_history};
 pub use open::{Genesis, OpenError, Opened, open};

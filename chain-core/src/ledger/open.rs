@@ -3,11 +3,11 @@
 //! The rows as of the flushed height must hash to that header's state root; every block above is
 //! executed again and must come out as its header says.
 
-use super::chain::{Chain, Head, committed, read_block};
+use super::chain::{Chain, Head, read_block};
+use super::committed::CommittedBlock;
 use super::keys::{self, CHAIN_ID, FLUSHED, GENESIS, HEAD, height_key};
 use crate::block::{FinalBlock, Header, Results};
 use crate::codec;
-use crate::engine::CommittedBlock;
 use crate::execute::{BlockContext, execute_block};
 use crate::fault::Fault;
 use crate::state::{RowKey, Tree};
@@ -86,7 +86,7 @@ fn start(store: Arc<dyn Store>, genesis: Genesis) -> Result<Opened, OpenError> {
     keys::put(&mut batch, Table::Meta, CHAIN_ID, genesis.chain.0.as_bytes());
     store.write(batch, Durability::Synced)?;
     let block = crate::block::Block { header: genesis.header, body: crate::block::Body::default() };
-    let block = committed(FinalBlock { block, certificate: None }, Vec::new(), Results::default(), 0);
+    let block = CommittedBlock::of(FinalBlock { block, certificate: None }, Vec::new(), Results::default(), 0);
     let head = Head::new(Arc::new(block), genesis.tree);
     Ok(Opened { chain: Chain::new(genesis.chain, genesis.canonical, store, head), replayed: 0 })
 }
@@ -111,7 +111,7 @@ fn resume(store: Arc<dyn Store>, genesis: Genesis, progress: &mut dyn FnMut(Heig
     let results = results.map(|bytes| Results::decode(&bytes)).transpose()?;
     let results = results.ok_or_else(|| Fault::new(format!("block {flushed} has no stored results")))?;
     let ids = check_body(&genesis.chain, &block)?.iter().map(Checked::id).collect();
-    let mut head = Head::new(Arc::new(committed(block, ids, results, 0)), tree);
+    let mut head = Head::new(Arc::new(CommittedBlock::of(block, ids, results, 0)), tree);
     let mut at = flushed;
     while at < head_height {
         at = at.next();

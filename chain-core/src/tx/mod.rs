@@ -28,7 +28,7 @@ mod text;
 pub use context::{CheckContext, Context, Rules};
 pub use envelope::{Authorisation, MultiKey, Signed, TRANSACTION_VERSION, Transaction};
 pub use rejections::*;
-pub use stage::{Checked, check_many, check_one};
+pub use stage::{Checked, Formed, check_many, check_one, verify};
 
 use crate::codec::{DecodeError, refuse};
 use crate::types::{Amount, Rejected, Rejection};

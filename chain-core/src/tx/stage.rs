@@ -1,5 +1,6 @@
-//! From bytes to `Checked`: progress is a type. A `Checked` can only be made here, so whoever
-//! holds one knows that its form is right and every signature verifies against its carried keys.
+//! From bytes to `Formed` to `Checked`: progress is a type. Both can only be made here. Whoever
+//! holds a `Formed` knows that its form is right; whoever holds a `Checked` knows besides that
+//! every signature verifies against its carried keys.
 //!
 //! Not here: whether the carried keys are the account's, nonce, balance: that depends on the
 //! state and is judged at admission (`mempool`) and again in the block (`execute`).
@@ -8,7 +9,7 @@ use super::context::CheckContext;
 use super::envelope::{Authorisation, Signed, TRANSACTION_VERSION, Transaction};
 use super::rejections::*;
 use crate::codec::{self, DecodeError};
-use crate::crypto::{PublicKey, Signature, verify_many};
+use crate::crypto::{PublicKey, Signature, digest, verify_many};
 use crate::limits::MAX_TX_BYTES;
 use crate::types::{ChainId, Rejected, TxId, WireId};
 use std::sync::Arc;
@@ -71,8 +72,13 @@ pub fn check_one(chain: &ChainId, bytes: &[u8]) -> Result<Checked, Rejected> {
 
 /// Checks transactions, all signatures in one batch. Answers in the order of the inputs.
 pub fn check_many<B: AsRef<[u8]>>(chain: &ChainId, inputs: &[B]) -> Vec<Result<Checked, Rejected>> {
-    let formed: Vec<_> = inputs.iter().map(|bytes| form(chain, bytes.as_ref())).collect();
-    let mut items: Vec<(PublicKey, &[u8], Signature)> = Vec::with_capacity(inputs.len());
+    verify(inputs.iter().map(|bytes| Formed::read(chain, bytes.as_ref())).collect())
+}
+
+/// Verifies the signatures of those that came so far, all in one batch; the others keep their
+/// verdict. Answers in the order of the inputs.
+pub fn verify(formed: Vec<Result<Formed, Rejected>>) -> Vec<Result<Checked, Rejected>> {
+    let mut items: Vec<(PublicKey, &[u8], Signature)> = Vec::with_capacity(formed.len());
     for formed in formed.iter().flatten() {
         let own = formed.inner.signed.signatures();
         items.extend(own.map(|(key, signature)| (key, formed.message.as_slice(), signature)));
@@ -93,12 +99,35 @@ pub fn check_many<B: AsRef<[u8]>>(chain: &ChainId, inputs: &[B]) -> Vec<Result<C
 }
 
 /// A transaction whose form is right, with what its signatures are over.
-struct Formed {
+#[derive(Debug)]
+pub struct Formed {
     inner: Inner,
     /// What the authorisations sign.
     message: Vec<u8>,
     /// The signatures inside the actions.
     inside: Vec<(PublicKey, Vec<u8>, Signature)>,
+}
+
+impl Formed {
+    /// Reads complete signed bytes and judges everything but the signatures.
+    pub fn read(chain: &ChainId, bytes: &[u8]) -> Result<Self, Rejected> {
+        form(chain, bytes)
+    }
+
+    /// The transaction.
+    pub fn transaction(&self) -> &Transaction {
+        &self.inner.signed.transaction
+    }
+
+    /// Names the intent.
+    pub fn id(&self) -> TxId {
+        self.inner.id
+    }
+
+    /// As `Checked::weight`.
+    pub fn weight(&self) -> u64 {
+        self.inner.weight
+    }
 }
 
 fn form(chain: &ChainId, bytes: &[u8]) -> Result<Formed, Rejected> {
@@ -115,8 +144,9 @@ fn form(chain: &ChainId, bytes: &[u8]) -> Result<Formed, Rejected> {
     }
     let signatures = (signed.signatures().count() + inside.len()) as u64;
     let weight = BASE_WEIGHT + bytes.len() as u64 + SIGNATURE_WEIGHT * signatures + actions;
-    let (id, wire_id, message) =
-        (transaction.id(chain), Signed::wire_id(bytes, chain), transaction.signing_bytes(chain));
+    let message = transaction.signing_bytes(chain);
+    // The id is the hash of just these bytes; `Transaction::id` would frame and encode them again.
+    let (id, wire_id) = (TxId(digest(&message)), Signed::wire_id(bytes, chain));
     Ok(Formed { inner: Inner { signed, bytes: bytes.to_vec(), id, wire_id, weight }, message, inside })
 }
 

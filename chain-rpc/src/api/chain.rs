@@ -8,7 +8,7 @@ use crate::view::*;
 use chain_core::block::Outcome;
 use chain_core::codec;
 use chain_core::crypto::merkle::list_proof;
-use chain_core::engine::CommittedBlock;
+use chain_core::ledger::CommittedBlock;
 use chain_core::mempool::Status;
 use chain_core::state::{ACCOUNTS, RowKey, money::BALANCES};
 use chain_core::tx::{FAMILIES, Family, Signed, all_rejections};

@@ -7,7 +7,7 @@ use crate::errors::{NOT_FOUND, RpcError};
 use crate::hub::Live;
 use crate::view::*;
 use chain_core::consensus::ConsensusEvent;
-use chain_core::engine::CommittedBlock;
+use chain_core::ledger::CommittedBlock;
 use chain_core::mempool::Status;
 use chain_core::tx::Checked;
 use chain_core::types::{Height, TxId};

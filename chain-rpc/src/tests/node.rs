@@ -3,8 +3,9 @@
 use crate::backend::*;
 use chain_core::block::{BLOCK_VERSION, Body, Header};
 use chain_core::crypto::{Hash, SecretKey};
-use chain_core::engine::{Announcement, CommittedBlock};
+use chain_core::engine::Announcement;
 use chain_core::execute::{BlockContext, Execution, execute_block};
+use chain_core::ledger::CommittedBlock;
 use chain_core::mempool::Status;
 use chain_core::state::money::{self, ASSETS};
 use chain_core::state::validators::{VALIDATOR_SETS, ValidatorSets, next_set};

@@ -3,7 +3,7 @@
 use super::{BlockRef, Decimal, Hex32, HexText, Number32, Object, TxView, U64, rfc3339};
 use chain_core::block::Header;
 use chain_core::crypto::{Hash, PublicKey};
-use chain_core::engine::CommittedBlock;
+use chain_core::ledger::CommittedBlock;
 use chain_core::state::Params;
 use chain_core::types::{Amount, AssetId, BlockId, Certificate, ChainId, Height, QuorumRule, TimestampMs, TxId, View};
 use schemars::JsonSchema;
