@@ -7,6 +7,8 @@
 //!
 //! Not here: signatures and form (`tx::stage`), waiting (`mempool`), agreement (`consensus`).
 
+#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+
 use crate::block::{Header, Outcome, Results, Verdict, outcome_root, tx_root};
 use crate::crypto::{Hash, PublicKey};
 use crate::fault::{Failure, Fault};
@@ -169,7 +171,7 @@ impl<'t> Execution<'t> {
 
     fn room_for(&self, transaction: &Checked) -> Result<Used, Unfit> {
         let used = Used {
-            bytes: self.used.bytes.saturating_add(4 + transaction.bytes().len() as u64),
+            bytes: self.used.bytes.saturating_add(4).saturating_add(transaction.bytes().len() as u64),
             weight: self.used.weight.saturating_add(transaction.weight()),
             txs: self.used.txs.saturating_add(1),
         };

@@ -306,6 +306,7 @@ impl Outside {
                 Output::WakeAt(at) => self.wake_at = Some(at),
                 // One validator talks to nobody; the network sends this.
                 Output::Broadcast(_) => {}
+                Output::Evidence(evidence) => tracing::warn!(?evidence, "a validator contradicted itself"),
                 Output::Halted(reason) => {
                     self.halted.store(true, Ordering::Relaxed);
                     tracing::error!(

@@ -61,6 +61,8 @@ pub enum Output {
     Broadcast(Box<Message>),
     /// Give `Tick` at this monotonic time in ms; replaces the earlier wish.
     WakeAt(u64),
+    /// A validator contradicted itself. Becomes a transaction once a family takes it.
+    Evidence(Box<consensus::Evidence>),
     /// The agreement met something that can't be inside the fault bound; a person has to look.
     Halted(Box<consensus::HaltReason>),
 }
@@ -195,8 +197,7 @@ impl Engine {
             Effect::WakeAt { mono_ms } => outputs.push(Output::WakeAt(mono_ms)),
             Effect::Report(event) => outputs.push(Output::Announce(Announcement::Consensus(event))),
             Effect::Halt(reason) => outputs.push(Output::Halted(Box::new(reason))),
-            // Evidence becomes a transaction with the authority family; until then it is told of.
-            Effect::Evidence(_) => {}
+            Effect::Evidence(evidence) => outputs.push(Output::Evidence(Box::new(evidence))),
         }
         Ok(Vec::new())
     }

@@ -130,7 +130,7 @@ fn the_state_holds_what_the_genesis_says_and_nothing_else() {
     for GenesisBalance { address, asset, amount } in &genesis.balances {
         assert_eq!(money::balance(&tree, address, *asset).unwrap(), *amount);
     }
-    assert_eq!(SYMBOLS.get(&tree, &Symbol::new("STK").unwrap()).unwrap(), Some(AssetId::new(1)));
+    assert_eq!(crate::state::money::SYMBOLS.get(&tree, &Symbol::new("STK").unwrap()).unwrap(), Some(AssetId::new(1)));
     let supplies = money::audit(&tree).unwrap();
     assert_eq!(supplies.len(), 2);
     assert!(supplies.iter().all(money::Supply::is_conserved));

@@ -3,6 +3,8 @@
 //!
 //! Not here: form and signatures (`tx::stage`).
 
+#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+
 use super::index::Load;
 use super::order::{Key, Priority};
 use super::pool::{ChainView, Effects, Entry, Inserted, Lane, Pool, PoolLimits};
@@ -236,7 +238,7 @@ impl Pool {
             self.drop_tx(&replaced.tx, DropReason::Replaced, now_ms, &mut effects);
         }
         let (age, replacements) = match replaces {
-            Some(replaced) => (replaced.age, replaced.replacements + 1),
+            Some(replaced) => (replaced.age, replaced.replacements.saturating_add(1)),
             None => (self.next_age(), 0),
         };
         let priority = Priority::new(tx.transaction().fee, tx.weight());
@@ -260,7 +262,7 @@ pub(super) fn check_block_bounds(params: &Params, tx: &Checked) -> Result<(), Re
     if tx.weight() > params.max_block_weight {
         return Err(TOO_HEAVY.because(format_args!("at most {}", params.max_block_weight), tx.weight()));
     }
-    let most = u64::from(params.max_block_bytes) - BODY_OVERHEAD_BYTES.min(params.max_block_bytes.into());
+    let most = u64::from(params.max_block_bytes).saturating_sub(BODY_OVERHEAD_BYTES);
     if tx.bytes().len() as u64 > most {
         return Err(TOO_LONG.because(format_args!("at most {most} bytes"), tx.bytes().len()));
     }

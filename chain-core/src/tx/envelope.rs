@@ -2,6 +2,8 @@
 //!
 //! Not here: whether it is right (`stage`), what it costs (`stage`, `execute`).
 
+#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+
 use super::Action;
 use crate::codec::{self, List};
 use crate::crypto::{Namespace, PublicKey, SecretKey, Signature, hash, signing_message};

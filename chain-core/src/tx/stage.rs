@@ -5,6 +5,8 @@
 //! Not here: whether the carried keys are the account's, nonce, balance: that depends on the
 //! state and is judged at admission (`mempool`) and again in the block (`execute`).
 
+#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+
 use super::context::CheckContext;
 use super::envelope::{Authorisation, Signed, TRANSACTION_VERSION, Transaction};
 use super::rejections::*;
@@ -135,15 +137,18 @@ fn form(chain: &ChainId, bytes: &[u8]) -> Result<Formed, Rejected> {
     check_envelope(&signed, chain)?;
     let transaction = &signed.transaction;
     let context = CheckContext { chain: *chain, sender: transaction.sender, nonce: transaction.nonce };
-    let (mut inside, mut actions) = (Vec::new(), 0);
+    let (mut inside, mut actions) = (Vec::new(), 0u64);
     for action in transaction.actions.iter() {
         let rules = action.rules();
         rules.check(&context)?;
         inside.extend(rules.signatures(&context));
-        actions += rules.weight();
+        actions = actions.saturating_add(rules.weight());
     }
-    let signatures = (signed.signatures().count() + inside.len()) as u64;
-    let weight = BASE_WEIGHT + bytes.len() as u64 + SIGNATURE_WEIGHT * signatures + actions;
+    let signatures = signed.signatures().count().saturating_add(inside.len()) as u64;
+    let weight = BASE_WEIGHT
+        .saturating_add(bytes.len() as u64)
+        .saturating_add(SIGNATURE_WEIGHT.saturating_mul(signatures))
+        .saturating_add(actions);
     let message = transaction.signing_bytes(chain);
     // The id is the hash of just these bytes; `Transaction::id` would frame and encode them again.
     let (id, wire_id) = (TxId(digest(&message)), Signed::wire_id(bytes, chain));

@@ -1,5 +1,7 @@
 //! Money: a count of base units of some asset. Arithmetic is checked or says that it saturates.
 
+#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+
 use super::numbers::DecimalVisitor;
 use crate::limits::{BPS, MAX_AMOUNT};
 use borsh::{BorshDeserialize, BorshSerialize};
