@@ -154,15 +154,17 @@ impl Machine {
             self.out.look_again(at);
             return false;
         }
-        self.round.view.resend_at = Some(now.mono_ms.saturating_add(RETRY_MS));
+        let again = now.mono_ms.saturating_add(RETRY_MS);
+        self.round.view.resend_at = Some(again);
+        self.out.look_again(again);
         if resend {
+            // Nothing moves by it, so no other rule needs to look again.
             self.resend();
-        } else {
-            let (height, view) = (self.round.height, self.round.view.number);
-            self.out.report(ConsensusEvent::Timeout { height, view });
-            self.say(self.message(VoteKind::Nullify, None));
+            return false;
         }
-        true
+        let (height, view) = (self.round.height, self.round.view.number);
+        self.out.report(ConsensusEvent::Timeout { height, view });
+        self.say(self.message(VoteKind::Nullify, None))
     }
 
     /// Sends again what others may have missed: what we said in this view, our newest finalize

@@ -36,7 +36,7 @@ fn message_of_any_kind() -> impl Strategy<Value = SignedMessage> {
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        3 => select(vec![0, 1, 250, 750, 2_000, 11_000, u64::MAX / 4]).prop_map(Op::Wait),
+        3 => select(vec![0, 1, 250, 750, 2_000, 11_000, u64::MAX / 2]).prop_map(Op::Wait),
         6 => (select(vec![0usize, 2, 3]), message_of_any_kind()).prop_map(|(from, message)| Op::Vote(from, message)),
         2 => message_of_any_kind().prop_map(Op::Certificate),
         3 => (view(), 0..3u64, prop::option::of(view())).prop_map(|(view, name, again)| Op::Proposal(view, name, again)),
