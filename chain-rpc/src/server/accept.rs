@@ -134,10 +134,12 @@ async fn connection(socket: TcpStream, who: IpAddr, door: Arc<Door>, router: Rou
         Ok(_) => return,
         Err(_) => return door.context.metrics.refused("first_byte"),
     }
-    let client = door.client(who);
+    let (client, own) = (door.client(who), door.clone());
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(client.clone());
+        let forwarded = (own.context.limits.behind_proxy && who.is_loopback()).then(|| forwarded_for(&request));
+        let client = forwarded.flatten().map_or_else(|| client.clone(), |who| own.client(who));
+        request.extensions_mut().insert(client);
         router.clone().oneshot(request)
     });
     let io = TokioIo::new(GuardedIo::new(socket, limits.write_stall, seat));
@@ -155,4 +157,12 @@ async fn connection(socket: TcpStream, who: IpAddr, door: Arc<Door>, router: Rou
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended");
     }
+}
+
+/// For whom a proxy passes a request on: the last address, which the proxy itself wrote. Those
+/// before it are what the client claims.
+fn forwarded_for<B>(request: &http::Request<B>) -> Option<IpAddr> {
+    let last = request.headers().get_all("x-forwarded-for").iter().next_back()?;
+    let address = last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()?;
+    Some(account_of(address))
 }

@@ -41,6 +41,9 @@ pub struct Limits {
     pub loopback_rate_per_second: u32,
     /// As `rate_burst` for this machine itself.
     pub loopback_rate_burst: u32,
+    /// Whether a reverse proxy on this machine stands before the door: then requests it passes on
+    /// are charged to the last address in `X-Forwarded-For`, which is the one it added itself.
+    pub behind_proxy: bool,
     /// Names by which clients may call the node besides addresses and `localhost`; `*`: any.
     pub hosts: Vec<String>,
     /// Origins of web pages that may use the node besides those on localhost; `*`: any.
@@ -68,6 +71,7 @@ impl Default for Limits {
             rate_burst: 2_000,
             loopback_rate_per_second: 2_000_000,
             loopback_rate_burst: 4_000_000,
+            behind_proxy: false,
             hosts: Vec::new(),
             origins: Vec::new(),
         }

@@ -4,7 +4,7 @@
 use super::rate::{Rate, length_cost};
 use crate::api::subscriptions::{self, Subscription, subscription};
 use crate::api::{self, Context, method, methods};
-use crate::errors::{INTERNAL, NO_SUBSCRIPTION, RATE_LIMITED, RpcError};
+use crate::errors::{INTERNAL, METHOD_NOT_FOUND, NO_SUBSCRIPTION, RATE_LIMITED, RpcError};
 use jsonrpsee::core::SubscriptionError;
 use jsonrpsee::core::middleware::{Batch, BatchEntry, BatchEntryErr, Notification, RpcServiceT};
 use jsonrpsee::server::{MethodResponse, PendingSubscriptionSink, RegisterMethodError, RpcModule};
@@ -108,6 +108,11 @@ fn cost(name: &str) -> u32 {
     method.or_else(|| subscription(name).map(|subscription| subscription.cost)).unwrap_or(1)
 }
 
+fn is_known(name: &str) -> bool {
+    let ends = || subscriptions::SUBSCRIPTIONS.iter().any(|subscription| subscription.unsubscribe == name);
+    method(name).is_some() || subscription(name).is_some() || ends()
+}
+
 impl<S> RpcServiceT for Guard<S>
 where
     S: RpcServiceT<
@@ -127,7 +132,12 @@ where
         let guard = self.clone();
         async move {
             let id = request.id.clone().into_owned();
-            if let Err(error) = guard.layer.charge(request.method_name()) {
+            let name = request.method_name();
+            if let Err(error) = guard.layer.charge(name) {
+                return MethodResponse::error(id, ErrorObjectOwned::from(error));
+            }
+            if !is_known(name) {
+                let error = METHOD_NOT_FOUND.hint("rpc.discover lists every method");
                 return MethodResponse::error(id, ErrorObjectOwned::from(error));
             }
             let is_subscription = subscription(request.method_name()).is_some();

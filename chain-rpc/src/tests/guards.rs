@@ -179,3 +179,16 @@ async fn hosts_and_pages_we_do_not_know_are_refused() {
     assert!(allowed(&get_with(to, &path, "Origin: http://localhost:3000\r\n").await.head));
     assert!(!allowed(&get_with(to, &path, "Origin: https://evil.example\r\n").await.head));
 }
+
+#[tokio::test]
+async fn behind_a_proxy_requests_are_charged_to_whom_they_are_from() {
+    let limits = Limits { behind_proxy: true, rate_per_second: 1, rate_burst: 5, ..Limits::default() };
+    let world = World::new(limits).await;
+    let to = world.door.address;
+    let from = async |header: &str| get_with(to, "/rpc/peers", header).await.status;
+    let claimed = "X-Forwarded-For: 192.0.2.1, 198.51.100.7\r\n";
+    assert_eq!([from(claimed).await, from(claimed).await], [200, 200]);
+    assert_eq!(from("X-Forwarded-For: 198.51.100.7\r\n").await, 429);
+    assert_eq!(from("X-Forwarded-For: 192.0.2.1\r\n").await, 200);
+    assert_eq!(from("").await, 200);
+}

@@ -183,3 +183,22 @@ async fn closing_the_door_ends_sockets() {
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
     assert_eq!(world.node.head().header.height, Height::new(1));
 }
+
+#[tokio::test]
+async fn reading_old_blocks_is_not_falling_behind() {
+    let world = World::new(Limits::default()).await;
+    let blocks = SUBSCRIPTIONS.iter().find(|s| s.name == "new_blocks").unwrap();
+    let mut feed = start(&world.context, blocks, r#"{"from_height":0}"#.into()).await.unwrap();
+    let mut live = world.context.hub.blocks();
+    // More than the live channel keeps, before the first block was read.
+    for _ in 0..1500 {
+        world.node.produce();
+        live.recv().await.unwrap();
+    }
+    for expected in 0..=1500u64 {
+        let told = feed.next(&world.context).await.unwrap();
+        let (message, last) = told.counted(&world.context, "new_blocks").unwrap();
+        let head: HeadView = serde_json::from_str(message.get()).unwrap();
+        assert_eq!((head.height.get(), last), (expected, false));
+    }
+}

@@ -97,7 +97,7 @@ pub struct HistoryParams {
     /// `next` of the page before.
     #[serde(default)]
     pub cursor: Option<String>,
-    /// At most this many, up to 1000. Default: 50.
+    /// At most this many, up to 1000; a page may be shorter. Default: 50.
     #[serde(default)]
     pub limit: Option<u32>,
 }
