@@ -71,8 +71,8 @@ impl HeadView {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BlockParams {
-    /// Height, hash or `latest`.
-    #[serde(default)]
+    /// Height, hash or `latest`; may be called `height` or `hash` as well.
+    #[serde(default, alias = "height", alias = "hash")]
     pub block: BlockRef,
     /// How much of its transactions.
     #[serde(default)]

@@ -1,5 +1,6 @@
 //! The node itself, and notifications.
 
+use super::text::any_hex;
 use super::{Decimal, HeadView, StatusName, U64};
 use chain_core::crypto::PublicKey;
 use chain_core::mempool::DropReason;
@@ -109,6 +110,7 @@ pub struct NewBlocksParams {
 #[serde(deny_unknown_fields)]
 pub struct WatchParams {
     /// Its name.
+    #[serde(deserialize_with = "any_hex")]
     #[schemars(with = "super::Hex32")]
     pub tx_id: TxId,
 }

@@ -1,5 +1,6 @@
 //! Proofs a client can check without trusting the node: leaf → root → header → certificate.
 
+use super::text::optional_hex;
 use super::{AddressText, Hex32, HexText, Number32, Object};
 use chain_core::block::{Header, Outcome};
 use chain_core::crypto::merkle::ListProof;
@@ -25,7 +26,7 @@ pub struct ProofParams {
     #[schemars(with = "Option<HexText>")]
     pub key: Option<super::Bytes>,
     /// The outcome of this final transaction.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_hex")]
     #[schemars(with = "Option<Hex32>")]
     pub tx_id: Option<TxId>,
 }

@@ -24,6 +24,31 @@ impl<'de> Deserialize<'de> for U64 {
     }
 }
 
+/// Reads hex with or without `0x`, in either case: what answers write has one form, what people
+/// and other languages' libraries produce has several.
+pub(crate) fn any_hex<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: std::str::FromStr<Err: fmt::Display>,
+{
+    parse_hex(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+}
+
+/// As `any_hex`, for what may be absent.
+pub(crate) fn optional_hex<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: std::str::FromStr<Err: fmt::Display>,
+{
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| parse_hex(&text).map_err(serde::de::Error::custom)).transpose()
+}
+
+fn parse_hex<T: std::str::FromStr<Err: fmt::Display>>(text: &str) -> Result<T, T::Err> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    format!("0x{}", digits.to_ascii_lowercase()).parse()
+}
+
 /// Declares the schema of a text.
 macro_rules! text_schema {
     ($($(#[$doc:meta])* $name:ident = $schema:tt;)*) => {
@@ -78,7 +103,7 @@ impl JsonSchema for U64 {
     }
 }
 
-/// Bytes: written as `0x` and lower-case hex, read from that or from base64.
+/// Bytes: written as `0x` and lower-case hex, read from hex with or without `0x` or from base64.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bytes(pub Vec<u8>);
 
@@ -93,7 +118,10 @@ impl std::str::FromStr for Bytes {
 
     fn from_str(text: &str) -> Result<Self, String> {
         use base64::Engine;
-        match text.strip_prefix("0x") {
+        // Base64 of a transaction that happens to be hex digits only does not occur: it is too long.
+        let bare_hex = !text.is_empty() && text.len() % 2 == 0 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let digits = text.strip_prefix("0x").or(bare_hex.then_some(text));
+        match digits {
             Some(digits) => hex::decode(digits).map(Self).map_err(|e| format!("bad hex: {e}")),
             None => base64::engine::general_purpose::STANDARD
                 .decode(text)

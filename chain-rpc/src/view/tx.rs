@@ -1,5 +1,6 @@
 //! Transactions: sending, preparing, following.
 
+use super::text::{any_hex, optional_hex};
 use super::{Actions, AddressText, Bytes, Decimal, Hex32, Hex64, HexText, Object, OutcomeProof, U64};
 use chain_core::block::{Outcome, Verdict};
 use chain_core::crypto::{Hash, PublicKey, Signature};
@@ -18,11 +19,11 @@ pub struct SendParams {
     #[schemars(with = "Option<Object>")]
     pub tx: Option<TxInput>,
     /// The sender's signature over the signing bytes.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_hex")]
     #[schemars(with = "Option<Hex64>")]
     pub signature: Option<Signature>,
     /// The key of `signature`. Default: the one the sender's address is.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_hex")]
     #[schemars(with = "Option<Hex32>")]
     pub public_key: Option<PublicKey>,
     /// Instead of `signature`: the sender's authorisation.
@@ -275,6 +276,7 @@ pub struct SimulationView {
 #[serde(deny_unknown_fields)]
 pub struct GetTxParams {
     /// Its name.
+    #[serde(deserialize_with = "any_hex")]
     #[schemars(with = "Hex32")]
     pub tx_id: TxId,
     /// Whether to prove the outcome.
