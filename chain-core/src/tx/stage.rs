@@ -5,7 +5,7 @@
 //! Not here: whether the carried keys are the account's, nonce, balance: that depends on the
 //! state and is judged at admission (`mempool`) and again in the block (`execute`).
 
-#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
 use super::context::CheckContext;
 use super::envelope::{Authorisation, Signed, TRANSACTION_VERSION, Transaction};

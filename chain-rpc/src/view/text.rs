@@ -119,7 +119,7 @@ impl std::str::FromStr for Bytes {
     fn from_str(text: &str) -> Result<Self, String> {
         use base64::Engine;
         // Base64 of a transaction that happens to be hex digits only does not occur: it is too long.
-        let bare_hex = !text.is_empty() && text.len() % 2 == 0 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let bare_hex = !text.is_empty() && text.len().is_multiple_of(2) && text.bytes().all(|b| b.is_ascii_hexdigit());
         let digits = text.strip_prefix("0x").or(bare_hex.then_some(text));
         match digits {
             Some(digits) => hex::decode(digits).map(Self).map_err(|e| format!("bad hex: {e}")),
