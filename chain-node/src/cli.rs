@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 const PORTS: &str = "Default ports: p2p 8005, RPC and WebSocket 8006, metrics and health 9090.
-Exit codes: 0 clean, 2 configuration, 3 wrong chain, 4 database, 5 key, 6 disk full.";
+Exit codes: 0 clean, 1 an asked node is not well, 2 configuration, 3 wrong chain, 4 database, 5 key, 6 disk full.";
 
 /// A node of the settlement chain for AI compute.
 #[derive(Debug, Parser)]
@@ -60,6 +60,12 @@ enum Command {
     /// Looks at the database of a stopped node
     #[command(subcommand)]
     Db(DbCommand),
+    /// Asks a node whether it is caught up and agreeing; fails if it is not
+    Health {
+        /// Where the node answers
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8006")]
+        url: String,
+    },
     /// Prints the validator's public key and address
     Keys {
         /// The node's data directory
@@ -160,6 +166,7 @@ impl Cli {
                 );
                 Ok(())
             }
+            Command::Health { url } => block_on(health(url)),
             Command::Keys { data_dir } => {
                 let key = DataDir::new(data_dir).read_key()?;
                 let key = key.ok_or_else(|| Exit::Key("this directory has no validator key".into()))?;
@@ -203,6 +210,14 @@ impl ConfigCommand {
         }
         Ok(())
     }
+}
+
+async fn health(url: String) -> Result<(), Exit> {
+    let failed = |e: &dyn std::fmt::Display| Exit::Unhealthy(format!("{url}: {e}"));
+    let client = chain_rpc::Client::connect(&url).await.map_err(|e| failed(&e))?;
+    let health = client.health().await.map_err(|e| failed(&e))?;
+    println!("{}, height {}, newest block {} ms old", health.status, health.height, health.head_age_ms.0);
+    if health.caught_up && health.agreeing { Ok(()) } else { Err(failed(&health.status)) }
 }
 
 fn init(data_dir: PathBuf, genesis: PathBuf, new_key: bool, validator_key: Option<PathBuf>) -> Result<(), Exit> {

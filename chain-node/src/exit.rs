@@ -7,6 +7,9 @@ use chain_core::storage::{JournalError, StoreError};
 /// Why the node can't start or go on. The number is the process' exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum Exit {
+    /// 1: the node that was asked is not well.
+    #[error("{0}")]
+    Unhealthy(String),
     /// 2: the configuration or the command line is wrong.
     #[error("{0}")]
     Configuration(String),
@@ -28,6 +31,7 @@ impl Exit {
     /// The process' exit code.
     pub fn code(&self) -> u8 {
         match self {
+            Self::Unhealthy(_) => 1,
             Self::Configuration(_) => 2,
             Self::OtherChain(_) => 3,
             Self::Database(_) => 4,
