@@ -48,6 +48,10 @@ pub const MAX_BLOCK_TIME_MS: u64 = 600_000;
 pub const MIN_BLOCK_TIME_MS: u64 = 50;
 /// How many recent blocks keep what is needed to prove their state.
 pub const PROOF_WINDOW_BLOCKS: usize = 64;
+/// Most changed rows kept to prove recent states: about 130 bytes each.
+pub const MAX_UNDO_ROWS: usize = 1_000_000;
+/// Newest final blocks kept in memory whole.
+pub const RECENT_BLOCKS: usize = 8;
 /// Items of end-of-block queues handled in one block; the rest is carried on.
 pub const MAX_QUEUE_ITEMS_PER_BLOCK: usize = 4096;
 /// Most pooled transactions of one sender.

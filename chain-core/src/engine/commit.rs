@@ -23,8 +23,8 @@ impl Engine {
         self.chain.store_block(&stored)?;
         let changed: Vec<_> = changed_accounts(&executed.delta).collect();
         let finality_ms = clock().wall.get().saturating_sub(stored.block.header.timestamp_ms.get());
-        let block = Arc::new(CommittedBlock::new(stored, &transactions, executed.results.clone(), finality_ms));
-        self.chain.advance(block.clone(), executed)?;
+        let block = Arc::new(CommittedBlock::new(stored, &transactions, executed.results, finality_ms));
+        self.chain.advance(block.clone(), executed.delta)?;
         if self.chain.unflushed_blocks() >= self.options.flush_interval_blocks {
             self.chain.flush()?;
         }

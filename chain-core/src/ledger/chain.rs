@@ -8,10 +8,9 @@ use super::history::{HistoryEntry, HistoryPosition, read_history};
 use super::keys::{self, FLUSHED, HEAD, height_key};
 use crate::block::{Block, Body, FinalBlock, Header, Results};
 use crate::codec;
-use crate::execute::Executed;
 use crate::fault::Fault;
-use crate::limits::{MAX_BLOCK_BYTES, PROOF_WINDOW_BLOCKS};
-use crate::state::{Proof, RowKey, Tree, Undo};
+use crate::limits::{MAX_BLOCK_BYTES, MAX_UNDO_ROWS, PROOF_WINDOW_BLOCKS, RECENT_BLOCKS};
+use crate::state::{Delta, Proof, RowKey, Tree, Undo};
 use crate::storage::{Batch, Durability, Store, Table};
 use crate::types::{Address, BlockId, Certificate, ChainId, Height, TxId};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -33,6 +32,7 @@ pub struct Head {
     pub tree: Tree,
     /// How to go back block by block, newest last.
     undo: VecDeque<Undo>,
+    undo_rows: usize,
     /// The newest blocks in order, at least all above the flushed height.
     recent: VecDeque<Arc<CommittedBlock>>,
     /// Where the recent blocks' transactions are.
@@ -58,20 +58,17 @@ impl Head {
     pub(super) fn new(block: Arc<CommittedBlock>, tree: Tree) -> Self {
         let (flushed, recent) = (block.header.height, VecDeque::from([block.clone()]));
         let (undo, recent_txs, unflushed) = (VecDeque::new(), HashMap::new(), BTreeMap::new());
-        Self { block, tree, undo, recent, recent_txs, unflushed, flushed }
+        Self { block, tree, undo, undo_rows: 0, recent, recent_txs, unflushed, flushed }
     }
 
     /// Takes over a final block that was executed on this head.
-    pub(super) fn advance(&mut self, block: Arc<CommittedBlock>, executed: Executed) -> Result<(), Fault> {
-        for change in executed.delta.rows() {
+    pub(super) fn advance(&mut self, block: Arc<CommittedBlock>, delta: Delta) -> Result<(), Fault> {
+        for change in delta.rows() {
             let row = change.after().map(|(slot, value)| (slot, Box::from(value)));
             self.unflushed.insert(*change.key(), row);
         }
-        let undo = self.tree.commit(executed.delta).map_err(|e| Fault::new(format!("committing a block: {e}")))?;
-        self.undo.push_back(undo);
-        if self.undo.len() > PROOF_WINDOW_BLOCKS {
-            self.undo.pop_front();
-        }
+        let undo = self.tree.commit(delta).map_err(|e| Fault::new(format!("committing a block: {e}")))?;
+        self.remember(undo);
         for (index, id) in block.tx_ids.iter().enumerate() {
             self.recent_txs.insert(*id, (block.header.height, index as u32));
         }
@@ -81,9 +78,19 @@ impl Head {
         Ok(())
     }
 
+    /// Keeps the way back for a bounded number of blocks and rows.
+    fn remember(&mut self, undo: Undo) {
+        self.undo_rows = self.undo_rows.saturating_add(undo.len());
+        self.undo.push_back(undo);
+        while self.undo.len() > PROOF_WINDOW_BLOCKS || (self.undo_rows > MAX_UNDO_ROWS && self.undo.len() > 1) {
+            let oldest = self.undo.pop_front();
+            self.undo_rows = self.undo_rows.saturating_sub(oldest.map_or(0, |undo| undo.len()));
+        }
+    }
+
     /// Blocks on disk with all they reported need not stay in memory, but for a small window.
     fn forget_old_blocks(&mut self) {
-        while self.recent.len() > PROOF_WINDOW_BLOCKS {
+        while self.recent.len() > RECENT_BLOCKS {
             let Some(oldest) = self.recent.front() else { return };
             if oldest.header.height > self.flushed {
                 return;
@@ -93,6 +100,19 @@ impl Head {
             }
             self.recent.pop_front();
         }
+    }
+
+    fn prove(&self, key: &RowKey, height: Option<Height>) -> Result<Option<(Proof, Height)>, Fault> {
+        let newest = self.block.header.height;
+        let height = height.unwrap_or(newest);
+        let back = newest.get().checked_sub(height.get()).and_then(|back| usize::try_from(back).ok());
+        let Some(back) = back.filter(|back| *back <= self.undo.len()) else { return Ok(None) };
+        if back == 0 {
+            return Ok(Some((self.tree.prove(key), height)));
+        }
+        let stale = |_| Fault::new("the undo records do not lead back");
+        let delta = self.tree.preview_undo(self.undo.iter().rev().take(back)).map_err(stale)?;
+        Ok(Some((self.tree.prove_with(&delta, key).map_err(stale)?, height)))
     }
 
     fn recent(&self, height: Height) -> Option<Arc<CommittedBlock>> {
@@ -168,21 +188,11 @@ impl Chain {
     }
 
     /// A proof of a row (or of its absence) in the state after the block at `height`, which must
-    /// be among the newest `PROOF_WINDOW_BLOCKS`; the block is returned with it.
+    /// be among the newest `PROOF_WINDOW_BLOCKS` (fewer after a restart or under heavy load: `None`
+    /// where the way back is gone); the block is returned with it.
     pub fn prove(&self, key: &RowKey, height: Option<Height>) -> Result<Option<(Proof, Arc<CommittedBlock>)>, Fault> {
-        let head = self.head();
-        let newest = head.block.header.height;
-        let height = height.unwrap_or(newest);
-        let back = newest.get().checked_sub(height.get()).and_then(|back| usize::try_from(back).ok());
-        let Some((back, block)) = back.zip(head.recent(height)).filter(|(back, _)| *back <= head.undo.len()) else {
-            return Ok(None);
-        };
-        if back == 0 {
-            return Ok(Some((head.tree.prove(key), block)));
-        }
-        let stale = |_| Fault::new("the undo records do not lead back");
-        let delta = head.tree.preview_undo(head.undo.iter().rev().take(back)).map_err(stale)?;
-        let proof = head.tree.prove_with(&delta, key).map_err(stale)?;
+        let Some((proof, height)) = self.head().prove(key, height)? else { return Ok(None) };
+        let block = self.block(height)?.ok_or_else(|| Fault::new(format!("block {height} is missing")))?;
         Ok(Some((proof, block)))
     }
 
@@ -202,8 +212,8 @@ impl Chain {
     }
 
     /// Makes a durable block the head.
-    pub(crate) fn advance(&self, block: Arc<CommittedBlock>, executed: Executed) -> Result<(), Fault> {
-        self.head_mut().advance(block, executed)
+    pub(crate) fn advance(&self, block: Arc<CommittedBlock>, delta: Delta) -> Result<(), Fault> {
+        self.head_mut().advance(block, delta)
     }
 
     /// Writes state, outcomes and transaction index up to the head, as one.

@@ -173,6 +173,6 @@ fn replay(store: &dyn Store, chain: &ChainId, head: &mut Head, height: Height) -
     if !executed.agrees_with(header) {
         return Err(Fault::new(format!("block {height} executes to other roots than its header says")));
     }
-    let committed = CommittedBlock::new(block, &transactions, executed.results.clone(), 0);
-    head.advance(Arc::new(committed), executed)
+    let committed = CommittedBlock::new(block, &transactions, executed.results, 0);
+    head.advance(Arc::new(committed), executed.delta)
 }

@@ -92,6 +92,16 @@ impl Undo {
     pub fn root(&self) -> Hash {
         self.to
     }
+
+    /// How many rows it puts back.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether it puts nothing back.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
 }
 
 /// A leaf's content before hashing.
