@@ -1,0 +1,12 @@
+//! The whole: nodes as processes, faults, the house rules. One binary, so that RocksDB is linked once.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::indexing_slicing)]
+
+mod docs;
+mod faults;
+mod feeds;
+mod house;
+mod kills;
+mod life;
+mod malformed;
+mod startup;
+mod traffic;
