@@ -6,7 +6,6 @@ VALIDATORS ?= 1
 RPC_PORT ?= 8006
 P2P_PORT ?= 8005
 METRICS_PORT ?= 9090
-export DEVNET_DIR VALIDATORS RPC_PORT P2P_PORT METRICS_PORT
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build devnet devnet-reset test lint fmt bench vectors doc

@@ -108,7 +108,7 @@ pub struct Block {
     pub body: Body,
 }
 
-/// A block with the proof that it is final. Genesis has no certificate: its hash is the chain id.
+/// A block with the proof that it is final. Block 0 has no certificate: it follows from the genesis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinalBlock {
     /// The block.

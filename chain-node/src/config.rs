@@ -89,6 +89,12 @@ pub struct Advanced {
     pub history: bool,
     /// Threads that verify signatures.
     pub verify_threads: usize,
+    /// Names clients may call the node by besides addresses and `localhost`; `*`: any.
+    pub rpc_hosts: Vec<String>,
+    /// Origins of web pages that may use the node besides those on localhost; `*`: any.
+    pub rpc_origins: Vec<String>,
+    /// A proxy on this machine speaks for its clients: their last X-Forwarded-For address is charged.
+    pub rpc_behind_proxy: bool,
 }
 
 impl Default for Config {
@@ -106,7 +112,14 @@ impl Default for Config {
             log_format: LogFormat::Text,
             block_cache_size: 64,
             rpc_timeout: 10_000,
-            advanced: Advanced { flush_interval_blocks: 8, history: true, verify_threads: 2 },
+            advanced: Advanced {
+                flush_interval_blocks: 8,
+                history: true,
+                verify_threads: 2,
+                rpc_hosts: Vec::new(),
+                rpc_origins: Vec::new(),
+                rpc_behind_proxy: false,
+            },
         }
     }
 }

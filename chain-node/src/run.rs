@@ -225,7 +225,13 @@ fn open_doors(
     if !rpc_address.ip().is_loopback() && node.info.validator.is_some() {
         tracing::warn!(%rpc_address, "a validator answers the whole network; put a follower in front of it");
     }
-    let limits = Limits { request_deadline: Duration::from_millis(config.rpc_timeout), ..Limits::default() };
+    let limits = Limits {
+        request_deadline: Duration::from_millis(config.rpc_timeout),
+        hosts: config.advanced.rpc_hosts.clone(),
+        origins: config.advanced.rpc_origins.clone(),
+        behind_proxy: config.advanced.rpc_behind_proxy,
+        ..Limits::default()
+    };
     let counted = Metrics::new(prometheus::Registry::new()).map_err(|e| wrong(&e))?;
     let context = chain_rpc::api::Context::new(node, counted, limits);
     let public = chain_rpc::serve(rpc, &context).map_err(|e| wrong(&e))?;

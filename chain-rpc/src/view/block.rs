@@ -181,7 +181,7 @@ pub struct CertificateView {
     /// The block.
     #[schemars(with = "Hex32")]
     pub hash: BlockId,
-    /// The certificate; null for genesis, whose hash is the chain id.
+    /// The certificate; null for block 0, which follows from the genesis.
     #[schemars(with = "Option<Object>")]
     pub certificate: Option<Certificate>,
     /// Its canonical bytes.
