@@ -348,8 +348,10 @@ mod tests {
 
     /// Frozen consensus format.
     #[test]
-    #[ignore = "the root is to be frozen once the real namespaces are in place"]
     fn frozen_root() {
-        assert_eq!(hex::encode(list_root(&CHAIN, &leaves(5)).0), "");
+        assert_eq!(
+            hex::encode(list_root(&CHAIN, &leaves(5)).0),
+            "bdca3a85899b6539e79a27d6d203461a90cabd2c7dd35352c679c6cc26b753c5"
+        );
     }
 }

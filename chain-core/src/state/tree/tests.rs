@@ -437,11 +437,10 @@ fn a_proof_has_one_form() {
 
 /// Frozen consensus format.
 #[test]
-#[ignore = "the root is to be frozen once the real namespaces are in place"]
 fn frozen_root() {
     let mut tree = Tree::new(&CHAIN);
     commit(&mut tree, &vec![set(1), set(2), set(3), (key(&[2; 47]), Some(vec![5; 100].into()))]);
     commit(&mut tree, &vec![delete(2), (key(&[1]), Some(Box::default())), set(1)]);
     commit(&mut tree, &vec![delete(3)]);
-    assert_eq!(hex::encode(tree.root().0), "");
+    assert_eq!(hex::encode(tree.root().0), "de847a7257d5481689b21a1e2213ee1cb3e56e84a28628b61caadc06611d5389");
 }
