@@ -5,11 +5,11 @@
 //! and fault, crashes the disk, and starts on what is left.
 
 use chain_core::engine::EngineLog;
+use chain_core::storage::Table;
 use chain_core::storage::faulty::Fault;
 use chain_core::storage::journal::JournalError;
 use chain_core::storage::memlog::MemLog;
 use chain_core::storage::{Batch, Direction, Durability, KeyRange, Log, MemoryStore, Row, Store, StoreError};
-use chain_core::storage::Table;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};

@@ -60,8 +60,12 @@ pub struct Machine {
     pub engine: Engine,
     /// How many blocks were executed again at the start.
     pub replayed: u64,
+    /// The head that was found on the disk.
+    pub found: Arc<CommittedBlock>,
     /// Unix time in ms.
     pub wall: u64,
+    /// The height that is announced next.
+    next: Height,
     started: u64,
     wake_at: Option<u64>,
 }
@@ -79,6 +83,7 @@ impl Machine {
         let (tree, header) = genesis.build().unwrap();
         let first = ledger::Genesis { chain: genesis.chain_id(), canonical: genesis.encode(), header, tree };
         let opened = ledger::open(disk.store(fuse), first, &mut |_| {}).map_err(|e| e.to_string())?;
+        let found = opened.chain.head().block.clone();
         let start = Start {
             options: Options { flush_interval_blocks },
             pool_limits: PoolLimits::default(),
@@ -90,7 +95,9 @@ impl Machine {
         };
         let now = Now { wall: TimestampMs::new(wall), mono_ms: 0 };
         let (engine, outputs) = Engine::start(start, &|| now).map_err(|e| e.to_string())?;
-        let mut machine = Self { engine, replayed: opened.replayed, wall, started: wall, wake_at: None };
+        let next = found.header.height.next();
+        let (replayed, started, wake_at) = (opened.replayed, wall, None);
+        let mut machine = Self { engine, replayed, found, wall, next, started, wake_at };
         machine.hear(outputs, told);
         Ok(machine)
     }
@@ -102,7 +109,8 @@ impl Machine {
 
     /// Submits transactions.
     pub fn submit(&mut self, transactions: &[Checked], told: &mut Told) -> Result<(), String> {
-        let submission = |(ticket, tx): (usize, &Checked)| Submission { ticket: ticket as u64, transaction: tx.clone() };
+        let submission =
+            |(ticket, tx): (usize, &Checked)| Submission { ticket: ticket as u64, transaction: tx.clone() };
         self.handle(Input::Submit(transactions.iter().enumerate().map(submission).collect()), told)
     }
 
@@ -158,11 +166,11 @@ impl Machine {
         }
     }
 
-    fn hear_block(&self, block: Arc<CommittedBlock>, told: &mut Told) {
+    fn hear_block(&mut self, block: Arc<CommittedBlock>, told: &mut Told) {
         assert_conserved(&self.engine);
-        let expected = told.blocks.last_key_value().map_or(Height::new(1), |(height, _)| height.next());
         let height = block.header.height;
-        assert!(height <= expected, "block {height} is announced, but {expected} is not");
+        assert_eq!(height, self.next, "blocks are announced one after the other");
+        self.next = height.next();
         if let Some(before) = told.blocks.insert(height, block.clone()) {
             assert_eq!(before.id, block.id, "two final blocks at {height}");
         }
