@@ -1,19 +1,38 @@
 //! `chain`: the person's tool. Parses the command line, runs one command, reports its error on one line.
 
+mod app;
 mod commands;
+mod error;
 mod keys;
+mod node;
+mod output;
+mod send;
+mod verify;
+mod wait;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use app::{App, NodeArgs};
+use commands::{
+    account, anchor, asset, balance, block, history, keys as key_commands, proof, status, store::KeystoreArgs, supply,
+    transfer, tx, watch,
+};
+use error::{Answer, CliError};
 
 /// Keys, transfers, queries and proofs
 #[derive(Debug, Parser)]
 #[command(name = "chain", version)]
 struct Cli {
-    /// Print results as JSON
-    #[arg(long, global = true)]
+    /// Print results as one JSON document
+    #[arg(long, global = true, help_heading = "Node and keys")]
     json: bool,
+    #[command(flatten)]
+    node: NodeArgs,
+    #[command(flatten)]
+    store: KeystoreArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -21,19 +40,84 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make, import, list, show and export keys
-    Keys(commands::keys::KeysArgs),
+    Keys(key_commands::KeysArgs),
+    /// Show what an account holds
+    Balance(balance::BalanceArgs),
+    /// Send money and wait for its block
+    Transfer(transfer::TransferArgs),
+    /// Destroy money of one's own
+    Burn(transfer::BurnArgs),
+    /// Show a transaction, or wait for it
+    Tx(tx::TxArgs),
+    /// Show an account's transactions, newest first
+    History(history::HistoryArgs),
+    /// Show a final block
+    Block(block::BlockArgs),
+    /// Show the newest final block in short
+    Head,
+    /// Fetch a proof, or check one offline
+    Proof(proof::ProofArgs),
+    /// Follow blocks, transactions or the consensus
+    Watch(watch::WatchArgs),
+    /// Show an account, change who signs for it and what it requires
+    Account(account::AccountArgs),
+    /// List, create and mint assets
+    Asset(asset::AssetArgs),
+    /// Say on the chain that a document exists, by its hash
+    Anchor(anchor::AnchorArgs),
+    /// Show what exists of every asset (reads the node's whole state)
+    Supply,
+    /// Show whether the node can be relied on; exit code 1 if not
+    Status,
+    /// Print the completions of a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let result = match &cli.command {
-        Command::Keys(args) => commands::keys::run(args, cli.json),
-    };
-    match result {
+    let Cli { json, node, store, command } = Cli::parse();
+    let app = App { json, store, node };
+    match run(&app, &command) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(document) = error.document().filter(|_| json) {
+                // If the document can't be written, the line below still says what happened.
+                let _ = output::print_document(&document);
+            }
             eprintln!("error: {error}");
-            ExitCode::FAILURE
+            error.exit_code().into()
         }
     }
 }
+
+#[tokio::main(flavor = "current_thread")]
+async fn run(app: &App, command: &Command) -> Answer<()> {
+    match command {
+        Command::Keys(args) => key_commands::run(args, &app.store, app.json).map_err(CliError::from),
+        Command::Balance(args) => balance::run(app, args).await,
+        Command::Transfer(args) => transfer::run(app, args).await,
+        Command::Burn(args) => transfer::burn(app, args).await,
+        Command::Tx(args) => tx::run(app, args).await,
+        Command::History(args) => history::run(app, args).await,
+        Command::Block(args) => block::run(app, args).await,
+        Command::Head => block::head(app).await,
+        Command::Proof(args) => proof::run(app, args).await,
+        Command::Watch(args) => watch::run(app, args).await,
+        Command::Account(args) => account::run(app, args).await,
+        Command::Asset(args) => asset::run(app, args).await,
+        Command::Anchor(args) => anchor::run(app, args).await,
+        Command::Supply => supply::run(app).await,
+        Command::Status => status::run(app).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "chain", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "main_tests.rs"]
+mod tests;

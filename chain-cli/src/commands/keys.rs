@@ -9,14 +9,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use chain_core::types::Address;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::store::KeystoreArgs;
 use crate::keys::{
-    AccountIndex, KdfParams, KeyError, KeyFile, KeyName, Located, PassphraseError, Secret, Seed, Words, core_shim,
-    files, kdf::MIN_NEW_MEMORY_KIB, locate, resolve_signer, sealed,
+    AccountIndex, KdfParams, KeyError, KeyFile, KeyName, Located, PassphraseError, Secret, Seed, Words, files,
+    kdf::MIN_NEW_MEMORY_KIB, locate, resolve_signer, sealed,
 };
 
 /// Longest input of words or hexadecimal digits, in bytes; 24 words have at most 215 letters and spaces.
@@ -27,8 +28,6 @@ const WORDS_PER_ROW: usize = 4;
 /// Arguments of `chain keys`.
 #[derive(Debug, Args)]
 pub struct KeysArgs {
-    #[command(flatten)]
-    store: KeystoreArgs,
     #[command(subcommand)]
     action: KeysAction,
 }
@@ -107,7 +106,7 @@ pub struct Console<'a> {
 ///
 /// # Errors
 /// [`KeyError`], whose message is meant for the person.
-pub fn run(args: &KeysArgs, json: bool) -> Result<(), KeyError> {
+pub fn run(args: &KeysArgs, store: &KeystoreArgs, json: bool) -> Result<(), KeyError> {
     let stdin = std::io::stdin();
     let is_terminal = stdin.is_terminal();
     let mut stdin = stdin.lock();
@@ -116,12 +115,11 @@ pub fn run(args: &KeysArgs, json: bool) -> Result<(), KeyError> {
         out: &mut std::io::stdout().lock(),
         err: &mut std::io::stderr().lock(),
     };
-    run_on(args, json, console)
+    run_on(args, store, json, console)
 }
 
-fn run_on(args: &KeysArgs, json: bool, mut console: Console<'_>) -> Result<(), KeyError> {
+fn run_on(args: &KeysArgs, store: &KeystoreArgs, json: bool, mut console: Console<'_>) -> Result<(), KeyError> {
     let console = &mut console;
-    let store = &args.store;
     match &args.action {
         KeysAction::New { name, words_to, making } => new(store, name, words_to.as_deref(), making, json, console),
         KeysAction::Import { name, secret_hex_file, making } => {
@@ -219,7 +217,7 @@ fn list(store: &KeystoreArgs, json: bool, console: &mut Console<'_>) -> Result<(
     }
     for (name, key) in &keys {
         match key {
-            Ok(file) => writeln!(console.out, "{name:<32}  {}", core_shim::address_text(file.public_key()))?,
+            Ok(file) => writeln!(console.out, "{name:<32}  {}", Address::from_bytes(*file.public_key()))?,
             Err(error) => writeln!(console.out, "{name:<32}  unusable: {error}")?,
         }
     }
@@ -276,7 +274,7 @@ fn key_view(file: &KeyFile, path: Option<&Path>) -> Value {
 fn account_view(name: &str, public_key: &[u8; 32]) -> Value {
     json!({
         "name": name,
-        "address": core_shim::address_text(public_key),
+        "address": Address::from_bytes(*public_key),
         "public_key": format!("0x{}", hex::encode(public_key)),
     })
 }

@@ -16,6 +16,8 @@ struct Cli {
     #[arg(long, global = true)]
     json: bool,
     #[command(flatten)]
+    store: KeystoreArgs,
+    #[command(flatten)]
     keys: KeysArgs,
 }
 
@@ -61,7 +63,7 @@ impl Home {
         let cli = Cli::try_parse_from(args).unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let console = Console { input: Some(&mut input.as_bytes()), out: &mut out, err: &mut err };
-        let result = run_on(&cli.keys, cli.json, console);
+        let result = run_on(&cli.keys, &cli.store, cli.json, console);
         Ran { result, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
     }
 }
@@ -184,7 +186,7 @@ fn list_and_show_tell_addresses_without_a_passphrase() {
 #[test]
 fn show_knows_devnet_accounts() {
     let home = Home::new();
-    let address = core_shim::address_text(&core_shim::public_from_seed(&[3; 32]));
+    let address = Address::from_bytes(Seed::new(Zeroizing::new([3; 32])).public_key()).to_string();
     fs::create_dir(home.path("devnet")).unwrap();
     let accounts = json!([{ "name": "dev0", "address": address, "secret_key": hex::encode([3; 32]) }]);
     fs::write(home.path("devnet/accounts.json"), accounts.to_string()).unwrap();

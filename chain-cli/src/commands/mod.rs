@@ -1,4 +1,16 @@
 //! The noun groups of the command line, one file each: arguments, and what is printed.
 
+pub mod account;
+pub mod anchor;
+pub mod asset;
+pub mod balance;
+pub mod block;
+pub mod history;
 pub mod keys;
+pub mod proof;
+pub mod status;
 pub mod store;
+pub mod supply;
+pub mod transfer;
+pub mod tx;
+pub mod watch;

@@ -12,13 +12,20 @@ use crate::keys::{KeyError, Keystore, PassphraseError, PassphraseSource, keystor
 #[derive(Debug, Clone, Args)]
 pub struct KeystoreArgs {
     /// Directory of the key files [default: chain/keys in the XDG configuration directory]
-    #[arg(long, global = true, value_name = "DIR", env = KEYSTORE_VARIABLE)]
+    #[arg(long, global = true, help_heading = "Node and keys", value_name = "DIR", env = KEYSTORE_VARIABLE)]
     pub keystore: Option<PathBuf>,
     /// File with the passphrase; without it CHAIN_PASSPHRASE is used, and without that the terminal asks
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = "Node and keys", value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
     /// Directory of a devnet, for its accounts (dev0, dev1, …)
-    #[arg(long, global = true, value_name = "DIR", env = "DEVNET_DIR", default_value = "./.devnet")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Node and keys",
+        value_name = "DIR",
+        env = "DEVNET_DIR",
+        default_value = "./.devnet"
+    )]
     pub devnet_dir: PathBuf,
 }
 

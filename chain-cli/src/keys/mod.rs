@@ -17,7 +17,6 @@
 //!
 //! Not here: what is signed (`chain-core`), and the command line (`commands/keys.rs`).
 
-pub mod core_shim;
 pub mod files;
 mod hex_bytes;
 pub mod kdf;

@@ -4,9 +4,10 @@
 
 use std::fmt;
 
+use chain_core::crypto::SecretKey;
 use zeroize::Zeroizing;
 
-use super::{KeyError, core_shim};
+use super::KeyError;
 
 /// The 32 secret bytes of an ed25519 key (RFC 8032's private key; not the expanded scalar).
 #[derive(Clone)]
@@ -46,7 +47,13 @@ impl Seed {
     /// The public key of this seed.
     #[must_use]
     pub fn public_key(&self) -> [u8; 32] {
-        core_shim::public_from_seed(&self.0)
+        self.secret_key().public().0
+    }
+
+    /// The key that signs.
+    #[must_use]
+    pub fn secret_key(&self) -> SecretKey {
+        SecretKey::from_seed(&self.0)
     }
 }
 

@@ -15,9 +15,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use chain_core::types::Address;
 use serde::Deserialize;
 
-use super::{KeyError, KeyFile, KeyName, Keystore, PassphraseSource, Seed, core_shim, files, keystore::read_key_file};
+use super::{KeyError, KeyFile, KeyName, Keystore, PassphraseSource, Seed, files, keystore::read_key_file};
 
 /// Longest accounts file, in bytes: room for thousands of accounts.
 const MAX_ACCOUNTS_BYTES: u64 = 1 << 20;
@@ -38,15 +39,14 @@ impl Signer {
 
     /// Its secret, for the code that signs.
     #[must_use]
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the commands that sign"))]
     pub fn seed(&self) -> &Seed {
         &self.seed
     }
 
     /// The address of its account.
     #[must_use]
-    pub fn address(&self) -> String {
-        core_shim::address_text(&self.seed.public_key())
+    pub fn address(&self) -> Address {
+        Address::from_bytes(self.seed.public_key())
     }
 }
 
@@ -161,7 +161,7 @@ fn devnet_account(name: &str, path: Option<&Path>) -> Result<Option<Signer>, Key
     }
     let seed = Seed::from_hex(&account.secret_key).map_err(|error| unusable(format!("{name:?}: {error}")))?;
     let signer = Signer { name: name.to_owned(), seed };
-    if signer.address() != account.address {
+    if signer.address().to_string() != account.address {
         return Err(unusable(format!("{name:?}: the address does not belong to the secret key")));
     }
     Ok(Some(signer))

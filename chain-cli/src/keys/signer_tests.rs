@@ -14,8 +14,8 @@ struct Fixture {
     accounts: PathBuf,
 }
 
-fn address(byte: u8) -> String {
-    core_shim::address_text(&core_shim::public_from_seed(&[byte; 32]))
+fn address(byte: u8) -> Address {
+    Address::from_bytes(Seed::new(Zeroizing::new([byte; 32])).public_key())
 }
 
 fn entry(name: &str, byte: u8) -> String {
@@ -121,7 +121,7 @@ fn without_a_devnet_keys_are_still_found() {
 fn an_unusable_accounts_file_is_refused_without_quoting_it() {
     let fixture = Fixture::new();
     let secret = hex::encode([10; 32]);
-    let wrong_address = entry("dev0", 10).replace(&address(10), &address(11));
+    let wrong_address = entry("dev0", 10).replace(&address(10).to_string(), &address(11).to_string());
     for content in [
         "not json".to_owned(),
         format!("[\"{secret}\"]"),

@@ -1,0 +1,229 @@
+//! `chain proof`: fetches a proof into a file, and checks one offline against a chain spec.
+//!
+//! Not here: what makes a proof hold (`verify`).
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use chain_core::{
+    codec,
+    genesis::Genesis,
+    state::Authority,
+    types::{AssetId, TxId},
+};
+use chain_rpc::view::{Bytes, ProofParams, ProofView, rfc3339};
+use clap::{ArgGroup, Args, Subcommand};
+use genesis::ChainSpec;
+use serde_json::{Value, json};
+
+use super::tx::outcome_text;
+use crate::{
+    app::App,
+    error::{Answer, CliError},
+    output::{Lines, money},
+    verify::{Fact, Proven, Subject, verify},
+};
+
+/// Longest proof file, in bytes: a certificate of 256 validators in JSON and much room.
+const MAX_FILE_BYTES: u64 = 4 << 20;
+/// The field that `get` adds to an outcome's proof: the transaction's complete bytes.
+const SIGNED_TX: &str = "signed_tx";
+
+/// Arguments of `chain proof`.
+#[derive(Debug, Args)]
+pub struct ProofArgs {
+    #[command(subcommand)]
+    action: ProofAction,
+}
+
+#[derive(Debug, Subcommand)]
+enum ProofAction {
+    /// Write the newest proof of an account, a balance or a transaction's outcome to a file
+    Get(GetArgs),
+    /// Check a proof without any node, trusting the chain spec alone; exit code 1 names the step that fails
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true))]
+struct GetArgs {
+    /// The account: a name or an address
+    #[arg(long, value_name = "NAME|ADDRESS", group = "what")]
+    account: Option<String>,
+    /// Its balance of this asset (symbol or number) instead of its whole row
+    #[arg(long, requires = "account")]
+    asset: Option<String>,
+    /// The outcome of this final transaction
+    #[arg(long, value_name = "ID", group = "what")]
+    tx: Option<TxId>,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct VerifyArgs {
+    /// The file that `proof get` wrote
+    file: PathBuf,
+    /// The chain spec (genesis.json or genesis.toml) that says what the chain is
+    #[arg(long, value_name = "FILE")]
+    genesis: PathBuf,
+    /// Fail unless the proof is about this account: a name or an address
+    #[arg(long, value_name = "NAME|ADDRESS")]
+    account: Option<String>,
+    /// Fail unless the proof is about this transaction
+    #[arg(long, value_name = "ID", conflicts_with = "account")]
+    tx: Option<TxId>,
+}
+
+/// Runs `chain proof …`.
+pub async fn run(app: &App, args: &ProofArgs) -> Answer<()> {
+    match &args.action {
+        ProofAction::Get(args) => get(app, args).await,
+        ProofAction::Verify(args) => check(app, args),
+    }
+}
+
+async fn get(app: &App, args: &GetArgs) -> Answer<()> {
+    let address = args.account.as_ref().map(|text| app.address(text)).transpose()?;
+    let node = app.connect().await?;
+    let asset = match &args.asset {
+        Some(text) => node.asset_meant(text).await?.0,
+        None => AssetId::NATIVE,
+    };
+    let proof = node.client.get_proof(&ProofParams { address, asset, tx_id: args.tx, key: None }).await?;
+    let mut document = serde_json::to_value(&proof).map_err(std::io::Error::from)?;
+    if let (Some(id), Value::Object(fields)) = (args.tx, &mut document) {
+        let signed = node.client.get_tx(id, false).await?.signed;
+        let signed = signed.ok_or_else(|| CliError::Failed(format!("the node no longer has the bytes of {id}")))?;
+        fields.insert(SIGNED_TX.into(), Bytes(codec::encode(&signed)).to_string().into());
+    }
+    write(&args.out, &document)?;
+    let anchor = match &proof {
+        ProofView::Row(row) => &row.anchor,
+        ProofView::Outcome(outcome) => &outcome.anchor,
+    };
+    let (height, hash) = (anchor.header.height, anchor.hash);
+    app.print(&json!({ "file": args.out, "height": height, "block": hash }), |lines| {
+        let file = args.out.display();
+        lines.line(format_args!("wrote {file}: the proof as of block {height}"));
+        lines.line(format_args!("check it anywhere: chain proof verify {file} --genesis genesis.json"));
+    })
+}
+
+fn write(path: &Path, document: &Value) -> Answer<()> {
+    let text = serde_json::to_string_pretty(document).map_err(std::io::Error::from)? + "\n";
+    fs::write(path, text).map_err(|error| CliError::Failed(format!("{}: {error}", path.display())))
+}
+
+fn check(app: &App, args: &VerifyArgs) -> Answer<()> {
+    let account = args.account.as_ref().map(|text| app.address(text)).transpose()?;
+    let (proof, signed_tx) = read_proof(&args.file)?;
+    let genesis = read_genesis(&args.genesis)?;
+    let signed_tx = signed_tx.as_ref().map(|bytes| bytes.0.as_slice());
+    let proven = verify(&genesis, &proof, signed_tx, Subject { account, tx_id: args.tx })?;
+    app.print(&proven, |lines| show(lines, app, &genesis, &proven))
+}
+
+/// The proof in a file, and the transaction's bytes beside it.
+fn read_proof(path: &Path) -> Answer<(ProofView, Option<Bytes>)> {
+    let fails = |why: String| CliError::Unproven { step: "file", why: format!("{}: {why}", path.display()) };
+    let length = fs::metadata(path).map_err(|error| fails(error.to_string()))?.len();
+    if length > MAX_FILE_BYTES {
+        return Err(fails(format!("{length} bytes are too long for a proof")));
+    }
+    let bytes = fs::read(path).map_err(|error| fails(error.to_string()))?;
+    parse_proof(&bytes).map_err(|error| fails(format!("not a proof: {error}")))
+}
+
+fn parse_proof(bytes: &[u8]) -> Result<(ProofView, Option<Bytes>), serde_json::Error> {
+    let mut document: Value = serde_json::from_slice(bytes)?;
+    let signed = document.as_object_mut().and_then(|fields| fields.remove(SIGNED_TX));
+    Ok((serde_json::from_value(document)?, signed.map(serde_json::from_value).transpose()?))
+}
+
+fn read_genesis(path: &Path) -> Answer<Genesis> {
+    let fails = |why: String| CliError::Unproven { step: "genesis", why };
+    let spec = ChainSpec::load(path).map_err(|error| fails(error.to_string()))?;
+    spec.compile().map_err(|problems| {
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        fails(format!("{}: {}", path.display(), problems.join("; ")))
+    })
+}
+
+fn show(lines: &mut Lines, app: &App, genesis: &Genesis, proven: &Proven) {
+    let names = app.names();
+    lines.line("proven, trusting the chain spec alone:");
+    match &proven.fact {
+        Fact::Account { address, present, account } => {
+            lines.pair("  account", names.with(address));
+            lines.pair("  row", if *present { "present" } else { "absent: never used, or empty" });
+            lines.pair("  balance", amount(genesis, AssetId::NATIVE, account.balance));
+            lines.pair("  nonce", account.nonce);
+            lines.pair("  signs", authority_text(&account.authority));
+        }
+        Fact::Balance { address, asset, balance } => {
+            lines.pair("  account", names.with(address));
+            lines.pair("  balance", amount(genesis, *asset, *balance));
+        }
+        Fact::Asset { asset, registered } => {
+            lines.pair("  asset", asset);
+            lines.pair("  symbol", registered.as_ref().map_or("not registered", |asset| &asset.symbol));
+        }
+        Fact::Row { key, value } => {
+            lines.pair("  row", hex::encode(key.as_bytes()));
+            lines.pair("  value", value.as_deref().unwrap_or("absent"));
+        }
+        Fact::Outcome { wire_id, transaction, index, outcome } => {
+            match transaction {
+                Some(transaction) => {
+                    lines.pair("  tx", transaction.tx_id);
+                    lines.pair("  from", names.with(&transaction.sender));
+                    let tokens = |id| genesis_token(genesis, id);
+                    for action in &transaction.actions {
+                        lines.pair("  action", names.replace(&action.rules().text(&tokens)));
+                    }
+                }
+                None => lines.pair("  bytes", wire_id),
+            }
+            lines.pair("  place", index);
+            lines.pair("  outcome", outcome_text(outcome));
+            lines.pair("  fee", amount(genesis, AssetId::NATIVE, outcome.fee));
+        }
+    }
+    let signed = match proven.signers {
+        0 => "genesis itself".into(),
+        signers => format!("signed final by {signers} of {} validators", proven.validators),
+    };
+    lines.pair("  block", format_args!("{}  {}", proven.height, proven.block));
+    lines.pair("", format_args!("{}, {signed}", rfc3339(proven.timestamp)));
+    lines.pair("  chain", proven.chain_id);
+}
+
+/// How an asset of genesis is written; of later ones the file knows only base units.
+fn genesis_token(genesis: &Genesis, id: AssetId) -> Option<chain_core::types::Token> {
+    let asset = genesis.asset(id)?;
+    Some(chain_core::types::Token { symbol: asset.symbol.to_string(), units_per_token: asset.units_per_token.get() })
+}
+
+fn amount(genesis: &Genesis, id: AssetId, amount: chain_core::types::Amount) -> String {
+    match genesis_token(genesis, id) {
+        Some(token) => money(&token, amount),
+        None => format!("{amount} base units of asset {id}"),
+    }
+}
+
+/// Who may sign for an account, in words.
+pub fn authority_text(authority: &Authority) -> String {
+    match authority {
+        Authority::Derived => "the key or policy its address derives from".into(),
+        Authority::Key(key) => format!("the key {key}"),
+        Authority::MultiKey(policy) => format!("the m-of-n policy {policy}"),
+    }
+}
+
+#[cfg(test)]
+#[path = "proof_tests.rs"]
+mod tests;

@@ -1,0 +1,162 @@
+//! Why a command failed, in one line for people and as a document for programs; and the exit code.
+//!
+//! Not here: what clap refuses by itself (exit code 2 as well).
+
+use std::io;
+
+use chain_core::types::{Height, Rejected};
+use chain_rpc::{
+    client::ClientError,
+    errors::RpcError,
+    view::{GetTxView, ReasonView},
+};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use crate::keys::KeyError;
+
+/// Exit code of what was refused or failed.
+pub const FAILED: u8 = 1;
+/// Exit code of a command line that can't be meant.
+pub const USAGE: u8 = 2;
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+pub enum CliError {
+    /// An argument can't be meant.
+    #[error("{0}")]
+    Usage(String),
+    /// A key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The node refused, or the chain's rules did before the node was asked.
+    #[error("{}", refusal(.0))]
+    Refused(Box<RpcError>),
+    /// Nobody answers.
+    #[error("no answer from {url}: {why}; is the node running? (--rpc URL names another)")]
+    NoAnswer {
+        /// Who was asked.
+        url: String,
+        /// What came back.
+        why: String,
+    },
+    /// The transaction is final and its actions were not carried out.
+    #[error("refused in block {height}: {} ({} {}, action {}); the fee is kept", .reason.message, .reason.number, .reason.name, u16::from(.reason.action) + 1)]
+    Rejected {
+        /// The block.
+        height: Height,
+        /// Why.
+        reason: Box<ReasonView>,
+        /// The answer's document, which with `--json` is already printed.
+        printed: bool,
+    },
+    /// A step of a proof does not hold.
+    #[error("not proven, step {step}: {why}")]
+    Unproven {
+        /// The step.
+        step: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// Anything else, as a sentence.
+    #[error("{0}")]
+    Failed(String),
+    /// The result could not be written out.
+    #[error("cannot write the result: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// What a command answers.
+pub type Answer<T> = Result<T, CliError>;
+
+impl CliError {
+    /// An argument that can't be meant, with what it is.
+    pub fn usage(why: impl ToString) -> Self {
+        Self::Usage(why.to_string())
+    }
+
+    /// The process's exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => USAGE,
+            _ => FAILED,
+        }
+    }
+
+    /// Whether the reader of the output went away, which is no error of anybody.
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) | Self::Key(KeyError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// The error as a document; `None` where the result's own document already says it.
+    pub fn document(&self) -> Option<Value> {
+        let message = self.to_string();
+        let error = match self {
+            Self::Rejected { printed: true, .. } => return None,
+            Self::Rejected { reason, .. } => {
+                json!({ "message": message, "reason": reason.name, "number": reason.number })
+            }
+            Self::Refused(error) => json!({ "message": message, "code": error.code, "data": error.data }),
+            Self::Unproven { step, why } => json!({ "message": message, "step": step, "why": why }),
+            _ => json!({ "message": message }),
+        };
+        Some(json!({ "error": error }))
+    }
+}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Refused(refused) => Self::Refused(refused),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
+impl From<Rejected> for CliError {
+    fn from(rejected: Rejected) -> Self {
+        Self::Refused(Box::new(rejected.into()))
+    }
+}
+
+/// `message (number name): expected …, got …; hint`.
+fn refusal(error: &RpcError) -> String {
+    let data = &error.data;
+    let number = data.number.map_or(error.code, i32::from);
+    let mut text = match data.reason.as_str() {
+        "" => format!("{} ({})", error.message, error.code),
+        reason => format!("{} ({number} {reason})", error.message),
+    };
+    if let (Some(expected), Some(got)) = (&data.expected, &data.got) {
+        text += &format!(": expected {expected}, got {got}");
+    }
+    match own_hint(&data.reason).or(data.hint.as_deref()) {
+        Some(hint) => format!("{text}; {hint}"),
+        None => text,
+    }
+}
+
+/// What to do with this tool, where the node's hint speaks of methods.
+fn own_hint(reason: &str) -> Option<&'static str> {
+    match reason {
+        "nonce_too_low" | "nonce_too_high" => Some("leave --nonce out to use the next one"),
+        "fee_too_low" => Some("leave --fee out to pay the least"),
+        "wrong_chain" => Some("--rpc names the node, --chain-id pins the chain"),
+        "wrong_policy" => Some("the account's key was changed: --sign-with names the key that signs, --policy several"),
+        "fee_unpayable" => Some("`chain balance NAME` says what there is"),
+        _ => None,
+    }
+}
+
+/// The error a transaction's end stands for, if it did not end well.
+pub fn bad_end(view: &GetTxView, printed: bool) -> Option<CliError> {
+    let height = view.height.unwrap_or_default();
+    if let Some(reason) = view.outcome.as_ref().and_then(|outcome| outcome.reason.clone()) {
+        return Some(CliError::Rejected { height, reason: Box::new(reason), printed });
+    }
+    let dropped = view.drop_reason.map(|reason| match serde_json::to_value(reason) {
+        Ok(Value::String(reason)) => reason,
+        _ => format!("{reason:?}"),
+    });
+    dropped.map(|reason| CliError::Failed(format!("{} was dropped from the pool: {reason}", view.tx_id)))
+}

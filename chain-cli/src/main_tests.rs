@@ -1,0 +1,125 @@
+//! Command lines as people type them: what is accepted, and where options may stand.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use super::*;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(std::iter::once("chain").chain(line.split_whitespace()))
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn global_options_stand_before_or_after_the_command() {
+    for line in [
+        "--rpc http://h:1 balance dev0 --devnet-dir d --keystore k --json",
+        "--devnet-dir d --json balance dev0 --rpc http://h:1 --keystore k",
+        "balance --keystore k --devnet-dir d --rpc http://h:1 --json dev0",
+    ] {
+        let cli = parse(line).unwrap();
+        assert_eq!(cli.node.rpc.as_deref(), Some("http://h:1"), "{line}");
+        assert_eq!(cli.store.devnet_dir.to_str(), Some("d"), "{line}");
+        assert_eq!(cli.store.keystore.as_deref().and_then(|path| path.to_str()), Some("k"), "{line}");
+        assert!(cli.json, "{line}");
+    }
+    assert!(parse("keys list --keystore k --devnet-dir d").unwrap().store.keystore.is_some());
+}
+
+#[test]
+fn the_commands_of_the_documents_are_known() {
+    let id = format!("0x{}", "1".repeat(64));
+    for line in [
+        "transfer --from dev0 --to dev1 --amount 5AIT --memo hi --fee 1AIT --valid-until 9 --fee-payer dev2 --no-wait",
+        "burn --from dev0 --amount 5AIT --dry-run",
+        &format!("tx show {id}"),
+        &format!("tx wait {id} --timeout 5"),
+        "block",
+        "block 7 --full",
+        "head",
+        "proof get --account dev0 --asset USD --out f",
+        &format!("proof get --tx {id} --out f"),
+        "proof verify f --genesis genesis.json --account dev0",
+        "watch blocks --from 1 --count 2",
+        "watch transactions",
+        "watch consensus",
+        "account show dev0",
+        "account rotate-key --from dev0 --new-key dev1",
+        "account set-multi-key --from dev0 --threshold 2 --key a --key b",
+        "account memo-required --from dev0 on",
+        "asset list",
+        "asset create --from dev0 --symbol USD --units-per-token 100 --max-supply 5USD --minter nobody",
+        "asset mint --from dev0 --to dev1 --amount 5USD",
+        "asset set-minter --from dev0 --asset USD --minter nobody",
+        &format!("anchor --from dev0 --hash {id} --kind report --uri https://x"),
+        "history dev0 --limit 5",
+        "supply",
+        "status",
+        "completions bash",
+    ] {
+        assert!(parse(line).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn what_can_not_be_meant_is_a_usage_error() {
+    for line in [
+        "",
+        "transfer --from dev0 --to dev1",
+        "tx show 0x12",
+        "proof get --out f",
+        "proof get --account a --tx 0x11 --out f",
+        "proof verify f",
+        "anchor --from a",
+        "account memo-required --from a maybe",
+        "transfer --from a --to b --amount 1AIT --policy 1:a",
+        "transfer --from a --to b --amount 1AIT --no-wait --dry-run",
+        "--chain-id 0x12 head",
+    ] {
+        assert_eq!(parse(line).unwrap_err().exit_code(), i32::from(error::USAGE), "{line}");
+    }
+}
+
+fn app(devnet: &std::path::Path) -> App {
+    let line = format!("--devnet-dir {} --keystore {} head", devnet.display(), devnet.join("keys").display());
+    let Cli { json, node, store, .. } = parse(&line).unwrap();
+    App { json, node: NodeArgs { rpc: None, ..node }, store }
+}
+
+#[test]
+fn without_a_url_the_devnets_first_node_is_meant() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(app(dir.path()).url().unwrap(), "http://127.0.0.1:8006");
+    let nodes = r#"[{"name":"node-0","rpc":"http://h:1","pid":1},{"rpc":"http://h:2"}]"#;
+    std::fs::write(dir.path().join("nodes.json"), nodes).unwrap();
+    assert_eq!(app(dir.path()).url().unwrap(), "http://h:1");
+    for bad in ["[]", "{}", "x"] {
+        std::fs::write(dir.path().join("nodes.json"), bad).unwrap();
+        assert!(app(dir.path()).url().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn names_and_addresses_mean_accounts() {
+    let dir = tempfile::tempdir().unwrap();
+    let seed = [3; 32];
+    let public = chain_core::crypto::SecretKey::from_seed(&seed).public();
+    let address = chain_core::types::Address::of_key(&public);
+    let accounts = serde_json::json!([{ "name": "dev0", "address": address, "secret_key": hex::encode(seed) }]);
+    std::fs::write(dir.path().join("accounts.json"), accounts.to_string()).unwrap();
+    let app = app(dir.path());
+    assert_eq!(app.address("dev0").unwrap(), address);
+    assert_eq!(app.address(&address.to_string()).unwrap(), address);
+    assert_eq!(app.public_key("dev0").unwrap(), public);
+    assert_eq!(app.public_key(&public.to_string()).unwrap(), public);
+    assert!(matches!(app.address("ait1qqq"), Err(CliError::Usage(_))));
+    assert!(matches!(app.address("nobody"), Err(CliError::Key(_))));
+    assert_eq!(app.names().replace(&format!("to {address}!")), "to dev0!");
+    let (threshold, keys) = send::parse_policy(&app, &format!("1:dev0,{public}")).unwrap();
+    assert_eq!((threshold, keys), (1, vec![public]));
+    for bad in ["dev0", "x:dev0", "1:", "1:nobody"] {
+        assert!(send::parse_policy(&app, bad).is_err(), "{bad}");
+    }
+}
