@@ -290,8 +290,8 @@ def transfer(chain, params, key, nonce, to, amount, memo="", asset=0, fee=None, 
 
 class NodeError(Exception):
     def __init__(self, status, error):
-        super().__init__(f"{status} {error['code']} {error['data']['reason']}: {error['message']}")
-        self.status, self.code, self.reason = status, error["code"], error["data"]["reason"]
+        self.status, self.code, self.reason = status, error["code"], error.get("data", {}).get("reason")
+        super().__init__(f"{status} {self.code} {self.reason}: {error['message']}")
 
 
 class Node:
