@@ -3,7 +3,7 @@
 use chain_core::types::{AssetId, Height, TxId};
 use chain_rpc::client::Client;
 use chain_rpc::view::{BlockRef, HeadView, Include, StatusName, U64};
-use chain_tests::devnet::Devnet;
+use chain_tests::devnet::{Devnet, chain_node};
 use chain_tests::eventually;
 use chain_tests::wallet::{FEE, Wallet};
 use rand::rngs::StdRng;
@@ -136,6 +136,9 @@ async fn fifty_kills_under_load_lose_nothing_that_was_acknowledged() {
         }
     }
     finish(&devnet, senders, &wallets, start).await;
+    assert_eq!(devnet.stop("TERM").await, Some(0));
+    let verified = chain_node().args(["db", "verify", "--data-dir"]).arg(devnet.data_dir()).output().unwrap();
+    assert!(verified.status.success(), "{verified:?}");
 }
 
 async fn finish(devnet: &Devnet, mut senders: Vec<Sender>, wallets: &[Arc<Wallet>], start: u128) {

@@ -71,7 +71,6 @@ async fn requests_of_the_wrong_form() {
             ("nonsense", errors::PARSE),
             (&whole[..whole.len() - 3], errors::PARSE),
             ("\u{feff}{}", errors::PARSE),
-            ("{}", errors::INVALID_REQUEST),
             ("[]", errors::INVALID_REQUEST),
             (r#"{"jsonrpc":"1.0","id":1,"method":"get_head"}"#, errors::INVALID_REQUEST),
             (r#"{"jsonrpc":"2.0","id":1,"method":7}"#, errors::INVALID_REQUEST),
@@ -104,9 +103,23 @@ async fn requests_of_the_wrong_form() {
         let binary = http::rpc(to, &[0xff, 0xfe, 0, 1, 2]).await;
         assert_eq!(binary.code(), code_of(errors::PARSE), "{}", binary.text());
         let all_deep = http::rpc(to, deep(200_000).as_bytes()).await;
-        assert!(all_deep.code().is_some_and(|code| code < 0), "{}", all_deep.text());
+        let told = all_deep.json();
+        let error = told.pointer("/0/error").or(told.get("error")).unwrap();
+        assert!([-32600, -32700].map(Value::from).contains(&error["code"]), "{told}");
         let unheard = request("get_head", json!({})).replace(r#""id":1,"#, "");
         assert_eq!(http::rpc(to, unheard.as_bytes()).await.body, b"", "a notification has no answer");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_that_is_no_request_is_told_from_what_is_no_json() {
+    harmless(|to, _| async move {
+        for body in ["{}", "7", "null", "\"text\"", r#"{"method":"get_head"}"#, "[1]"] {
+            let answer = http::rpc(to, body.as_bytes()).await.json();
+            let error = if answer.is_array() { &answer[0]["error"] } else { &answer["error"] };
+            assert_eq!(error["code"].as_i64(), code_of(errors::INVALID_REQUEST), "{body}: {answer}");
+        }
     })
     .await;
 }

@@ -41,6 +41,8 @@ async fn start(command: &mut Command, log: &Path) -> Start {
 /// A data directory with some history, and room beside it.
 struct Stopped {
     devnet: Devnet,
+    /// The highest final block that was seen.
+    height: u64,
     copies: std::cell::Cell<u32>,
 }
 
@@ -49,15 +51,15 @@ impl Stopped {
     async fn new(orderly: bool) -> Self {
         let mut devnet = Devnet::start().await;
         let (to, wallets) = (devnet.rpc(), devnet.wallets());
+        let mut seen = 0;
         for nonce in 0..5 {
             for wallet in &wallets[..5] {
                 let bytes = format!("0x{}", hex::encode(wallet.pay(nonce, wallets[9].address, 1).bytes()));
                 http::result(to, "send_tx", json!({ "signed_tx": bytes })).await;
             }
-            let height = http::result(to, "get_head", json!({})).await["height"].as_str().unwrap().parse().unwrap();
-            chain_tests::eventually("the next block", || async move {
+            seen = chain_tests::eventually("the next block", || async move {
                 let head = http::result(to, "get_head", json!({})).await;
-                (head["height"].as_str()?.parse::<u64>().unwrap() > height).then_some(())
+                Some(head["height"].as_str()?.parse().unwrap()).filter(|height| *height > seen)
             })
             .await;
         }
@@ -69,7 +71,7 @@ impl Stopped {
         } else {
             devnet.kill();
         }
-        Self { devnet, copies: 0.into() }
+        Self { devnet, height: seen, copies: 0.into() }
     }
 
     /// A fresh copy of the data directory.
@@ -267,6 +269,28 @@ async fn a_damaged_database_is_refused() {
         }
     }
     stopped.refused(&copy, 4, |_| {}).await;
+}
+
+/// Bit rot in the database's own log must not take final blocks away unnoticed.
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_in_the_databases_own_log_takes_no_final_block() {
+    let stopped = Stopped::new(false).await;
+    for (numerator, denominator) in [(1, 3), (1, 2), (3, 4)] {
+        let copy = stopped.copy();
+        let files = fs::read_dir(copy.join("db/rows")).unwrap().map(|entry| entry.unwrap().path());
+        let logs = files.filter(|path| path.extension().is_some_and(|ending| ending == "log"));
+        let log = logs.max_by_key(|path| path.metadata().unwrap().len()).expect("the database has a log");
+        flip(&log, |length| length * numerator / denominator);
+        let mut command = run(&copy);
+        match start(&mut command, &stopped.devnet.beside("start.log")).await {
+            Start::Refused(code, words) => assert_eq!(code, Some(4), "{words}"),
+            Start::Serving(process) => {
+                let output = process.output();
+                drop(process);
+                panic!("it serves from a damaged log; the highest block seen was {}: {output}", stopped.height)
+            }
+        }
+    }
 }
 
 fn log_file(data_dir: &Path, name: &str) -> PathBuf {

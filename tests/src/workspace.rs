@@ -14,14 +14,28 @@ pub struct Source {
     pub path: String,
     /// Its content.
     pub text: String,
+    /// Whether it is compiled for tests only.
+    is_test: bool,
 }
 
 impl Source {
     /// Whether the whole file is a test.
     pub fn is_test(&self) -> bool {
-        let name = self.path.rsplit('/').next().unwrap_or_default();
-        let crate_of_tests = ["tests/", "benches/"].iter().any(|dir| self.path.starts_with(dir));
-        crate_of_tests || self.path.contains("/tests/") || name == "tests.rs" || name.ends_with("_tests.rs")
+        self.is_test
+    }
+
+    /// The paths of the modules this file declares for tests only.
+    fn test_modules(&self) -> Vec<String> {
+        let lines: Vec<&str> = self.text.lines().map(str::trim).collect();
+        let declared = (0..lines.len()).filter(|i| lines[*i] == "#[cfg(test)]").filter_map(|i| {
+            let line = lines[i + 1..].iter().find(|line| !line.starts_with("#["))?;
+            line.split("mod ").nth(1)?.strip_suffix(';')
+        });
+        let dir = match self.path.rsplit_once('/') {
+            Some((dir, "mod.rs" | "lib.rs" | "main.rs")) => dir.to_owned(),
+            _ => self.path.trim_end_matches(".rs").to_owned(),
+        };
+        declared.flat_map(|name| [format!("{dir}/{name}.rs"), format!("{dir}/{name}/")]).collect()
     }
 
     /// The lines above the test module at the end, without comments; the line numbers start at 1.
@@ -42,13 +56,23 @@ fn test_module(text: &str) -> usize {
     (0..lines.len()).find(begins).unwrap_or(lines.len())
 }
 
+fn is_test_path(path: &str) -> bool {
+    let crate_of_tests = ["tests/", "benches/"].iter().any(|dir| path.starts_with(dir));
+    crate_of_tests || path.contains("/tests/") || path.ends_with("/tests.rs") || path.ends_with("_tests.rs")
+}
+
 /// Every text file of the repository below `dir`, without what git ignores, in order.
 pub fn files(dir: &str, ending: &str) -> Vec<Source> {
     let root = root();
     let mut found = Vec::new();
-    collect(&root, &root.join(dir), ending, &mut found);
+    let below = if dir == "." { root.clone() } else { root.join(dir) };
+    collect(&root, &below, ending, &mut found);
     found.sort_by(|a, b| a.path.cmp(&b.path));
-    assert!(!found.is_empty(), "no files below {dir}");
+    let modules: Vec<String> = found.iter().flat_map(Source::test_modules).collect();
+    for source in &mut found {
+        let declared = modules.iter().any(|m| source.path == *m || m.ends_with('/') && source.path.starts_with(m));
+        source.is_test = declared || is_test_path(&source.path);
+    }
     found
 }
 
@@ -62,7 +86,11 @@ fn collect(root: &Path, dir: &Path, ending: &str, found: &mut Vec<Source>) {
         } else if name.ends_with(ending)
             && let Ok(text) = fs::read_to_string(&path)
         {
-            found.push(Source { path: path.strip_prefix(root).unwrap().to_string_lossy().into_owned(), text });
+            found.push(Source {
+                path: path.strip_prefix(root).unwrap().to_string_lossy().into_owned(),
+                text,
+                is_test: false,
+            });
         }
     }
 }
