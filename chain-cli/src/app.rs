@@ -123,9 +123,14 @@ impl App {
 pub struct Names(BTreeMap<Address, String>);
 
 impl Names {
+    /// The name of an address, if it has one.
+    pub fn get(&self, address: &Address) -> Option<&str> {
+        self.0.get(address).map(String::as_str)
+    }
+
     /// The address with its name, if it has one.
     pub fn with(&self, address: &Address) -> String {
-        match self.0.get(address) {
+        match self.get(address) {
             Some(name) => format!("{address} ({name})"),
             None => address.to_string(),
         }
@@ -133,7 +138,7 @@ impl Names {
 
     /// The name, or the address.
     pub fn short(&self, address: &Address) -> String {
-        self.0.get(address).cloned().unwrap_or_else(|| address.to_string())
+        self.get(address).map_or_else(|| address.to_string(), str::to_owned)
     }
 
     /// The text with names in place of addresses.

@@ -4,11 +4,11 @@
 
 use std::io;
 
-use chain_core::types::{Height, Rejected};
+use chain_core::{mempool::DropReason, types::Rejected};
 use chain_rpc::{
     client::ClientError,
     errors::RpcError,
-    view::{GetTxView, ReasonView},
+    view::{GetTxView, ReasonView, StatusName},
 };
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -40,16 +40,9 @@ pub enum CliError {
         /// What came back.
         why: String,
     },
-    /// The transaction is final and its actions were not carried out.
-    #[error("refused in block {height}: {} ({} {}, action {}); the fee is kept", .reason.message, .reason.number, .reason.name, u16::from(.reason.action) + 1)]
-    Rejected {
-        /// The block.
-        height: Height,
-        /// Why.
-        reason: Box<ReasonView>,
-        /// The answer's document, which with `--json` is already printed.
-        printed: bool,
-    },
+    /// The result, which is printed already, is not what was wished for: a refusal in a block, a node that is not well.
+    #[error("{0}")]
+    Told(String),
     /// A step of a proof does not hold.
     #[error("not proven, step {step}: {why}")]
     Unproven {
@@ -92,10 +85,7 @@ impl CliError {
     pub fn document(&self) -> Option<Value> {
         let message = self.to_string();
         let error = match self {
-            Self::Rejected { printed: true, .. } => return None,
-            Self::Rejected { reason, .. } => {
-                json!({ "message": message, "reason": reason.name, "number": reason.number })
-            }
+            Self::Told(_) => return None,
             Self::Refused(error) => json!({ "message": message, "code": error.code, "data": error.data }),
             Self::Unproven { step, why } => json!({ "message": message, "step": step, "why": why }),
             _ => json!({ "message": message }),
@@ -142,21 +132,38 @@ fn own_hint(reason: &str) -> Option<&'static str> {
         "nonce_too_low" | "nonce_too_high" => Some("leave --nonce out to use the next one"),
         "fee_too_low" => Some("leave --fee out to pay the least"),
         "wrong_chain" => Some("--rpc names the node, --chain-id pins the chain"),
-        "wrong_policy" => Some("the account's key was changed: --sign-with names the key that signs, --policy several"),
+        "wrong_policy" => Some("--sign-with names the key that signs for the account now, --policy an m-of-n policy"),
         "fee_unpayable" => Some("`chain balance NAME` says what there is"),
         _ => None,
     }
 }
 
-/// The error a transaction's end stands for, if it did not end well.
-pub fn bad_end(view: &GetTxView, printed: bool) -> Option<CliError> {
-    let height = view.height.unwrap_or_default();
-    if let Some(reason) = view.outcome.as_ref().and_then(|outcome| outcome.reason.clone()) {
-        return Some(CliError::Rejected { height, reason: Box::new(reason), printed });
+/// The error a transaction's printed end stands for, if it did not end well.
+pub fn bad_end(view: &GetTxView) -> Option<CliError> {
+    let told = match (&view.status, view.outcome.as_ref().and_then(|outcome| outcome.reason.as_ref())) {
+        (_, Some(reason)) => {
+            let height = view.height.unwrap_or_default();
+            format!("refused in block {height}: {}; the fee is kept", reason_text(reason))
+        }
+        (StatusName::Dropped, None) => format!("dropped from the pool: {}", drop_text(view.drop_reason)),
+        (StatusName::Unknown, None) => "the node knows no such transaction".into(),
+        _ => return None,
+    };
+    Some(CliError::Told(told))
+}
+
+/// A reason with its number, name, and action, counted from 1.
+pub fn reason_text(reason: &ReasonView) -> String {
+    let action = u16::from(reason.action) + 1;
+    format!("{} ({} {}, action {action})", reason.message, reason.number, reason.name)
+}
+
+fn drop_text(reason: Option<DropReason>) -> &'static str {
+    match reason {
+        Some(DropReason::Evicted) => "others in the full pool pay more",
+        Some(DropReason::Replaced) => "replaced by another transaction with its nonce",
+        Some(DropReason::Expired) => "its valid_until has passed",
+        Some(DropReason::Invalidated) => "a block made it impossible (nonce used, key changed or fee unpayable)",
+        None => "the node does not say why",
     }
-    let dropped = view.drop_reason.map(|reason| match serde_json::to_value(reason) {
-        Ok(Value::String(reason)) => reason,
-        _ => format!("{reason:?}"),
-    });
-    dropped.map(|reason| CliError::Failed(format!("{} was dropped from the pool: {reason}", view.tx_id)))
 }

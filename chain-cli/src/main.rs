@@ -10,7 +10,7 @@ mod send;
 mod verify;
 mod wait;
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -112,8 +112,10 @@ async fn run(app: &App, command: &Command) -> Answer<()> {
         Command::Supply => supply::run(app).await,
         Command::Status => status::run(app).await,
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "chain", &mut std::io::stdout());
-            Ok(())
+            // The generator panics where it can't write.
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "chain", &mut script);
+            Ok(std::io::stdout().lock().write_all(&script)?)
         }
     }
 }

@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::{
     app::App,
     commands::tx::report,
-    error::{Answer, CliError},
+    error::{Answer, CliError, reason_text},
     node::{Node, parse_amount},
     output::money,
     wait::wait,
@@ -33,7 +33,7 @@ const LEAST_VALID_BLOCKS: u64 = 100;
 #[derive(Debug, Clone, Args)]
 pub struct SendArgs {
     /// Whose transaction: the name of a key or devnet account, or an address with --sign-with
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", display_order = 0)]
     pub from: String,
     /// Key that signs instead, where the account's key was changed; several for a --policy
     #[arg(long, value_name = "NAME")]
@@ -240,10 +240,7 @@ async fn simulate(app: &App, node: &Node, checked: &Checked) -> Answer<()> {
     })?;
     match simulated.outcome.reason {
         None => Ok(()),
-        Some(reason) => Err(CliError::Failed(format!(
-            "it would be refused: {} ({} {})",
-            reason.message, reason.number, reason.name
-        ))),
+        Some(reason) => Err(CliError::Told(format!("it would be refused: {}", reason_text(&reason)))),
     }
 }
 

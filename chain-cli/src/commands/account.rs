@@ -37,29 +37,29 @@ enum AccountAction {
     },
     /// Let another key sign for the account from now on; the address stays
     RotateKey {
-        #[command(flatten)]
-        send: SendArgs,
         /// The new key, which must be at hand: it agrees by a signature of its own
         #[arg(long, value_name = "NAME")]
         new_key: String,
+        #[command(flatten)]
+        send: SendArgs,
     },
     /// Let any M of several keys sign for the account from now on
     SetMultiKey {
-        #[command(flatten)]
-        send: SendArgs,
         /// How many must sign
         #[arg(long, value_name = "M")]
         threshold: u8,
         /// Each key, which must be at hand: it agrees by a signature of its own
         #[arg(long = "key", value_name = "NAME", required = true)]
         keys: Vec<String>,
+        #[command(flatten)]
+        send: SendArgs,
     },
     /// Refuse transfers to the account that carry no memo, or accept them again
     MemoRequired {
-        #[command(flatten)]
-        send: SendArgs,
         /// Whether a memo is required
         required: Switch,
+        #[command(flatten)]
+        send: SendArgs,
     },
 }
 
@@ -104,7 +104,11 @@ async fn show(app: &App, who: &str) -> Answer<()> {
         lines.pair("  nonce", format_args!("{} (next: {})", account.nonce.0, account.next_nonce.0));
         lines.pair(
             "  signs",
-            if account.module { "nobody: the protocol's own".into() } else { authority_text(&account.authority) },
+            if account.module {
+                "nobody: the protocol's own".into()
+            } else {
+                authority_text(&app.names(), &account.authority)
+            },
         );
         lines.pair("  memo", if account.memo_required { "required" } else { "not required" });
         if !account.balances.is_empty() {

@@ -27,8 +27,6 @@ const CHUNK: usize = 64 * 1024;
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true))]
 pub struct AnchorArgs {
-    #[command(flatten)]
-    send: SendArgs,
     /// The hash: 0x and 64 hexadecimal digits
     #[arg(long, group = "what")]
     hash: Option<Hash>,
@@ -41,6 +39,8 @@ pub struct AnchorArgs {
     /// Where it may be found, up to 128 bytes
     #[arg(long, default_value = "", hide_default_value = true)]
     uri: String,
+    #[command(flatten)]
+    send: SendArgs,
 }
 
 /// Runs `chain anchor`.

@@ -39,32 +39,30 @@ enum AssetAction {
     Create(CreateArgs),
     /// Create money of an asset one is the minter of
     Mint {
-        #[command(flatten)]
-        send: SendArgs,
         /// Who receives it: a name or an address
         #[arg(long, value_name = "NAME|ADDRESS")]
         to: String,
         /// How much, such as 5USD
         #[arg(long)]
         amount: String,
+        #[command(flatten)]
+        send: SendArgs,
     },
     /// Name another minter, or nobody for ever
     SetMinter {
-        #[command(flatten)]
-        send: SendArgs,
         /// The asset's symbol or number
         #[arg(long)]
         asset: String,
         /// A name, an address, or `nobody`: then nobody mints again, ever
         #[arg(long, value_name = "NAME|ADDRESS|nobody")]
         minter: String,
+        #[command(flatten)]
+        send: SendArgs,
     },
 }
 
 #[derive(Debug, Args)]
 struct CreateArgs {
-    #[command(flatten)]
-    send: SendArgs,
     /// How people write it: 2 to 12 capital letters and digits, a letter first
     #[arg(long)]
     symbol: String,
@@ -80,6 +78,8 @@ struct CreateArgs {
     /// Who may create more: a name, an address, or `nobody`, which is for ever [default: the sender]
     #[arg(long, value_name = "NAME|ADDRESS|nobody")]
     minter: Option<String>,
+    #[command(flatten)]
+    send: SendArgs,
 }
 
 /// Runs `chain asset …`.

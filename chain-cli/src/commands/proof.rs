@@ -11,7 +11,7 @@ use chain_core::{
     codec,
     genesis::Genesis,
     state::Authority,
-    types::{AssetId, TxId},
+    types::{Address, AssetId, TxId},
 };
 use chain_rpc::view::{Bytes, ProofParams, ProofView, rfc3339};
 use clap::{ArgGroup, Args, Subcommand};
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::tx::outcome_text;
 use crate::{
-    app::App,
+    app::{App, Names},
     error::{Answer, CliError},
     output::{Lines, money},
     verify::{Fact, Proven, Subject, verify},
@@ -162,7 +162,7 @@ fn show(lines: &mut Lines, app: &App, genesis: &Genesis, proven: &Proven) {
             lines.pair("  row", if *present { "present" } else { "absent: never used, or empty" });
             lines.pair("  balance", amount(genesis, AssetId::NATIVE, account.balance));
             lines.pair("  nonce", account.nonce);
-            lines.pair("  signs", authority_text(&account.authority));
+            lines.pair("  signs", authority_text(&names, &account.authority));
         }
         Fact::Balance { address, asset, balance } => {
             lines.pair("  account", names.with(address));
@@ -216,10 +216,13 @@ fn amount(genesis: &Genesis, id: AssetId, amount: chain_core::types::Amount) -> 
 }
 
 /// Who may sign for an account, in words.
-pub fn authority_text(authority: &Authority) -> String {
+pub fn authority_text(names: &Names, authority: &Authority) -> String {
     match authority {
         Authority::Derived => "the key or policy its address derives from".into(),
-        Authority::Key(key) => format!("the key {key}"),
+        Authority::Key(key) => match names.get(&Address::of_key(key)) {
+            Some(name) => format!("the key {key} ({name})"),
+            None => format!("the key {key}"),
+        },
         Authority::MultiKey(policy) => format!("the m-of-n policy {policy}"),
     }
 }

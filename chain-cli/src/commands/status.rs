@@ -36,6 +36,6 @@ pub async fn run(app: &App) -> Answer<()> {
     })?;
     match health.status.as_str() {
         "ok" => Ok(()),
-        other => Err(CliError::Failed(format!("the node is {other}"))),
+        other => Err(CliError::Told(format!("the node is {other}"))),
     }
 }

@@ -17,8 +17,6 @@ use crate::{
 /// Arguments of `chain transfer`.
 #[derive(Debug, Args)]
 pub struct TransferArgs {
-    #[command(flatten)]
-    send: SendArgs,
     /// Who receives: a name (dev1, alice) or an address
     #[arg(long, value_name = "NAME|ADDRESS")]
     to: String,
@@ -28,16 +26,18 @@ pub struct TransferArgs {
     /// A note for the receiver, up to 128 bytes; everybody can read it
     #[arg(long, default_value = "", hide_default_value = true)]
     memo: String,
+    #[command(flatten)]
+    send: SendArgs,
 }
 
 /// Arguments of `chain burn`.
 #[derive(Debug, Args)]
 pub struct BurnArgs {
-    #[command(flatten)]
-    send: SendArgs,
     /// How much to destroy, such as 5AIT
     #[arg(long)]
     amount: String,
+    #[command(flatten)]
+    send: SendArgs,
 }
 
 /// Runs `chain transfer`.

@@ -4,13 +4,14 @@
 
 use std::time::Duration;
 
-use chain_core::types::TxId;
-use chain_rpc::view::{GetTxView, OutcomeView, rfc3339};
+use chain_core::types::{Amount, TxId};
+use chain_rpc::view::{GetTxView, OutcomeView, StatusName, rfc3339};
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 use crate::{
     app::App,
-    error::{Answer, bad_end},
+    error::{Answer, bad_end, reason_text},
     node::Node,
     output::{Lines, money},
     wait::{name, wait},
@@ -46,7 +47,11 @@ pub async fn run(app: &App, args: &TxArgs) -> Answer<()> {
     match args.action {
         TxAction::Show { id } => {
             let view = node.client.get_tx(id, false).await?;
-            show(app, &node, &view, true).await
+            show(app, &node, &view, true).await?;
+            match view.status {
+                StatusName::Unknown => bad_end(&view).map_or(Ok(()), Err),
+                _ => Ok(()),
+            }
         }
         TxAction::Wait { id, timeout } => {
             let view = wait(&node, id, Duration::from_secs(timeout)).await?;
@@ -58,7 +63,7 @@ pub async fn run(app: &App, args: &TxArgs) -> Answer<()> {
 /// Prints how a transaction ended; an error if it did not end well.
 pub async fn report(app: &App, node: &Node, view: &GetTxView) -> Answer<()> {
     show(app, node, view, false).await?;
-    bad_end(view, app.json).map_or(Ok(()), Err)
+    bad_end(view).map_or(Ok(()), Err)
 }
 
 async fn show(app: &App, node: &Node, view: &GetTxView, whole: bool) -> Answer<()> {
@@ -83,6 +88,10 @@ async fn show(app: &App, node: &Node, view: &GetTxView, whole: bool) -> Answer<(
         if let Some(fee) = view.signed.as_ref().map(|signed| signed.transaction.fee) {
             lines.pair("  fee", money(&native, view.outcome.as_ref().map_or(fee, |outcome| outcome.fee)));
         }
+        let burned = burned(view);
+        if !burned.is_zero() {
+            lines.pair("  burned", format_args!("{} for what the chain must keep from now on", money(&native, burned)));
+        }
         if let Some(outcome) = &view.outcome {
             lines.pair("  outcome", outcome_text(outcome));
         }
@@ -106,16 +115,18 @@ fn events(lines: &mut Lines, view: &GetTxView) {
     }
 }
 
+/// What was burned beside the fee for new rows and new assets, as the events say.
+fn burned(view: &GetTxView) -> Amount {
+    let fee = |event: &Value, name: &str| event.get(name)?.as_str()?.parse().ok().map(Amount::new);
+    let events = view.events.iter().flatten();
+    let fees = events.flat_map(|event| ["row_fee", "asset_fee"].map(|name| fee(event, name)));
+    fees.flatten().fold(Amount::ZERO, Amount::saturating_add)
+}
+
 /// An outcome in words.
 pub fn outcome_text(outcome: &OutcomeView) -> String {
     match &outcome.reason {
         None => "ok".into(),
-        Some(reason) => format!(
-            "refused: {} ({} {}, action {})",
-            reason.message,
-            reason.number,
-            reason.name,
-            u16::from(reason.action) + 1
-        ),
+        Some(reason) => format!("refused: {}", reason_text(reason)),
     }
 }
