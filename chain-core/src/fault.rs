@@ -7,13 +7,26 @@ use crate::types::Rejected;
 
 /// Why the node must stop.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Fault(String);
+#[error("{what}")]
+pub struct Fault {
+    what: String,
+    disk_full: bool,
+}
 
 impl Fault {
     /// Names a fault.
     pub fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
+        Self { what: what.into(), disk_full: false }
+    }
+
+    /// The disk is full: nothing is damaged, the node can go on once there is space.
+    pub fn disk_full(what: impl Into<String>) -> Self {
+        Self { what: what.into(), disk_full: true }
+    }
+
+    /// Whether all that is missing is space on the disk.
+    pub fn is_disk_full(&self) -> bool {
+        self.disk_full
     }
 }
 

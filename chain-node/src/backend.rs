@@ -1,6 +1,6 @@
 //! What the interfaces may ask of this node: reads of the chain and the pool, and submission.
 
-use crate::driver::Driver;
+use crate::driver::{Driver, wall_clock};
 use chain_core::Fault;
 use chain_core::block::Header;
 use chain_core::crypto::PublicKey;
@@ -19,7 +19,7 @@ use chain_rpc::backend::{
 };
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::sync::broadcast;
 
 /// This node, as the interfaces see it.
@@ -36,9 +36,11 @@ pub struct Node {
     pub pool_limits: PoolLimits,
     /// The engine.
     pub driver: Arc<Driver>,
-    /// The last supply audit: it reads the whole state, so each height pays for one.
-    pub audited: Mutex<Option<(Height, Vec<Supply>)>>,
 }
+
+/// A head older than so many block intervals, and a little, is not the newest block there is.
+const STALE_INTERVALS: u64 = 5;
+const STALE_SLACK_MS: u64 = 10_000;
 
 fn fault(fault: Fault) -> BackendError {
     BackendError::Fault(fault.to_string())
@@ -105,25 +107,25 @@ impl Backend for Node {
     }
 
     fn block_height(&self, id: &BlockId) -> Answer<Height> {
-        let block = self.chain.block_by_id(id).map_err(fault)?;
-        block.map(|block| block.header.height).ok_or(BackendError::NotFound)
+        self.chain.height_of(id).map_err(fault)?.ok_or(BackendError::NotFound)
     }
 
     fn header(&self, height: Height) -> Answer<Header> {
-        self.block(height).map(|block| block.header.clone())
+        self.chain.header(height).map_err(fault)?.ok_or(BackendError::NotFound)
     }
 
     fn certificate(&self, height: Height) -> Answer<Option<Certificate>> {
-        self.block(height).map(|block| block.certificate.clone())
+        match self.chain.certificate(height).map_err(fault)? {
+            None if self.chain.header(height).map_err(fault)?.is_none() => Err(BackendError::NotFound),
+            certificate => Ok(certificate),
+        }
     }
 
     fn status(&self, id: &TxId) -> Answer<Status> {
         // The pool first: a transaction leaves it only once the ledger has it.
         let pooled = self.pool.read().status(id);
-        match self.chain.locate(id).map_err(fault)? {
-            Some(located) => Ok(Status::Final { height: located.block.header.height, index: located.index }),
-            None => Ok(pooled),
-        }
+        let place = self.chain.place(id).map_err(fault)?;
+        Ok(place.map_or(pooled, |(height, index)| Status::Final { height, index }))
     }
 
     fn pooled(&self, id: &TxId) -> Option<Checked> {
@@ -156,16 +158,8 @@ impl Backend for Node {
         pool.candidates().filter(of_sender).take(limit).map(|tx| (tx.clone(), Status::Pending)).collect()
     }
 
-    fn supply(&self) -> Answer<Vec<Supply>> {
-        let mut audited = self.audited.lock().unwrap_or_else(PoisonError::into_inner);
-        let head = self.chain.head();
-        let height = head.block.header.height;
-        if let Some((_, supplies)) = audited.as_ref().filter(|(at, _)| *at == height) {
-            return Ok(supplies.clone());
-        }
-        let supplies = money::audit(&head.tree).map_err(fault)?;
-        *audited = Some((height, supplies.clone()));
-        Ok(supplies)
+    fn supply(&self) -> Answer<(Height, Vec<Supply>)> {
+        self.chain.supplies().map_err(fault)
     }
 
     fn prove_row(&self, key: &RowKey) -> Answer<RowProof> {
@@ -197,8 +191,13 @@ impl Backend for Node {
     }
 
     fn sync(&self) -> SyncState {
-        let height = self.chain.head().block.header.height;
-        SyncState { height, target: height, caught_up: true, agreeing: !self.driver.is_halted(), peers: 0 }
+        let head = self.chain.head();
+        let (height, at) = (head.block.header.height, head.block.header.timestamp_ms);
+        // Nobody is there to tell of newer blocks, so the head's age has to.
+        let interval = params(&head.tree).map_or(0, |params| params.empty_block_interval_ms.into());
+        let stale_ms = u64::saturating_mul(STALE_INTERVALS, interval).saturating_add(STALE_SLACK_MS);
+        let caught_up = wall_clock().get().saturating_sub(at.get()) <= stale_ms;
+        SyncState { height, target: height, caught_up, agreeing: !self.driver.is_halted(), peers: 0 }
     }
 
     fn node(&self) -> NodeInfo {

@@ -155,9 +155,23 @@ impl Cli {
             Command::Config(command) => command.run(),
             Command::Db(DbCommand::Verify { config, flags }) => {
                 let (config, _) = Config::load(config.as_deref(), &flags)?;
-                let (_, genesis) = run::compile(&DataDir::new(&config.data_dir).genesis())?;
+                let dir = DataDir::new(&config.data_dir);
+                let (_, genesis) = run::compile(&dir.genesis())?;
+                if !config.database()?.is_dir() {
+                    return Err(Exit::Database(format!("there is no database in {}", config.database()?.display())));
+                }
+                let _lock = chain_core::storage::DirLock::acquire(dir.path())?;
                 let chain = run::open_ledger(&config, &genesis)?;
                 let head = chain.head();
+                for supply in chain_core::state::money::audit(&head.tree)? {
+                    if !supply.is_conserved() {
+                        let symbol = &*supply.asset.symbol;
+                        return Err(Exit::Database(format!(
+                            "{symbol}: the accounts hold {}, which is not minted minus burned",
+                            supply.in_accounts
+                        )));
+                    }
+                }
                 println!(
                     "height {}, block {}, state root {}",
                     head.block.header.height,

@@ -89,6 +89,8 @@ pub struct Advanced {
     pub history: bool,
     /// Threads that verify signatures.
     pub verify_threads: usize,
+    /// Start a validator whose consensus log is gone. Dangerous where a copy of its key may sign.
+    pub accept_lost_consensus_log: bool,
     /// Names clients may call the node by besides addresses and `localhost`; `*`: any.
     pub rpc_hosts: Vec<String>,
     /// Origins of web pages that may use the node besides those on localhost; `*`: any.
@@ -116,6 +118,7 @@ impl Default for Config {
                 flush_interval_blocks: 8,
                 history: true,
                 verify_threads: 2,
+                accept_lost_consensus_log: false,
                 rpc_hosts: Vec::new(),
                 rpc_origins: Vec::new(),
                 rpc_behind_proxy: false,

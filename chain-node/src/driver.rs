@@ -23,7 +23,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TryS
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{Semaphore, broadcast, oneshot};
 
 /// Submissions waiting for a verify thread.
 const VERIFY_QUEUE: usize = 1024;
@@ -31,6 +31,8 @@ const VERIFY_QUEUE: usize = 1024;
 const ENGINE_QUEUE: usize = 256;
 /// Transactions verified, and handed to the engine, at a time.
 const BATCH_TXS: usize = 1024;
+/// Bytes of submissions under way.
+const WAITING_BYTES: usize = 64 * 1024 * 1024;
 /// Announcements a reader may be behind.
 const ANNOUNCEMENTS: usize = 65_536;
 
@@ -54,20 +56,25 @@ pub struct Driver {
     events: SyncSender<Event>,
     announcements: broadcast::Sender<Announcement>,
     halted: Arc<AtomicBool>,
+    /// Bytes that may still be taken in.
+    room: Semaphore,
 }
 
 /// The engine's thread: ends when told to stop, or with a fault.
-pub struct Running(JoinHandle<Result<(), Fault>>);
+pub struct Running {
+    engine: JoinHandle<Result<(), Fault>>,
+    verifiers: Vec<JoinHandle<()>>,
+}
 
 impl Running {
-    /// Whether the thread has ended.
+    /// Whether a thread has ended: the engine's, or one that verifies, which none does by itself.
     pub fn is_over(&self) -> bool {
-        self.0.is_finished()
+        self.engine.is_finished() || self.verifiers.iter().any(JoinHandle::is_finished)
     }
 
     /// Waits for the end.
     pub fn join(self) -> Result<(), Exit> {
-        match self.0.join() {
+        match self.engine.join() {
             Ok(result) => Ok(result?),
             Err(_) => Err(Exit::Database("the engine panicked; this is a bug, please report it".into())),
         }
@@ -91,9 +98,10 @@ impl Driver {
         let (announcements, _) = broadcast::channel(ANNOUNCEMENTS);
         let halted = Arc::new(AtomicBool::new(false));
         let queue = Arc::new(Mutex::new(job_queue));
+        let mut verifiers = Vec::new();
         for _ in 0..verify_threads {
             let (chain, queue, events) = (engine.chain().clone(), queue.clone(), events.clone());
-            std::thread::spawn(move || verify(&chain, &queue, &events));
+            verifiers.push(std::thread::spawn(move || verify(&chain, &queue, &events)));
         }
         let outside = Outside {
             announcements: announcements.clone(),
@@ -102,12 +110,16 @@ impl Driver {
             wake_at: None,
             replies: HashMap::new(),
         };
-        let thread = std::thread::spawn(move || outside.run(engine, outputs, &event_queue));
-        (Arc::new(Self { jobs, events, announcements, halted }), Running(thread))
+        let engine = std::thread::spawn(move || outside.run(engine, outputs, &event_queue));
+        let room = Semaphore::new(WAITING_BYTES);
+        (Arc::new(Self { jobs, events, announcements, halted, room }), Running { engine, verifiers })
     }
 
     /// Verifies transactions and offers them to the pool; answers once that is durable.
     pub async fn submit(&self, mut transactions: Vec<Vec<u8>>) -> Result<Verdicts, Busy> {
+        let bytes = transactions.iter().map(Vec::len).sum::<usize>();
+        let bytes = u32::try_from(bytes).map_err(|_| Busy)?;
+        let _room = self.room.try_acquire_many(bytes).map_err(|_| Busy)?;
         let mut answers = Vec::new();
         while !transactions.is_empty() {
             let rest = transactions.split_off(transactions.len().min(BATCH_TXS));
@@ -186,7 +198,7 @@ fn look(chain: &Chain, bytes: &[u8]) -> Result<Formed, Rejected> {
     };
     match glance {
         // The engine tells a final transaction from one that comes too late, and meets faults itself.
-        Err(Failure::Rejected(rejected)) if !matches!(chain.locate(&formed.id()), Ok(Some(_))) => Err(rejected),
+        Err(Failure::Rejected(rejected)) if !matches!(chain.place(&formed.id()), Ok(Some(_))) => Err(rejected),
         _ => Ok(formed),
     }
 }
@@ -257,7 +269,7 @@ impl Outside {
     ) -> (Vec<Submission>, bool) {
         let mut submissions = Vec::new();
         self.enter(checked, sender, &mut submissions);
-        while submissions.len() < BATCH_TXS {
+        while submissions.len() < BATCH_TXS && self.replies.len() < ENGINE_QUEUE {
             match events.try_recv() {
                 Ok(Event::Submit(checked, sender)) => self.enter(checked, sender, &mut submissions),
                 Ok(Event::Stop) => return (submissions, true),

@@ -81,6 +81,9 @@ impl From<OpenError> for Exit {
 
 impl From<Fault> for Exit {
     fn from(fault: Fault) -> Self {
-        Self::Database(fault.to_string())
+        match fault.is_disk_full() {
+            true => Self::Disk(format!("{fault}. Free some space and start again")),
+            false => Self::Database(fault.to_string()),
+        }
     }
 }

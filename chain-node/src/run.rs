@@ -64,21 +64,41 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
     };
     let clock = MonoClock::start();
     let pool_limits = PoolLimits::default();
+    let (wal, wal_is_new) = open_log(&dir, "consensus")?;
+    if wal_is_new && info.validator.is_some() && chain.head().block.header.height > Height::ZERO {
+        if !config.advanced.accept_lost_consensus_log {
+            return Err(Exit::Key(format!(
+                "{} holds no consensus log though the chain has blocks: this validator does not know what it has signed. \
+                 Restore the logs; or, if no other copy of its key signs, start once with \
+                 accept_lost_consensus_log = true under [advanced]",
+                dir.logs().display()
+            )));
+        }
+        tracing::warn!("going on without the consensus log, as configured");
+    }
+    let (pool_log, _) = open_log(&dir, "mempool")?;
     let start = Start {
         options: Options { flush_interval_blocks: config.advanced.flush_interval_blocks },
         pool_limits,
         chain,
         rule: genesis.quorum_rule,
         key,
-        wal: open_log(&dir, "consensus")?,
-        pool_log: open_log(&dir, "mempool")?,
+        wal,
+        pool_log,
     };
     let (engine, outputs) = Engine::start(start, &move || clock.now())?;
+    let status = engine.status();
+    if info.validator.is_some() && status.barrier >= status.height {
+        tracing::error!(
+            height = status.height.get(),
+            barrier = status.barrier.get(),
+            "the consensus log is ahead of the blocks: blocks were lost, so this validator does not sign up to the barrier"
+        );
+    }
     let (chain, pool) = (engine.chain().clone(), engine.pool().clone());
     let listeners = bind(config).await?;
     let (driver, engine) = Driver::start(engine, outputs, clock, config.advanced.verify_threads);
-    let node =
-        Node { facts, info, chain: chain.clone(), pool, pool_limits, driver: driver.clone(), audited: None.into() };
+    let node = Node { facts, info, chain: chain.clone(), pool, pool_limits, driver: driver.clone() };
     let (rpc, metrics, doors) = open_doors(config, Arc::new(node), listeners)?;
     let stopping = Arc::new(AtomicBool::new(false));
     let history = config.advanced.history.then(|| follow_history(chain, stopping.clone()));
@@ -194,12 +214,14 @@ pub fn open_ledger(config: &Config, genesis: &Genesis) -> Result<Chain, Exit> {
     Ok(opened.chain)
 }
 
-fn open_log(dir: &DataDir, name: &str) -> Result<EngineLog, Exit> {
+/// Opens a log; says besides whether it had to be made.
+fn open_log(dir: &DataDir, name: &str) -> Result<(EngineLog, bool), Exit> {
     let (log, replay) = Journal::open(&dir.logs(), name)?;
     if replay.cut_bytes > 0 {
         tracing::warn!(log = name, bytes = replay.cut_bytes, "cut off an unfinished write");
     }
-    Ok(EngineLog { records: replay.records().map(<[u8]>::to_vec).collect(), log: Box::new(log) })
+    let records = replay.records().map(<[u8]>::to_vec).collect();
+    Ok((EngineLog { records, log: Box::new(log) }, replay.created))
 }
 
 async fn bind(config: &Config) -> Result<(TcpListener, TcpListener), Exit> {

@@ -77,8 +77,8 @@ pub trait Backend: Send + Sync + 'static {
     fn mempool(&self) -> MempoolSummary;
     /// Pooled transactions in the order they would be executed in, of one sender or of all.
     fn pending(&self, sender: Option<&Address>, limit: usize) -> Vec<(Checked, Status)>;
-    /// Per asset what exists and what the accounts hold; reads the whole state.
-    fn supply(&self) -> Answer<Vec<Supply>>;
+    /// Per asset what exists and what the accounts hold, and the height at which that is true.
+    fn supply(&self) -> Answer<(Height, Vec<Supply>)>;
     /// Proof of a row, or of its absence, against the newest final state.
     fn prove_row(&self, key: &RowKey) -> Answer<RowProof>;
     /// Executes a transaction on the newest final state and forgets the result.

@@ -117,7 +117,10 @@ pub struct Engine {
 
 impl From<JournalError> for Fault {
     fn from(error: JournalError) -> Self {
-        Fault::new(format!("log: {error}"))
+        match error.is_full() {
+            true => Fault::disk_full(format!("log: {error}")),
+            false => Fault::new(format!("log: {error}")),
+        }
     }
 }
 

@@ -1,15 +1,16 @@
 //! Building blocks from the pool and judging blocks of others: the same execution, the same rules.
 
 use super::{Candidate, Engine};
-use crate::block::{BLOCK_VERSION, Block, Body, Header};
+use crate::block::{BLOCK_VERSION, Block, Body, Header, tx_root};
 use crate::consensus::{Input, Verdict};
+use crate::crypto::Hash;
 use crate::execute::{BlockContext, Execution, Unfit, execute_block};
 use crate::fault::Fault;
 use crate::ledger::Head;
 use crate::mempool::Pool;
 use crate::state::{Params, params, validators};
-use crate::tx::{Checked, check_many};
-use crate::types::{BlockId, Height, TimestampMs, View};
+use crate::tx::{Checked, Signed, check_many};
+use crate::types::{BlockId, ChainId, Height, TimestampMs, View, WireId};
 
 /// How many transactions in a row may find no room before a block counts as full.
 const FULL_AFTER_MISSES: u32 = 32;
@@ -53,6 +54,11 @@ impl Engine {
     /// Judges a block whose body is here; says nothing while it isn't.
     pub(super) fn judge(&mut self, id: &BlockId) -> Result<Option<Input>, Fault> {
         let Some(block) = self.blocks.get(id).cloned() else { return Ok(None) };
+        // A body that isn't the header's is a bad body, not a bad block: no verdict.
+        if body_root(&self.chain.id(), &block) != block.header.tx_root {
+            self.blocks.remove(id);
+            return Ok(None);
+        }
         let header = block.header.clone();
         let verdict = match self.execute_candidate(*id, block)? {
             Ok(()) => Verdict::Valid { view: header.view, proposer: header.proposer, timestamp: header.timestamp_ms },
@@ -99,6 +105,12 @@ impl Engine {
     }
 }
 
+/// The root of the transactions a body really holds.
+fn body_root(chain: &ChainId, block: &Block) -> Hash {
+    let ids: Vec<WireId> = block.body.transactions().iter().map(|bytes| Signed::wire_id(bytes, chain)).collect();
+    tx_root(chain, &ids)
+}
+
 /// The block breaks a rule.
 #[derive(Debug)]
 pub(super) struct Invalid;
@@ -131,7 +143,10 @@ fn fill(execution: &mut Execution<'_>, pool: &Pool, params: &Params, view: View)
             || used.weight.saturating_add(transaction.weight()) > max_weight;
         let pushed = if over { Err(Unfit::Full) } else { execution.push(transaction) };
         match pushed {
-            Ok(()) => taken.push(transaction.clone()),
+            Ok(()) => {
+                taken.push(transaction.clone());
+                misses = 0;
+            }
             Err(Unfit::Fault(fault)) => return Err(fault),
             Err(unfit) => {
                 candidates.skip_lane(&transaction.transaction().sender);

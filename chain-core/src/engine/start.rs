@@ -1,27 +1,30 @@
 //! Starting an engine on what is on the disk: the ledger is open, the logs have been read back.
 //!
 //! A WAL record is a tag byte and a body: 1 for a word of the agreement, 2 for a block (borsh of
-//! the header and of the list of transactions). A record of the pool's log is a transaction's
-//! complete signed bytes.
+//! the header and of the list of transactions). A record of the pool's log is a tag byte too: 1 and
+//! a transaction's complete signed bytes, or 2 and the id of a transaction that was dropped.
 
 use super::commit::consensus_head;
 use super::{Clock, Engine, Options, Output, SharedPool};
 use crate::block::{Block, Body, Header};
 use crate::codec;
 use crate::consensus::{Config, Input, Machine, WalRecord};
-use crate::crypto::SecretKey;
+use crate::crypto::{Hash, SecretKey};
 use crate::fault::Fault;
 use crate::ledger::Chain;
 use crate::mempool::{ChainView, Effects, Pool, PoolLimits};
 use crate::state::params;
 use crate::storage::journal::MAX_RECORD_BYTES;
-use crate::tx::check_many;
-use crate::types::{BlockId, Height, QuorumRule};
+use crate::tx::{Checked, check_many};
+use crate::types::{BlockId, ChainId, Height, QuorumRule, TxId};
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 const WORD: u8 = 1;
 const BLOCK: u8 = 2;
+
+const POOLED: u8 = 1;
+const GONE: u8 = 2;
 
 /// A log with what it held when it was opened.
 pub struct Log {
@@ -92,6 +95,16 @@ pub(super) fn block_bytes(block: &Block) -> Vec<u8> {
     [&[BLOCK], codec::encode(&block.header).as_slice(), &block.body.encode()].concat()
 }
 
+/// A record of the pool's log: a transaction became pending.
+pub(super) fn pooled_bytes(transaction: &Checked) -> Vec<u8> {
+    [&[POOLED], transaction.bytes()].concat()
+}
+
+/// A record of the pool's log: a transaction was dropped, and its sender told.
+pub(super) fn gone_bytes(id: &TxId) -> Vec<u8> {
+    [&[GONE], id.0.as_bytes().as_slice()].concat()
+}
+
 fn read_wal(records: &[Vec<u8>]) -> Result<(Vec<WalRecord>, BTreeMap<BlockId, Block>), Fault> {
     let (mut words, mut blocks) = (Vec::new(), BTreeMap::new());
     let bad = |e: codec::DecodeError| Fault::new(format!("a record of the consensus log: {e}"));
@@ -110,12 +123,33 @@ fn read_wal(records: &[Vec<u8>]) -> Result<(Vec<WalRecord>, BTreeMap<BlockId, Bl
 }
 
 fn restore(pool: &mut Pool, chain: &Chain, records: &[Vec<u8>], clock: Clock<'_>) -> Result<Effects, Fault> {
-    let checked = check_many(&chain.id(), records).into_iter().collect::<Result<Vec<_>, _>>();
-    let checked = checked.map_err(|e| Fault::new(format!("the pool's log holds: {e}")))?;
+    let checked = read_pool_log(&chain.id(), records)?;
     let head = chain.head();
     let params = params(&head.tree)?;
     let view = ChainView { rows: &head.tree, params: &params, head: head.block.header.height };
     pool.restore(&view, checked, clock().mono_ms)
+}
+
+/// The logged transactions in order, without those that were dropped after they were logged.
+fn read_pool_log(chain: &ChainId, records: &[Vec<u8>]) -> Result<Vec<Checked>, Fault> {
+    let bad = |what: &dyn std::fmt::Display| Fault::new(format!("the pool's log holds {what}"));
+    let (mut bytes, mut gone) = (Vec::new(), Vec::new());
+    for record in records {
+        match record.split_first() {
+            Some((&POOLED, rest)) => bytes.push(rest),
+            Some((&GONE, id)) => {
+                let id = id.try_into().map_err(|_| bad(&"a drop without an id"))?;
+                gone.push((bytes.len(), TxId(Hash(id))));
+            }
+            _ => return Err(bad(&"a record of unknown kind")),
+        }
+    }
+    let checked: Result<Vec<_>, _> = check_many(chain, &bytes).into_iter().collect();
+    let checked = checked.map_err(|e| bad(&e))?;
+    // By id, how many records had been logged when it was dropped last.
+    let gone: BTreeMap<TxId, usize> = gone.into_iter().map(|(logged, id)| (id, logged)).collect();
+    let kept = checked.into_iter().enumerate().filter(|(at, tx)| gone.get(&tx.id()).is_none_or(|logged| at >= logged));
+    Ok(kept.map(|(_, tx)| tx).collect())
 }
 
 const _: () = assert!(crate::limits::MAX_BLOCK_BYTES + 4096 < MAX_RECORD_BYTES);

@@ -1,15 +1,15 @@
 //! Taking transactions in: into the pool, onto the log, and only then the answer.
 
-use super::{Announcement, Clock, Engine, Output};
+use super::{Announcement, Clock, Engine, Output, start};
 use crate::fault::{Failure, Fault};
 use crate::ledger::Chain;
 use crate::mempool::{ChainView, Effects, Inserted, Pool, Status};
-use crate::state::params;
-use crate::tx::{Checked, NONCE_TOO_LOW};
+use crate::state::{Tree, money, params};
+use crate::tx::Checked;
 use crate::types::{Rejected, TxId, WireId};
 
 /// The log is written anew when it is this much longer than twice what it must hold.
-const LOG_SLACK_BYTES: u64 = 1024 * 1024;
+const LOG_SLACK_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Whom to answer.
 pub type Ticket = u64;
@@ -69,8 +69,14 @@ impl Engine {
 
     /// Makes acknowledgements durable, then tells of every change.
     pub(super) fn log_and_announce(&mut self, effects: Effects, outputs: &mut Vec<Output>) -> Result<(), Fault> {
+        // Drops first: what replaces a transaction is logged after it is gone.
+        for (id, status) in &effects.changes {
+            if matches!(status, Status::Dropped { .. }) {
+                self.pool_log.append(&start::gone_bytes(id))?;
+            }
+        }
         for transaction in &effects.to_log {
-            self.pool_log.append(transaction.bytes())?;
+            self.pool_log.append(&start::pooled_bytes(transaction))?;
         }
         self.compact_pool_log()?;
         self.pool_log.sync()?;
@@ -86,7 +92,9 @@ impl Engine {
         if self.pool_log.size_bytes() <= bound {
             return Ok(());
         }
-        let records: Vec<&[u8]> = pool.durable().map(Checked::bytes).collect();
+        let records: Vec<Vec<u8>> = pool.durable().map(start::pooled_bytes).collect();
+        drop(pool);
+        let records: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
         Ok(self.pool_log.switch(&records)?)
     }
 }
@@ -99,7 +107,7 @@ enum Reply {
 
 fn insert(
     pool: &mut Pool,
-    view: &ChainView<'_, crate::state::Tree>,
+    view: &ChainView<'_, Tree>,
     transaction: Checked,
     now_ms: u64,
 ) -> Result<(Reply, Effects), Fault> {
@@ -108,20 +116,25 @@ fn insert(
     match pool.insert(view, transaction, now_ms) {
         Ok(Inserted { status, effects }) => Ok((Reply::Done(Ok(Submitted { tx_id, wire_id, status })), effects)),
         Err(Failure::Fault(fault)) => Err(fault),
-        Err(Failure::Rejected(rejected)) if *rejected.rejection == NONCE_TOO_LOW => {
+        // Whatever it was refused for: with a nonce that is used it may be the one that used it.
+        Err(Failure::Rejected(rejected)) if is_used(view, &again)? => {
             Ok((Reply::AskLedger(Box::new(again), rejected), Effects::default()))
         }
         Err(Failure::Rejected(rejected)) => Ok((Reply::Done(Err(rejected)), Effects::default())),
     }
 }
 
-/// `send_tx` is idempotent by wire bytes: what is final already is answered as such.
+fn is_used(view: &ChainView<'_, Tree>, transaction: &Checked) -> Result<bool, Fault> {
+    let tx = transaction.transaction();
+    Ok(tx.nonce < money::account(view.rows, &tx.sender)?.nonce)
+}
+
+/// `send_tx` is idempotent: an intent that is final already is answered as such.
 fn final_already(chain: &Chain, transaction: &Checked) -> Result<Option<Submitted>, Fault> {
-    let Some(located) = chain.locate(&transaction.id())? else { return Ok(None) };
-    let bytes = located.block.body.transactions().get(located.index as usize);
-    if bytes.map(Vec::as_slice) != Some(transaction.bytes()) {
-        return Ok(None);
-    }
-    let status = Status::Final { height: located.block.header.height, index: located.index };
-    Ok(Some(Submitted { tx_id: transaction.id(), wire_id: transaction.wire_id(), status }))
+    let place = chain.place(&transaction.id())?;
+    Ok(place.map(|(height, index)| Submitted {
+        tx_id: transaction.id(),
+        wire_id: transaction.wire_id(),
+        status: Status::Final { height, index },
+    }))
 }

@@ -6,13 +6,15 @@
 use super::committed::CommittedBlock;
 use super::history::{HistoryEntry, HistoryPosition, read_history};
 use super::keys::{self, FLUSHED, HEAD, height_key};
+use super::sums::Sums;
 use crate::block::{Block, Body, FinalBlock, Header, Results};
 use crate::codec;
 use crate::fault::Fault;
 use crate::limits::{MAX_BLOCK_BYTES, MAX_UNDO_ROWS, PROOF_WINDOW_BLOCKS, RECENT_BLOCKS};
-use crate::state::{Delta, Proof, RowKey, Tree, Undo};
+use crate::state::{Delta, Proof, RowKey, Supply, Tree, Undo};
 use crate::storage::{Batch, Durability, Store, Table};
 use crate::types::{Address, BlockId, Certificate, ChainId, Height, TxId};
+use borsh::BorshDeserialize;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -33,6 +35,7 @@ pub struct Head {
     /// How to go back block by block, newest last.
     undo: VecDeque<Undo>,
     undo_rows: usize,
+    sums: Sums,
     /// The newest blocks in order, at least all above the flushed height.
     recent: VecDeque<Arc<CommittedBlock>>,
     /// Where the recent blocks' transactions are.
@@ -55,14 +58,16 @@ pub struct Located {
 }
 
 impl Head {
-    pub(super) fn new(block: Arc<CommittedBlock>, tree: Tree) -> Self {
+    pub(super) fn new(block: Arc<CommittedBlock>, tree: Tree) -> Result<Self, Fault> {
+        let sums = Sums::of(&tree)?;
         let (flushed, recent) = (block.header.height, VecDeque::from([block.clone()]));
         let (undo, recent_txs, unflushed) = (VecDeque::new(), HashMap::new(), BTreeMap::new());
-        Self { block, tree, undo, undo_rows: 0, recent, recent_txs, unflushed, flushed }
+        Ok(Self { block, tree, undo, undo_rows: 0, sums, recent, recent_txs, unflushed, flushed })
     }
 
     /// Takes over a final block that was executed on this head.
     pub(super) fn advance(&mut self, block: Arc<CommittedBlock>, delta: Delta) -> Result<(), Fault> {
+        self.sums.follow(&self.tree, &delta)?;
         for change in delta.rows() {
             let row = change.after().map(|(slot, value)| (slot, Box::from(value)));
             self.unflushed.insert(*change.key(), row);
@@ -149,29 +154,63 @@ impl Chain {
 
     /// The final block at a height.
     pub fn block(&self, height: Height) -> Result<Option<Arc<CommittedBlock>>, Fault> {
-        let recent = self.head().recent(height);
-        match recent {
-            Some(block) => Ok(Some(block)),
+        match self.recent_or_above(height) {
+            Some(known) => Ok(known),
             None => self.stored_block(height),
         }
     }
 
     /// The final block of an id.
     pub fn block_by_id(&self, id: &BlockId) -> Result<Option<Arc<CommittedBlock>>, Fault> {
-        match keys::get_height(&*self.store, Table::BlockIds, id.0.as_bytes())? {
+        match self.height_of(id)? {
             Some(height) => self.block(height),
             None => Ok(None),
         }
     }
 
-    /// Where a transaction was executed.
-    pub fn locate(&self, id: &TxId) -> Result<Option<Located>, Fault> {
+    /// Per asset what exists and what the accounts hold, and at which height that is so.
+    pub fn supplies(&self) -> Result<(Height, Vec<Supply>), Fault> {
+        let head = self.head();
+        Ok((head.block.header.height, head.sums.supplies(&head.tree)?))
+    }
+
+    /// Where a transaction was executed: height and place in the block. Reads no block.
+    pub fn place(&self, id: &TxId) -> Result<Option<(Height, u32)>, Fault> {
         let recent = self.head().recent_txs.get(id).copied();
-        let place = match recent {
-            Some(place) => Some(place),
-            None => self.stored_place(id)?,
-        };
-        let Some((height, index)) = place else { return Ok(None) };
+        match recent {
+            Some(place) => Ok(Some(place)),
+            None => self.stored_place(id),
+        }
+    }
+
+    /// The header of the final block at a height. Reads no body.
+    pub fn header(&self, height: Height) -> Result<Option<Header>, Fault> {
+        let Some(recent) = self.recent_or_above(height) else { return read_header(&*self.store, height) };
+        Ok(recent.map(|block| block.header.clone()))
+    }
+
+    /// The certificate of the final block at a height (block 0 has none). Reads no body.
+    pub fn certificate(&self, height: Height) -> Result<Option<Certificate>, Fault> {
+        let Some(recent) = self.recent_or_above(height) else { return read_certificate(&*self.store, height) };
+        Ok(recent.and_then(|block| block.certificate.clone()))
+    }
+
+    /// The height of the final block of an id. Reads no block.
+    pub fn height_of(&self, id: &BlockId) -> Result<Option<Height>, Fault> {
+        let height = keys::get_height(&*self.store, Table::BlockIds, id.0.as_bytes())?;
+        // A block is stored a moment before it is the head.
+        Ok(height.filter(|height| *height <= self.head().block.header.height))
+    }
+
+    /// What is in memory of a height: the block, or that there is none yet; `None`: ask the disk.
+    fn recent_or_above(&self, height: Height) -> Option<Option<Arc<CommittedBlock>>> {
+        let head = self.head();
+        if height > head.block.header.height { Some(None) } else { head.recent(height).map(Some) }
+    }
+
+    /// Where a transaction was executed, with its block.
+    pub fn locate(&self, id: &TxId) -> Result<Option<Located>, Fault> {
+        let Some((height, index)) = self.place(id)? else { return Ok(None) };
         let block = self.block(height)?;
         let block = block.ok_or_else(|| Fault::new(format!("block {height} is indexed but missing")))?;
         Ok(Some(Located { block, index }))
@@ -276,20 +315,27 @@ impl Chain {
     }
 }
 
+fn read_header(store: &dyn Store, height: Height) -> Result<Option<Header>, Fault> {
+    read_record(store, Table::Headers, height)
+}
+
+fn read_certificate(store: &dyn Store, height: Height) -> Result<Option<Certificate>, Fault> {
+    read_record(store, Table::Certificates, height)
+}
+
+fn read_record<T: BorshDeserialize>(store: &dyn Store, table: Table, height: Height) -> Result<Option<T>, Fault> {
+    let bytes = keys::get(store, table, &height_key(height))?;
+    let value = bytes.map(|bytes| codec::decode(&bytes, MAX_BLOCK_BYTES)).transpose();
+    value.map_err(|e| Fault::new(format!("stored {} {height}: {e}", table.name())))
+}
+
 /// A stored block without what its execution reported.
 pub(super) fn read_block(store: &dyn Store, height: Height) -> Result<Option<FinalBlock>, Fault> {
-    let key = height_key(height);
-    let bad = |what: &str, e: codec::DecodeError| Fault::new(format!("stored {what} {height}: {e}"));
-    let Some(header) = keys::get(store, Table::Headers, &key)? else { return Ok(None) };
-    let header: Header = codec::decode(&header, MAX_BLOCK_BYTES).map_err(|e| bad("header", e))?;
-    let body = keys::get(store, Table::Bodies, &key)?;
+    let Some(header) = read_header(store, height)? else { return Ok(None) };
+    let body = keys::get(store, Table::Bodies, &height_key(height))?;
     let body = body.ok_or_else(|| Fault::new(format!("block {height} has no body")))?;
-    let body = Body::decode(&body).map_err(|e| bad("body", e))?;
-    let certificate = keys::get(store, Table::Certificates, &key)?;
-    let certificate: Option<Certificate> = certificate
-        .map(|bytes| codec::decode(&bytes, MAX_BLOCK_BYTES))
-        .transpose()
-        .map_err(|e| bad("certificate", e))?;
+    let body = Body::decode(&body).map_err(|e| Fault::new(format!("stored body {height}: {e}")))?;
+    let certificate = read_certificate(store, height)?;
     Ok(Some(FinalBlock { block: Block { header, body }, certificate }))
 }
 

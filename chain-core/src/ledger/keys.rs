@@ -23,7 +23,10 @@ const VERSION: u8 = 1;
 
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
-        Fault::new(format!("storage: {error}"))
+        match error {
+            StoreError::Full(_) => Fault::disk_full(format!("storage: {error}")),
+            _ => Fault::new(format!("storage: {error}")),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod committed;
 mod history;
 mod keys;
 mod open;
+mod sums;
 
 pub use chain::{Chain, Head, Located};
 pub use committed::CommittedBlock;

@@ -87,7 +87,7 @@ fn start(store: Arc<dyn Store>, genesis: Genesis) -> Result<Opened, OpenError> {
     store.write(batch, Durability::Synced)?;
     let block = crate::block::Block { header: genesis.header, body: crate::block::Body::default() };
     let block = CommittedBlock::of(FinalBlock { block, certificate: None }, Vec::new(), Results::default(), 0);
-    let head = Head::new(Arc::new(block), genesis.tree);
+    let head = Head::new(Arc::new(block), genesis.tree)?;
     Ok(Opened { chain: Chain::new(genesis.chain, genesis.canonical, store, head), replayed: 0 })
 }
 
@@ -111,7 +111,7 @@ fn resume(store: Arc<dyn Store>, genesis: Genesis, progress: &mut dyn FnMut(Heig
     let results = results.map(|bytes| Results::decode(&bytes)).transpose()?;
     let results = results.ok_or_else(|| Fault::new(format!("block {flushed} has no stored results")))?;
     let ids = check_body(&genesis.chain, &block)?.iter().map(Checked::id).collect();
-    let mut head = Head::new(Arc::new(CommittedBlock::of(block, ids, results, 0)), tree);
+    let mut head = Head::new(Arc::new(CommittedBlock::of(block, ids, results, 0)), tree)?;
     let mut at = flushed;
     while at < head_height {
         at = at.next();
@@ -138,8 +138,8 @@ fn load_state(store: &dyn Store, chain: &ChainId) -> Result<Tree, OpenError> {
     if let Some(fault) = bad {
         return Err(fault.into());
     }
-    let bound = u32::try_from(rows.len()).unwrap_or(u32::MAX).saturating_mul(1024).max(1 << 20);
-    Ok(Tree::rebuild(&chain.0, rows, bound).map_err(|e| Fault::new(format!("the state rows: {e}")))?)
+    // Rows of our own may have left any slots free behind them; their root is compared next.
+    Ok(Tree::rebuild(&chain.0, rows, u32::MAX).map_err(|e| Fault::new(format!("the state rows: {e}")))?)
 }
 
 fn read_row(key: &[u8], value: &[u8]) -> Result<(RowKey, u32, Box<[u8]>), Fault> {

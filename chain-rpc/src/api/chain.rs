@@ -43,8 +43,8 @@ pub const METHODS: &[Method] = &[
         "get_params", "The parameters in force for the next block."),
     entry!("chain", now get_validators, Nothing => ValidatorsView, 5, "{}", [(Get, "/rpc/validators")],
         "get_validators", "The set that signs the next block."),
-    entry!("chain", disk get_supply, Nothing => SupplyView, 100, "{}", [(Get, "/rpc/supply")],
-        "get_supply", "Per asset what exists and what all accounts hold; reads the whole state."),
+    entry!("chain", now get_supply, Nothing => SupplyView, 5, "{}", [(Get, "/rpc/supply")],
+        "get_supply", "Per asset what exists and what all accounts hold."),
     entry!("chain", disk get_proof, ProofParams => ProofView, 20, r#"{"address":"$address"}"#, [(Get, "/rpc/proof")],
         "get_proof", "Proof of an account, a balance, a state row or an outcome, with header and certificate."),
     entry!("chain", disk get_state_root, WhichBlock => StateRootView, 2, r#"{"block":"latest"}"#,
@@ -135,8 +135,8 @@ fn get_validators(context: &Context, _: Nothing) -> Result<ValidatorsView, RpcEr
 }
 
 fn get_supply(context: &Context, _: Nothing) -> Result<SupplyView, RpcError> {
-    let height = context.backend.head().header.height;
-    let assets = context.backend.supply()?.into_iter().map(|supply| AssetSupply {
+    let (height, supplies) = context.backend.supply()?;
+    let assets = supplies.into_iter().map(|supply| AssetSupply {
         asset: supply.id,
         symbol: supply.asset.symbol.to_string(),
         units_per_token: supply.asset.units_per_token,

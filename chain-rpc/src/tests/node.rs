@@ -279,8 +279,10 @@ impl Backend for TestNode {
         let own = inner.pool.iter().filter(|tx| sender.is_none_or(|s| tx.transaction().sender == *s));
         own.take(limit).map(|tx| (tx.clone(), Status::Pending)).collect()
     }
-    fn supply(&self) -> Answer<Vec<Supply>> {
-        money::audit(&self.inner.lock().unwrap().tree).map_err(fault)
+    fn supply(&self) -> Answer<(Height, Vec<Supply>)> {
+        let inner = self.inner.lock().unwrap();
+        let height = inner.blocks.last().unwrap().header.height;
+        Ok((height, money::audit(&inner.tree).map_err(fault)?))
     }
     fn prove_row(&self, key: &RowKey) -> Answer<RowProof> {
         let inner = self.inner.lock().unwrap();
