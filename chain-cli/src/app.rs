@@ -30,7 +30,7 @@ pub struct NodeArgs {
     #[arg(long, global = true, help_heading = "Node and keys", value_name = "URL", env = "CHAIN_RPC")]
     pub rpc: Option<String>,
     /// Refuse a node of another chain than this (0x… as `chain status` says it)
-    #[arg(long, global = true, help_heading = "Node and keys", value_name = "ID", env = "CHAIN_ID")]
+    #[arg(long, global = true, help_heading = "Node and keys", value_name = "ID")]
     pub chain_id: Option<ChainId>,
 }
 

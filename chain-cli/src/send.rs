@@ -9,7 +9,7 @@ use chain_core::{
     codec::{self, List},
     crypto::{PublicKey, SecretKey},
     tx::{Action, Authorisation, Checked, MultiKey, Signed, TRANSACTION_VERSION, Transaction, check_one},
-    types::{Address, Amount, ChainId, Height},
+    types::{Address, Amount, ChainId, Height, Token},
 };
 use chain_rpc::view::{ParamsView, SendParams, U64};
 use clap::Args;
@@ -178,7 +178,7 @@ pub async fn send(
         actions: List::new(actions(&facts)?).map_err(CliError::usage)?,
     };
     let payer = payer.map(|payer| Signers::One(payer.seed().secret_key()));
-    let checked = sign(transaction, &facts.chain, fee, &params, (&signers, payer.as_ref()))?;
+    let checked = sign(transaction, &facts.chain, fee, (&params, &native), (&signers, payer.as_ref()))?;
     if !app.json {
         announce(app, node, &checked).await?;
     }
@@ -193,7 +193,7 @@ fn sign(
     mut transaction: Transaction,
     chain: &ChainId,
     fee: Option<Amount>,
-    params: &ParamsView,
+    (params, native): (&ParamsView, &Token),
     (sender, payer): (&Signers, Option<&Signers>),
 ) -> Answer<Checked> {
     let sign = |transaction: &Transaction| -> Answer<Checked> {
@@ -205,9 +205,19 @@ fn sign(
     };
     transaction.fee = match fee {
         Some(fee) => fee,
-        None => params.params.min_fee(sign(&transaction)?.weight()),
+        None => least_fee(params, sign(&transaction)?.weight(), native)?,
     };
     sign(&transaction)
+}
+
+/// The least fee, unless it is a whole token or more: the rate is the node's word, and nobody shall be robbed by it unasked.
+fn least_fee(params: &ParamsView, weight: u64, native: &Token) -> Answer<Amount> {
+    let fee = params.params.min_fee(weight);
+    if fee.get() < native.units_per_token {
+        return Ok(fee);
+    }
+    let fee = native.format(fee);
+    Err(CliError::Failed(format!("the node asks for a fee of {fee}; say --fee {fee} if you mean to pay that")))
 }
 
 fn default_expiry(params: &ParamsView) -> Height {
@@ -265,3 +275,7 @@ async fn deliver(app: &App, node: &Node, args: &SendArgs, checked: &Checked) -> 
     let view = wait(node, sent.tx_id, Duration::from_secs(args.timeout)).await?;
     report(app, node, &view).await
 }
+
+#[cfg(test)]
+#[path = "send_tests.rs"]
+mod tests;

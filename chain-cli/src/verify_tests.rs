@@ -7,7 +7,7 @@ use chain_core::{
     crypto::{Hash, PublicKey, SecretKey, Signature, merkle::list_proof},
     genesis::{ConsensusMode, GENESIS_VERSION, GenesisAsset, GenesisBalance},
     state::{Params, Symbol, Tree},
-    testing::{Signer, address, key, pay},
+    testing::{address, key, pay},
     tx::{TRANSACTION_VERSION, Transaction},
     types::{Certificate, QuorumRule, SignedMessage, Validator, View, Vote},
 };
@@ -312,16 +312,4 @@ fn a_spoiled_outcome_fails_at_its_step() {
     let subject = Subject { account, tx_id: None };
     let proof = ProofView::Outcome(Box::new(world.outcome()));
     assert_eq!(failed_step(verify(&world.genesis, &proof, None, subject)), "subject");
-}
-
-#[test]
-fn signers_of_a_policy_sign_in_its_order() {
-    // Beside the proofs: what `--policy` makes is what the chain's own tests make.
-    let policy = Signer::Multi(2, vec![1, 2, 3]);
-    let keys = policy.public_keys();
-    let last_two: Vec<_> = policy.secrets().into_iter().skip(1).collect();
-    let signers = crate::send::Signers::Many { threshold: 2, keys: keys.clone(), secrets: last_two };
-    assert_eq!(signers.authorise(b"m").unwrap(), policy.sign(b"m"));
-    let too_few = crate::send::Signers::Many { threshold: 2, keys, secrets: vec![key(1), key(9)] };
-    assert!(matches!(too_few.authorise(b"m"), Err(CliError::Usage(_))));
 }

@@ -3,10 +3,7 @@
 //!
 //! Not here: how the end is shown (`commands/tx.rs`).
 
-use std::{
-    cell::Cell,
-    time::{Duration, Instant},
-};
+use std::{cell::Cell, time::Duration};
 
 use chain_core::types::TxId;
 use chain_rpc::{
@@ -14,7 +11,7 @@ use chain_rpc::{
     client::ClientError,
     view::{GetTxView, StatusName},
 };
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     error::{Answer, CliError},
@@ -29,12 +26,14 @@ const TICK: Duration = Duration::from_millis(100);
 /// Waits for the end of a transaction.
 pub async fn wait(node: &Node, id: TxId, timeout: Duration) -> Answer<GetTxView> {
     let spinner = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        spinner.set_style(style);
+    }
     spinner.enable_steady_tick(TICK);
     let last = Cell::new(StatusName::Unknown);
-    let started = Instant::now();
     let follow = follow(node, id, |status| {
         last.set(status);
-        spinner.set_message(format!("{} ({:.1} s)", name(status), started.elapsed().as_secs_f32()));
+        spinner.set_message(name(status));
     });
     let end = tokio::time::timeout(timeout, follow).await;
     spinner.finish_and_clear();

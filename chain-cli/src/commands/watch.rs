@@ -20,6 +20,8 @@ use crate::{
 
 /// Pause before a broken connection is made anew.
 const RETRY: Duration = Duration::from_millis(500);
+/// Said where a gap can't be filled.
+const SOMETHING_MISSING: &str = "something may be missing here";
 
 /// Arguments of `chain watch`.
 #[derive(Debug, Args)]
@@ -150,7 +152,13 @@ async fn follow<T: DeserializeOwned + Serialize>(
     line: impl Fn(&T) -> String,
 ) -> Answer<()> {
     while left > 0 {
-        let mut feed = node.client.subscribe::<Notice<T>>(name, &json!({})).await?;
+        let mut feed = match node.client.subscribe::<Notice<T>>(name, &json!({})).await {
+            Err(error) if error.refusal().is_none() => {
+                node = reconnect(&node, &error.to_string(), SOMETHING_MISSING).await?;
+                continue;
+            }
+            subscribed => subscribed?,
+        };
         let broken = loop {
             match feed.next().await {
                 Some(Ok(Notice::Item(item))) => print_line(app.json, &item, || line(&item))?,
@@ -163,7 +171,7 @@ async fn follow<T: DeserializeOwned + Serialize>(
                 return Ok(());
             }
         };
-        node = reconnect(&node, &broken, "something may be missing here").await?;
+        node = reconnect(&node, &broken, SOMETHING_MISSING).await?;
     }
     Ok(())
 }
