@@ -69,9 +69,9 @@ fn calm(flush: u64) -> Calm {
 }
 
 /// One run that is cut off at a write point, and what becomes of it.
-fn crashed(calm: &Calm, flush: u64, point: u64, fault: Fault, kept: Kept) {
+fn crashed(disk: Disk, calm: &Calm, flush: u64, (point, fault): (u64, Fault), kept: Kept) {
     let what = format!("flush every {flush}, {fault:?} at write {point}, {kept:?}");
-    let (disk, fuse, mut told) = (Disk::new(), Fuse::blowing_at(point, fault), Told::default());
+    let (fuse, mut told) = (Fuse::blowing_at(point, fault), Told::default());
     let mut wall = GENESIS_MS;
     if let Ok(mut machine) = Machine::start(&disk, &fuse, flush, wall, &mut told) {
         let failed = play(&mut machine, &script(), &mut told).and_then(|()| machine.tick(&mut told));
@@ -118,14 +118,14 @@ fn finish(calm: &Calm, machine: &mut Machine, told: &mut Told, what: &str) {
     assert_conserved(&machine.engine);
 }
 
-fn crash_everywhere(flush: u64) {
+fn crash_everywhere(flush: u64, disk: fn() -> Disk) {
     let calm = calm(flush);
     assert!(calm.points > 50, "{} write points", calm.points);
     let mut runs = 0;
     for point in 0..calm.points {
         for fault in Fault::ALL {
             for kept in Kept::ALL {
-                crashed(&calm, flush, point, fault, kept);
+                crashed(disk(), &calm, flush, (point, fault), kept);
                 runs += 1;
             }
         }
@@ -135,12 +135,18 @@ fn crash_everywhere(flush: u64) {
 
 #[test]
 fn a_crash_at_every_write_when_every_block_is_flushed() {
-    crash_everywhere(1);
+    crash_everywhere(1, Disk::new);
 }
 
 #[test]
 fn a_crash_at_every_write_when_every_third_block_is_flushed() {
-    crash_everywhere(3);
+    crash_everywhere(3, Disk::new);
+}
+
+#[test]
+#[should_panic(expected = "was acknowledged and is Unknown")]
+fn these_tests_notice_a_log_that_is_not_synced() {
+    crash_everywhere(3, Disk::lying);
 }
 
 #[test]

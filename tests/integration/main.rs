@@ -4,6 +4,7 @@
 mod docs;
 mod faults;
 mod feeds;
+mod full;
 mod house;
 mod kills;
 mod life;

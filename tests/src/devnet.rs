@@ -130,7 +130,12 @@ impl Devnet {
 
     /// Names a new one; nothing runs yet.
     pub fn new() -> Self {
-        Self { home: tempfile::tempdir().unwrap(), process: None, rpc: None, metrics: None }
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// Names a new one somewhere below a directory; nothing runs yet.
+    pub fn below(dir: &Path) -> Self {
+        Self { home: tempfile::tempdir_in(dir).unwrap(), process: None, rpc: None, metrics: None }
     }
 
     /// The devnet's directory.
