@@ -290,7 +290,15 @@ fn check_policy(address: &Address, account: &Account, carried: &Authorisation) -
         (Authority::MultiKey(policy), Authorisation::MultiKey(_)) => carried.address() == policy,
         _ => false,
     };
-    if fits { Ok(()) } else { Err(WRONG_POLICY.because(format_args!("the policy of {address}"), carried.address())) }
+    if fits {
+        return Ok(());
+    }
+    let expected = match account.authority {
+        Authority::Derived => format!("the key or policy {address} is derived from"),
+        Authority::Key(key) => format!("the key {key}"),
+        Authority::MultiKey(policy) => format!("the policy {policy}"),
+    };
+    Err(WRONG_POLICY.because(expected, format_args!("the key or policy of {}", carried.address())))
 }
 
 #[cfg(test)]

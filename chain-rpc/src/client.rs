@@ -209,7 +209,8 @@ impl Client {
         self.subscribe("new_blocks", &params).await
     }
 
-    /// A transaction's way to its end.
+    /// A transaction's way to its end. The item that says `final` or `dropped` is the last; the
+    /// subscription itself stays open until it is dropped.
     pub async fn watch_tx(&self, tx_id: TxId) -> Result<Feed<StatusView>, ClientError> {
         self.subscribe("watch_tx", &WatchParams { tx_id }).await
     }

@@ -190,7 +190,7 @@ impl Engine {
         outputs: &mut Vec<Output>,
     ) -> Result<Vec<consensus::Input>, Fault> {
         match effect {
-            Effect::SwitchWal { .. } => self.wal.switch(&[])?,
+            Effect::SwitchWal { .. } => self.switch_wal()?,
             Effect::Persist(record) => self.wal.append(&start::record_bytes(&record))?,
             Effect::PersistBody { block } => self.persist_body(&block)?,
             Effect::Build { height, view, timestamp } => return Ok(vec![self.build(height, view, timestamp)?]),
@@ -203,6 +203,13 @@ impl Engine {
             Effect::Evidence(evidence) => outputs.push(Output::Evidence(Box::new(evidence))),
         }
         Ok(Vec::new())
+    }
+
+    /// Begins a log that remembers nothing but the head, so that a database that loses final
+    /// blocks is noticed: the next start finds the log ahead of it.
+    fn switch_wal(&mut self) -> Result<(), Fault> {
+        let mark = start::head_bytes(&self.chain.head().block);
+        Ok(self.wal.switch(&[&mark])?)
     }
 
     /// Tells the agreement when the pool became empty or stopped being so.

@@ -1,7 +1,8 @@
 //! Starting an engine on what is on the disk: the ledger is open, the logs have been read back.
 //!
 //! A WAL record is a tag byte and a body: 1 for a word of the agreement, 2 for a block (borsh of
-//! the header and of the list of transactions). A record of the pool's log is a tag byte too: 1 and
+//! the header and of the list of transactions), 3 for the height and id of the head the log began
+//! with. A record of the pool's log is a tag byte too: 1 and
 //! a transaction's complete signed bytes, or 2 and the id of a transaction that was dropped.
 
 use super::commit::consensus_head;
@@ -11,7 +12,7 @@ use crate::codec;
 use crate::consensus::{Config, Input, Machine, WalRecord};
 use crate::crypto::{Hash, SecretKey};
 use crate::fault::Fault;
-use crate::ledger::Chain;
+use crate::ledger::{Chain, CommittedBlock};
 use crate::mempool::{ChainView, Effects, Pool, PoolLimits};
 use crate::state::params;
 use crate::storage::journal::MAX_RECORD_BYTES;
@@ -22,6 +23,7 @@ use std::sync::{Arc, RwLock};
 
 const WORD: u8 = 1;
 const BLOCK: u8 = 2;
+const HEAD: u8 = 3;
 
 const POOLED: u8 = 1;
 const GONE: u8 = 2;
@@ -60,7 +62,8 @@ impl Engine {
     pub fn start(start: Start, clock: Clock<'_>) -> Result<(Self, Vec<Output>), StartError> {
         let Start { options, pool_limits, chain, rule, key, wal, pool_log } = start;
         let chain = Arc::new(chain);
-        let (words, blocks) = read_wal(&wal.records)?;
+        let Wal { words, blocks, head } = read_wal(&wal.records)?;
+        check_head(&chain, head)?;
         let mut pool = Pool::new(pool_limits);
         let restored = restore(&mut pool, &chain, &pool_log.records, clock)?;
         let config = Config { chain: chain.id(), rule, key, barrier: Height::ZERO };
@@ -105,21 +108,46 @@ pub(super) fn gone_bytes(id: &TxId) -> Vec<u8> {
     [&[GONE], id.0.as_bytes().as_slice()].concat()
 }
 
-fn read_wal(records: &[Vec<u8>]) -> Result<(Vec<WalRecord>, BTreeMap<BlockId, Block>), Fault> {
-    let (mut words, mut blocks) = (Vec::new(), BTreeMap::new());
+/// A WAL record of the head the log begins with.
+pub(super) fn head_bytes(head: &CommittedBlock) -> Vec<u8> {
+    [&[HEAD], codec::encode(&(head.header.height, head.id)).as_slice()].concat()
+}
+
+/// The database must hold the block the log began with: it was durable before the log was begun.
+fn check_head(chain: &Chain, logged: Option<(Height, BlockId)>) -> Result<(), Fault> {
+    let Some((height, id)) = logged else { return Ok(()) };
+    let stored = chain.header(height)?.map(|header| header.id());
+    match stored {
+        Some(stored) if stored == id => Ok(()),
+        Some(stored) => Err(Fault::new(format!("block {height} is {stored}, but the consensus log knows it as {id}"))),
+        None => Err(Fault::new(format!("block {height} was final, but the database does not hold it any more"))),
+    }
+}
+
+/// What a consensus log holds.
+#[derive(Default)]
+struct Wal {
+    words: Vec<WalRecord>,
+    blocks: BTreeMap<BlockId, Block>,
+    head: Option<(Height, BlockId)>,
+}
+
+fn read_wal(records: &[Vec<u8>]) -> Result<Wal, Fault> {
+    let mut wal = Wal::default();
     let bad = |e: codec::DecodeError| Fault::new(format!("a record of the consensus log: {e}"));
     for record in records {
         match record.split_first() {
-            Some((&WORD, bytes)) => words.push(WalRecord::decode(bytes).map_err(bad)?),
+            Some((&HEAD, bytes)) => wal.head = Some(codec::decode(bytes, MAX_RECORD_BYTES).map_err(bad)?),
+            Some((&WORD, bytes)) => wal.words.push(WalRecord::decode(bytes).map_err(bad)?),
             Some((&BLOCK, mut bytes)) => {
                 let header: Header = codec::decode_next(&mut bytes).map_err(bad)?;
                 let body = Body::decode(bytes).map_err(bad)?;
-                blocks.insert(header.id(), Block { header, body });
+                wal.blocks.insert(header.id(), Block { header, body });
             }
             _ => return Err(Fault::new("a record of the consensus log has an unknown kind")),
         }
     }
-    Ok((words, blocks))
+    Ok(wal)
 }
 
 fn restore(pool: &mut Pool, chain: &Chain, records: &[Vec<u8>], clock: Clock<'_>) -> Result<Effects, Fault> {

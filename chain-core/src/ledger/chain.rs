@@ -4,7 +4,7 @@
 //! are already computed, so a reader never waits for execution or for a disk.
 
 use super::committed::CommittedBlock;
-use super::history::{HistoryEntry, HistoryPosition, read_history};
+use super::history::{HistoryEntry, HistoryPosition, indexed_height, places, read_history};
 use super::keys::{self, FLUSHED, HEAD, height_key};
 use super::sums::Sums;
 use crate::block::{Block, Body, FinalBlock, Header, Results};
@@ -223,7 +223,22 @@ impl Chain {
         before: Option<HistoryPosition>,
         limit: usize,
     ) -> Result<Vec<HistoryEntry>, Fault> {
-        read_history(&*self.store, address, before, limit)
+        // The newest blocks first: the index follows a moment behind the head.
+        let indexed = indexed_height(&*self.store)?;
+        let newest: Vec<_> = {
+            let head = self.head();
+            let above = head.recent.iter().rev().take_while(|block| block.header.height > indexed);
+            above.cloned().collect()
+        };
+        let mut entries = Vec::new();
+        for block in newest {
+            entries.extend(places(&block, address)?);
+        }
+        entries.retain(|entry| before.is_none_or(|before| *entry < before));
+        let index = read_history(&*self.store, address, before, limit)?;
+        entries.extend(index.into_iter().filter(|entry| entry.height <= indexed));
+        entries.truncate(limit);
+        Ok(entries)
     }
 
     /// A proof of a row (or of its absence) in the state after the block at `height`, which must

@@ -43,9 +43,7 @@ pub fn index_history(chain: &Chain, limit: u64) -> Result<u64, Fault> {
 fn index_block(block: &CommittedBlock) -> Result<Batch, Fault> {
     let mut batch = Batch::new();
     for (index, bytes) in block.body.transactions().iter().enumerate() {
-        let signed: Signed =
-            crate::codec::decode(bytes, MAX_TX_BYTES).map_err(|e| Fault::new(format!("a stored transaction: {e}")))?;
-        for account in concerned(&signed) {
+        for account in concerned(&stored_transaction(bytes)?) {
             let place = keys::place(block.header.height, index as u32);
             let key = [account.as_bytes().as_slice(), &place].concat();
             keys::put(&mut batch, Table::History, &key, &[]);
@@ -58,6 +56,26 @@ fn concerned(signed: &Signed) -> BTreeSet<Address> {
     let transaction = &signed.transaction;
     let named = transaction.actions.iter().flat_map(|action| action.rules().accounts());
     [transaction.sender, transaction.payer()].into_iter().chain(named).collect()
+}
+
+/// How far the index has come.
+pub(super) fn indexed_height(store: &dyn Store) -> Result<Height, Fault> {
+    Ok(keys::get_height(store, Table::Meta, HISTORY)?.unwrap_or_default())
+}
+
+/// The places in a block that concern an account, newest first.
+pub(super) fn places(block: &CommittedBlock, address: &Address) -> Result<Vec<HistoryEntry>, Fault> {
+    let mut places = Vec::new();
+    for (index, bytes) in block.body.transactions().iter().enumerate().rev() {
+        if concerned(&stored_transaction(bytes)?).contains(address) {
+            places.push(HistoryPosition { height: block.header.height, index: index as u32 });
+        }
+    }
+    Ok(places)
+}
+
+fn stored_transaction(bytes: &[u8]) -> Result<Signed, Fault> {
+    crate::codec::decode(bytes, MAX_TX_BYTES).map_err(|e| Fault::new(format!("a stored transaction: {e}")))
 }
 
 pub(super) fn read_history(

@@ -145,11 +145,35 @@ async fn json_rpc(
         Ok(body) => body,
         Err(error) => return form_error(error),
     };
+    let kind = parts.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
+    if kind.starts_with(b"application/json") && is_json_but_no_request(&body) {
+        return form_error(crate::errors::INVALID_REQUEST.error());
+    }
     let request = http::Request::from_parts(parts, http_body_util::Full::new(body));
     // Each call has its own deadline; a batch has this one as a whole.
     match tokio::time::timeout(limits.request_deadline * 2, client.rpc.call(request)).await {
         Ok(answer) => called(answer.map(|response| response.map(Body::new))),
         Err(_) => form_error(crate::errors::TIMED_OUT.error()),
+    }
+}
+
+/// JSON that is neither a batch nor an object with `"jsonrpc": "2.0"` and a method; jsonrpsee would
+/// call it a parse error.
+fn is_json_but_no_request(body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Form<'a> {
+        #[serde(borrow, default)]
+        jsonrpc: Option<std::borrow::Cow<'a, str>>,
+        #[serde(borrow, default)]
+        method: Option<std::borrow::Cow<'a, str>>,
+    }
+    match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'[') => false,
+        Some(b'{') => match serde_json::from_slice::<Form<'_>>(body) {
+            Ok(form) => form.jsonrpc.as_deref() != Some("2.0") || form.method.is_none(),
+            Err(error) => error.is_data(),
+        },
+        _ => serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok(),
     }
 }
 
