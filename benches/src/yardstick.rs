@@ -3,6 +3,7 @@
 //! signatures would look like a loss. Beside it the chain's own `verify_many` in the same shape.
 
 use crate::Result;
+use crate::machine::CpuTimes;
 use chain_core::crypto::{PublicKey, SecretKey, Signature, verify_many};
 use ed25519_zebra::batch::{Item, Verifier};
 use rand::rngs::{StdRng, SysRng};
@@ -17,6 +18,22 @@ pub const THREADS: usize = 2;
 const MESSAGE_BYTES: usize = 168;
 /// Different batches of one thread, so that no table stays warm by accident.
 const BATCHES: usize = 8;
+
+/// What verification came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// Signatures per second.
+    pub per_s: f64,
+    /// µs of CPU time per signature: tells the same even if others use the cores meanwhile.
+    pub cpu_us: f64,
+}
+
+impl Rate {
+    /// The middle of what was measured before and after something.
+    pub fn between(self, after: Rate) -> Rate {
+        Rate { per_s: (self.per_s + after.per_s) / 2.0, cpu_us: (self.cpu_us + after.cpu_us) / 2.0 }
+    }
+}
 
 /// Prepared batches, as many for every thread.
 pub struct Yardstick {
@@ -33,13 +50,13 @@ impl Yardstick {
         Ok(Self { threads })
     }
 
-    /// B_sig: signatures per second over about this long.
-    pub fn measure(&self, time: Duration) -> Result<f64> {
+    /// B_sig, over about this long.
+    pub fn measure(&self, time: Duration) -> Result<Rate> {
         self.run(time, zebra)
     }
 
     /// The same with the chain's own verification.
-    pub fn measure_own(&self, time: Duration) -> Result<f64> {
+    pub fn measure_own(&self, time: Duration) -> Result<Rate> {
         self.run(time, own)
     }
 
@@ -57,8 +74,8 @@ impl Yardstick {
         Ok(start.elapsed())
     }
 
-    fn run(&self, time: Duration, verifier: Verify) -> Result<f64> {
-        let start = Instant::now();
+    fn run(&self, time: Duration, verifier: Verify) -> Result<Rate> {
+        let (start, before) = (Instant::now(), CpuTimes::now(None)?);
         let batches = self.on_threads(|mine| {
             let mut random = StdRng::try_from_rng(&mut SysRng)?;
             let mut done = 0;
@@ -68,7 +85,9 @@ impl Yardstick {
             }
             Ok(done)
         })?;
-        Ok((batches * BATCH as u64) as f64 / start.elapsed().as_secs_f64())
+        let (signatures, after) = ((batches * BATCH as u64) as f64, CpuTimes::now(None)?);
+        let cpu_us = (after.own - before.own) * 1e6 / signatures;
+        Ok(Rate { per_s: signatures / (after.at - before.at).as_secs_f64(), cpu_us })
     }
 
     fn on_threads(&self, work: impl Fn(&[Batch]) -> Result<u64> + Sync) -> Result<u64> {

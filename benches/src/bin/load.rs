@@ -6,7 +6,7 @@ use benches::feed::{Outcome, Plan};
 use benches::head::{self, BareServer};
 use benches::node::{NodeProcess, node_binary};
 use benches::report::{Figure, Run};
-use benches::yardstick::Yardstick;
+use benches::yardstick::{Rate, Yardstick};
 use benches::{Result, machine, pipeline, rpc, startup};
 use clap::{Parser, Subcommand};
 use std::collections::BTreeMap;
@@ -44,8 +44,8 @@ struct Options {
     /// How long each run measures, after two seconds of warm-up
     #[arg(long, global = true, default_value_t = 10)]
     seconds: u64,
-    /// Connections that send transactions
-    #[arg(long, global = true, default_value_t = 4)]
+    /// Connections that send transactions, each waiting for its answers
+    #[arg(long, global = true, default_value_t = 16)]
     connections: usize,
     /// Runs of each figure
     #[arg(long, global = true, default_value_t = 3)]
@@ -136,7 +136,7 @@ impl Options {
         for _ in 0..self.repeat {
             let value = yardstick.measure_own(YARDSTICK_TIME)?;
             let after = yardstick.measure(YARDSTICK_TIME)?;
-            runs.push(plain(value, (before + after) / 2.0));
+            runs.push(plain(value.per_s, before.between(after).per_s));
             before = after;
         }
         let figure = figure("–", "signatures verified (`verify_many`)", "/s", (0.95, 1.0), "load signatures".into());
@@ -149,7 +149,7 @@ impl Options {
         let outcomes = self.alternate(&chain, |signed, plan| pipeline::run(&chain, signed, plan))?;
         let what = format!("committed transfers, library pipeline, {accounts} accounts");
         let figure = figure("P1a", &what, "/s", (0.70, 0.80), self.command("pipeline", accounts));
-        let runs = outcomes.iter().map(|(b_sig, outcome)| committed(outcome, *b_sig)).collect();
+        let runs = outcomes.iter().map(|(b_sig, outcome)| committed(outcome, b_sig)).collect();
         Ok(vec![Figure { runs, remarks: trouble(&outcomes), ..figure }])
     }
 
@@ -161,11 +161,11 @@ impl Options {
         let mut p1 = figure("P1", "committed transfers, one validator, bulk RPC", "/s", (0.55, 0.70), command.clone());
         let mut p10 = figure("P10", "accepted transfers, bulk RPC, first second", "/s", (0.70, 0.85), command);
         for (b_sig, outcome) in &outcomes {
-            let mut run = committed(outcome, *b_sig);
+            let mut run = committed(outcome, b_sig);
             run.notes.insert("node µs".into(), outcome.us(outcome.cpu.node_s));
             run.notes.insert("sender µs".into(), outcome.us(outcome.cpu.own_s));
             p1.runs.push(run);
-            p10.runs.push(plain(outcome.accepted_per_s, *b_sig));
+            p10.runs.push(plain(outcome.accepted_per_s, b_sig.per_s));
         }
         p1.remarks = trouble(&outcomes);
         Ok(vec![p1, p10])
@@ -177,17 +177,17 @@ impl Options {
         &self,
         chain: &BenchChain,
         mut run: impl FnMut(&[Vec<u8>], &Plan) -> Result<Outcome>,
-    ) -> Result<Vec<(f64, Outcome)>> {
+    ) -> Result<Vec<(Rate, Outcome)>> {
         let (yardstick, plan) = (Yardstick::prepare()?, self.plan());
         let mut before = yardstick.measure(YARDSTICK_TIME)?;
         // More than can become final in the time, unless the chain outruns the yardstick.
-        let signed = chain.sign_transfers((before * plan.total().as_secs_f64()) as usize)?;
+        let signed = chain.sign_transfers((before.per_s * plan.total().as_secs_f64()) as usize)?;
         let mut outcomes = Vec::new();
         for _ in 0..self.repeat {
             let outcome = run(&signed, &plan)?;
             let after = yardstick.measure(YARDSTICK_TIME)?;
-            let b_sig = (before + after) / 2.0;
-            eprintln!("  {:.0} committed/s, B_sig {b_sig:.0}/s", outcome.committed_per_s);
+            let b_sig = before.between(after);
+            eprintln!("  {:.0} committed/s, B_sig {:.0}/s", outcome.committed_per_s, b_sig.per_s);
             outcomes.push((b_sig, outcome));
             before = after;
         }
@@ -249,14 +249,14 @@ fn plain(value: f64, baseline: f64) -> Run {
     Run { value, baseline, utilisation: None, machine: None, notes: BTreeMap::new() }
 }
 
-fn committed(outcome: &Outcome, b_sig: f64) -> Run {
-    let notes = BTreeMap::from([("c_rest µs".into(), outcome.rest_us(b_sig))]);
+fn committed(outcome: &Outcome, b_sig: &Rate) -> Run {
+    let notes = BTreeMap::from([("c_rest µs".into(), outcome.rest_us(b_sig)), ("signature µs".into(), b_sig.cpu_us)]);
     let (utilisation, machine) = (Some(outcome.cpu.ours), Some(outcome.cpu.machine));
-    Run { value: outcome.committed_per_s, baseline: b_sig, utilisation, machine, notes }
+    Run { value: outcome.committed_per_s, baseline: b_sig.per_s, utilisation, machine, notes }
 }
 
 /// What was put off or refused, if anything was.
-fn trouble(outcomes: &[(f64, Outcome)]) -> Vec<String> {
+fn trouble(outcomes: &[(Rate, Outcome)]) -> Vec<String> {
     let mut remarks = Vec::new();
     let put_off: u64 = outcomes.iter().map(|(_, outcome)| outcome.put_off).sum();
     if put_off > 0 {
