@@ -1,4 +1,5 @@
-//! What every command is given: where the node and the keys are, and how to print. Finds out which node is meant, and turns
+//! What every command is given: where the node and the keys are, and how to print. Finds out which node is meant, and
+//! turns
 //! names into addresses.
 //!
 //! Not here: calls (`node`), keys (`keys`).

@@ -78,7 +78,10 @@ impl CliError {
 
     /// Whether the reader of the output went away, which is no error of anybody.
     pub fn is_closed_pipe(&self) -> bool {
-        matches!(self, Self::Output(error) | Self::Key(KeyError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe)
+        match self {
+            Self::Output(error) | Self::Key(KeyError::Output(error)) => error.kind() == io::ErrorKind::BrokenPipe,
+            _ => false,
+        }
     }
 
     /// The error as a document; `None` where the result's own document already says it.

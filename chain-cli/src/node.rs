@@ -1,6 +1,7 @@
 //! The node a command talks to: one WebSocket, the chain it is on, and what its assets are called.
 //!
-//! Assets are read as rows of the state, by number or by symbol, so that no command makes the node read its whole state.
+//! Assets are read as rows of the state, by number or by symbol, so that no command makes the node read its whole
+//! state.
 //! Not here: what is signed and sent (`send`).
 
 use std::{cell::RefCell, collections::BTreeMap};

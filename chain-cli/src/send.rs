@@ -1,6 +1,7 @@
 //! From actions to a final block: builds the transaction here, signs it here, sends it, waits.
 //!
-//! The node says which chain it is on, the next nonce and the parameters; it never says what is signed. Not here: what the
+//! The node says which chain it is on, the next nonce and the parameters; it never says what is signed. Not here: what
+//! the
 //! actions are (the commands), what a name means (`app`).
 
 use std::time::Duration;
@@ -210,7 +211,8 @@ fn sign(
     sign(&transaction)
 }
 
-/// The least fee, unless it is a whole token or more: the rate is the node's word, and nobody shall be robbed by it unasked.
+/// The least fee, unless it is a whole token or more: the rate is the node's word, and nobody shall be robbed by it
+/// unasked.
 fn least_fee(params: &ParamsView, weight: u64, native: &Token) -> Answer<Amount> {
     let fee = params.params.min_fee(weight);
     if fee.get() < native.units_per_token {

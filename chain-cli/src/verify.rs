@@ -1,4 +1,5 @@
-//! Believes a proof only as far as it leads back to a genesis. Pure: a file's content and a chain spec in, a statement out.
+//! Believes a proof only as far as it leads back to a genesis. Pure: a file's content and a chain spec in, a statement
+//! out.
 //!
 //! ```text
 //! chain spec → genesis → chain id, first validators, block 0
@@ -6,7 +7,8 @@
 //! certificate (a quorum's finalize votes) → header id → header → state_root | outcome_root → row | outcome
 //! ```
 //!
-//! Each step has a name; the first that does not hold is the answer. The validators of a header must be those of genesis:
+//! Each step has a name; the first that does not hold is the answer. The validators of a header must be those of
+//! genesis:
 //! a set that changed since can't be followed from one file, and is refused rather than believed.
 //! Not here: files, printing (`commands/proof.rs`).
 

@@ -1,4 +1,5 @@
-//! Waits until a transaction is final or dropped: told by the node over a subscription, with a spinner on a terminal. If the
+//! Waits until a transaction is final or dropped: told by the node over a subscription, with a spinner on a terminal.
+//! If the
 //! connection breaks it connects anew and asks again.
 //!
 //! Not here: how the end is shown (`commands/tx.rs`).

@@ -385,7 +385,9 @@ prop_compose! {
     fn valid_spec()(
         assets in proptest::collection::vec((1u128..=10u128.pow(24), proptest::bool::ANY), 1..4),
         validators in proptest::collection::btree_map(1u8..200, 1u64..1000, 1..6),
-        owners in proptest::collection::btree_map(1u8..200, proptest::collection::vec(1u128..10u128.pow(28), 1..4), 0..8),
+        owners in proptest::collection::btree_map(
+            1u8..200, proptest::collection::vec(1u128..10u128.pow(28), 1..4), 0..8,
+        ),
         salt: [u8; 32],
         time in 0u64..4_000_000_000_000,
         block_time in 50u32..600_000,
@@ -469,7 +471,9 @@ proptest! {
     }
 
     #[test]
-    fn odd_texts_anywhere_are_answered(spec in valid_spec(), texts in proptest::collection::vec(proptest::option::of(odd_text()), 12)) {
+    fn odd_texts_anywhere_are_answered(
+        spec in valid_spec(), texts in proptest::collection::vec(proptest::option::of(odd_text()), 12),
+    ) {
         let mut spec = spec;
         let mut texts = texts.into_iter();
         let mut odd = |field: &mut String| if let Some(Some(text)) = texts.next() { *field = text };

@@ -1,7 +1,8 @@
 //! `chain keys`: make, import, list, show and export keys.
 //!
 //! Results go to standard output, as JSON with `--json`. New words and their warning go to standard error, so that
-//! `chain keys new alice > log` keeps them out of the log; with `--json` they are part of the result, with `--words-to` in a
+//! `chain keys new alice > log` keeps them out of the log; with `--json` they are part of the result, with
+//! `--words-to` in a
 //! file of mode 0600 and nowhere else. Not here: how keys are made and kept (`keys/`).
 
 use std::{

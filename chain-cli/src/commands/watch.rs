@@ -1,5 +1,7 @@
-//! `chain watch`: what happens on the chain, line by line until interrupted. Blocks go on without a gap when the node restarts
-//! or this reader was too slow; what passes through the pool or the consensus can't be told again, so a gap there is said.
+//! `chain watch`: what happens on the chain, line by line until interrupted. Blocks go on without a gap when the node
+//! restarts
+//! or this reader was too slow; what passes through the pool or the consensus can't be told again, so a gap there is
+//! said.
 //!
 //! With `--json` every line is a document.
 

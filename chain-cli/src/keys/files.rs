@@ -86,7 +86,8 @@ pub fn read(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, FileError> {
 /// Reads at most `limit` bytes of a file that holds a secret.
 ///
 /// # Errors
-/// [`FileError`] if it can't be read, is longer, or is a regular file open to others. (A pipe has no permissions to mend.)
+/// [`FileError`] if it can't be read, is longer, or is a regular file open to others. (A pipe has no permissions to
+/// mend.)
 pub fn read_private(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let file = File::open(path).map_err(FileError::io("open", path))?;
     let metadata = file.metadata().map_err(FileError::io("look at", path))?;

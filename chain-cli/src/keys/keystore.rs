@@ -80,7 +80,8 @@ impl Keystore {
         Self { directory }
     }
 
-    /// The keystore a command means: the flag or `CHAIN_KEYSTORE` (both in `given`), else `chain/keys` in the XDG configuration
+    /// The keystore a command means: the flag or `CHAIN_KEYSTORE` (both in `given`), else `chain/keys` in the XDG
+    /// configuration
     /// directory.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
 //! From 24 English words (BIP-39) to an ed25519 seed (SLIP-0010).
 //!
-//! The path is `m/44'/1'/ACCOUNT'/0'`, every step hardened because ed25519 knows no other. It has the shape other ed25519
-//! wallets use (BIP-44 without the address level). Not here: BIP-39's optional extra passphrase, other languages and shorter
+//! The path is `m/44'/1'/ACCOUNT'/0'`, every step hardened because ed25519 knows no other. It has the shape other
+//! ed25519
+//! wallets use (BIP-44 without the address level). Not here: BIP-39's optional extra passphrase, other languages and
+//! shorter
 //! phrases; the file that keeps the words (`sealed`).
 
 use std::fmt;
@@ -16,7 +18,8 @@ use super::{KeyError, secret::Seed};
 
 /// First step of the path: BIP-44.
 pub const PURPOSE: u32 = 44;
-/// Second step: the SLIP-0044 coin type. This chain has none registered, and 1 is the number SLIP-0044 leaves to every coin
+/// Second step: the SLIP-0044 coin type. This chain has none registered, and 1 is the number SLIP-0044 leaves to every
+/// coin
 /// without one of its own on test networks. Fixed for key files of version 1: changing it changes every address.
 pub const COIN_TYPE: u32 = 1;
 /// Last step: BIP-44's "change" level, which an account chain has no use for.
@@ -124,7 +127,8 @@ impl Words {
     /// The words, separated by single spaces.
     #[must_use]
     pub fn text(&self) -> Zeroizing<String> {
-        // Room for everything at once (a word has at most 8 letters): a string that grows leaves copies that are not wiped.
+        // Room for everything at once (a word has at most 8 letters): a string that grows leaves copies that are not
+        // wiped.
         let mut text = Zeroizing::new(String::with_capacity(WORD_COUNT * 9));
         for word in self.iter() {
             if !text.is_empty() {

@@ -1,6 +1,7 @@
 //! Where a passphrase comes from: a file, the environment, or the person at the terminal.
 //!
-//! Not here: what it is used for (`sealed`). An empty passphrase is always refused: a key without protection is a devnet's.
+//! Not here: what it is used for (`sealed`). An empty passphrase is always refused: a key without protection is a
+//! devnet's.
 
 use std::{
     ffi::OsString,

@@ -7,12 +7,16 @@
 //!   "ciphertext": 32 bytes of secret and 16 of tag }
 //! ```
 //!
-//! 1. key = Argon2id(passphrase, salt; version 0x13); ciphertext = XChaCha20-Poly1305(key, nonce, secret, header as compact JSON).
-//! 2. The secret is the phrase's entropy (`bip39`, so that the words can be shown again) or the ed25519 seed itself (`seed`).
-//! 3. One spelling: bytes that are not exactly what writing the parsed file gives are refused, so no byte can change unnoticed.
+//! 1. key = Argon2id(passphrase, salt; version 0x13); ciphertext = XChaCha20-Poly1305(key, nonce, secret, header as
+//! compact JSON).
+//! 2. The secret is the phrase's entropy (`bip39`, so that the words can be shown again) or the ed25519 seed itself
+//! (`seed`).
+//! 3. One spelling: bytes that are not exactly what writing the parsed file gives are refused, so no byte can change
+//! unnoticed.
 //! 4. A reader's work is bounded before it starts: [`MAX_FILE_BYTES`], and the bounds of `kdf`.
 //!
-//! Until a file is unsealed its header, the public key with it, is only what the file says. Not here: where files lie (`keystore`).
+//! Until a file is unsealed its header, the public key with it, is only what the file says. Not here: where files lie
+//! (`keystore`).
 
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305,
@@ -158,7 +162,8 @@ pub struct KeyFile {
 }
 
 impl KeyFile {
-    /// Seals a secret under a fresh salt and nonce. Takes as long as the parameters say (64 MiB: some tenths of a second).
+    /// Seals a secret under a fresh salt and nonce. Takes as long as the parameters say (64 MiB: some tenths of a
+    /// second).
     ///
     /// # Errors
     /// [`KeyError::Random`], [`KeyError::Kdf`].

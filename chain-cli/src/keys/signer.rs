@@ -85,7 +85,8 @@ impl Located {
     }
 }
 
-/// Finds the key `from` names, without unlocking it. `accounts` is the devnet's `accounts.json`; it may be missing as long as
+/// Finds the key `from` names, without unlocking it. `accounts` is the devnet's `accounts.json`; it may be missing as
+/// long as
 /// nothing is looked for in it alone.
 ///
 /// # Errors

@@ -367,7 +367,8 @@ proptest! {
         let mut chain = busy_chain();
         for attempts in &history {
             let bytes = candidates(&chain, attempts);
-            let (right, wrong): (Vec<_>, Vec<_>) = check_many(&self::chain(), &bytes).into_iter().partition(Result::is_ok);
+            let checked = check_many(&self::chain(), &bytes);
+            let (right, wrong): (Vec<_>, Vec<_>) = checked.into_iter().partition(Result::is_ok);
             prop_assert!(wrong.iter().all(|refused| matches!(refused, Err(e) if e.number() < 400)));
             let right: Vec<Checked> = right.into_iter().flatten().collect();
             let nonces: u64 = homes[..HOMES].iter().map(|home| chain.account(home).nonce).sum();

@@ -84,7 +84,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn small_values_agree_with_cross_multiplication(a in 0u128..1000, w in 1u64..50, b in 0u128..1000, v in 1u64..50) {
+        fn small_values_agree_with_cross_multiplication(
+            a in 0u128..1000, w in 1u64..50, b in 0u128..1000, v in 1u64..50,
+        ) {
             let crossed = (a * u128::from(v)).cmp(&(b * u128::from(w)));
             prop_assert_eq!(priority(a, w).cmp(&priority(b, v)), crossed);
         }

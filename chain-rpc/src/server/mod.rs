@@ -146,34 +146,52 @@ async fn json_rpc(
         Err(error) => return form_error(error),
     };
     let kind = parts.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
-    if kind.starts_with(b"application/json") && is_json_but_no_request(&body) {
+    let form = if kind.starts_with(b"application/json") { form(&body) } else { Form::Other };
+    if form == Form::NoRequest {
         return form_error(crate::errors::INVALID_REQUEST.error());
     }
     let request = http::Request::from_parts(parts, http_body_util::Full::new(body));
     // Each call has its own deadline; a batch has this one as a whole.
     match tokio::time::timeout(limits.request_deadline * 2, client.rpc.call(request)).await {
+        // A notification has no answer; jsonrpsee would say null.
+        Ok(Ok(_)) if form == Form::Notification => Response::new(Body::empty()),
         Ok(answer) => called(answer.map(|response| response.map(Body::new))),
         Err(_) => form_error(crate::errors::TIMED_OUT.error()),
     }
 }
 
-/// JSON that is neither a batch nor an object with `"jsonrpc": "2.0"` and a method; jsonrpsee would
-/// call it a parse error.
-fn is_json_but_no_request(body: &[u8]) -> bool {
+/// What a body is, as far as jsonrpsee would answer it against the standard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// JSON, but neither a batch nor an object with `"jsonrpc": "2.0"` and a method; jsonrpsee
+    /// would call it a parse error.
+    NoRequest,
+    /// A call without an id.
+    Notification,
+    /// Anything else; jsonrpsee knows what to say.
+    Other,
+}
+
+fn form(body: &[u8]) -> Form {
     #[derive(serde::Deserialize)]
-    struct Form<'a> {
+    struct Fields<'a> {
         #[serde(borrow, default)]
         jsonrpc: Option<std::borrow::Cow<'a, str>>,
         #[serde(borrow, default)]
         method: Option<std::borrow::Cow<'a, str>>,
+        #[serde(borrow, default)]
+        id: Option<&'a serde_json::value::RawValue>,
     }
     match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'[') => false,
-        Some(b'{') => match serde_json::from_slice::<Form<'_>>(body) {
-            Ok(form) => form.jsonrpc.as_deref() != Some("2.0") || form.method.is_none(),
-            Err(error) => error.is_data(),
+        Some(b'[') => Form::Other,
+        Some(b'{') => match serde_json::from_slice::<Fields<'_>>(body) {
+            Ok(fields) if fields.jsonrpc.as_deref() != Some("2.0") || fields.method.is_none() => Form::NoRequest,
+            Ok(fields) if fields.id.is_none() => Form::Notification,
+            Err(error) if error.is_data() => Form::NoRequest,
+            _ => Form::Other,
         },
-        _ => serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok(),
+        _ if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok() => Form::NoRequest,
+        _ => Form::Other,
     }
 }
 

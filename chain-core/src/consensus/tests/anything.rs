@@ -39,7 +39,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => select(vec![0, 1, 250, 750, 2_000, 11_000, u64::MAX / 2]).prop_map(Op::Wait),
         6 => (select(vec![0usize, 2, 3]), message_of_any_kind()).prop_map(|(from, message)| Op::Vote(from, message)),
         2 => message_of_any_kind().prop_map(Op::Certificate),
-        3 => (view(), 0..3u64, prop::option::of(view())).prop_map(|(view, name, again)| Op::Proposal(view, name, again)),
+        3 => (view(), 0..3u64, prop::option::of(view())).prop_map(|(view, name, w)| Op::Proposal(view, name, w)),
         3 => (0..3u64, prop::option::of((view(), select(vec![0, GENESIS_MS, GENESIS_MS + 3_000, u64::MAX]))))
             .prop_map(|(name, valid)| Op::Judged(name, valid)),
         2 => (view(), 0..3u64).prop_map(|(view, name)| Op::Built(view, name)),
