@@ -7,7 +7,8 @@ use crate::machine::{directory_bytes, resident_bytes};
 use crate::node::NodeProcess;
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// One start.
@@ -24,7 +25,7 @@ pub struct Startup {
 }
 
 /// Makes a chain with so many accounts, starts it once so that the database is there, and then
-/// measures restarts. The files lie in the page cache for both, start and reading.
+/// measures restarts. For both, start and reading, the files come from the disk.
 pub fn run(accounts: usize, repeats: usize, binary: &Path) -> Result<Vec<Startup>> {
     let dir = tempfile::tempdir()?;
     let net = dir.path().join("net");
@@ -34,7 +35,9 @@ pub fn run(accounts: usize, repeats: usize, binary: &Path) -> Result<Vec<Startup
         NodeProcess::start(binary, &net).await?.stop()?;
         let mut starts = Vec::new();
         for _ in 0..repeats {
+            forget_cached(&net)?;
             let read = time_reading(&net.join("node-0"))?;
+            forget_cached(&net)?;
             let bytes = directory_bytes(&net.join("node-0"))?;
             let node = NodeProcess::start(binary, &net).await?;
             starts.push(Startup { start: node.started_in, read, bytes, resident: resident_bytes(node.pid())? });
@@ -44,21 +47,41 @@ pub fn run(accounts: usize, repeats: usize, binary: &Path) -> Result<Vec<Startup
     })
 }
 
+/// Has the kernel write the files and drop them from its cache.
+fn forget_cached(dir: &Path) -> Result<()> {
+    let ask = |command: &mut Command| -> Result<()> {
+        let status = command.status()?;
+        if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}").into()) }
+    };
+    ask(Command::new("sync").arg("-f").arg(dir))?;
+    for path in files(dir)? {
+        ask(Command::new("dd").arg(format!("if={}", path.display())).args([
+            "iflag=nocache",
+            "count=0",
+            "status=none",
+        ]))?;
+    }
+    Ok(())
+}
+
 fn time_reading(dir: &Path) -> Result<Duration> {
+    let (files, mut buffer) = (files(dir)?, vec![0; 1 << 20]);
     let start = Instant::now();
-    read_all(dir, &mut vec![0; 1 << 20])?;
+    for path in files {
+        let mut file = File::open(path)?;
+        while file.read(&mut buffer)? > 0 {}
+    }
     Ok(start.elapsed())
 }
 
-fn read_all(dir: &Path, buffer: &mut [u8]) -> Result<()> {
+fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        if path.is_dir() {
-            read_all(&path, buffer)?;
-            continue;
+        match path.is_dir() {
+            true => found.extend(files(&path)?),
+            false => found.push(path),
         }
-        let mut file = File::open(&path)?;
-        while file.read(buffer)? > 0 {}
     }
-    Ok(())
+    Ok(found)
 }

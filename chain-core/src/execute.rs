@@ -129,8 +129,8 @@ impl<'t> Execution<'t> {
     /// Executes the next transaction. An `Unfit` one has changed nothing and is not in the block.
     pub fn push(&mut self, transaction: &Checked) -> Result<(), Unfit> {
         let used = self.room_for(transaction)?;
-        judge(&self.overlay, &self.params, self.block.height, transaction)?;
-        self.charge(transaction)?;
+        let sender = judge(&self.overlay, &self.params, self.block.height, transaction)?;
+        self.charge(transaction, sender)?;
         let (verdict, events) = self.act(transaction)?;
         let outcome = Outcome {
             wire_id: transaction.wire_id(),
@@ -182,13 +182,20 @@ impl<'t> Execution<'t> {
     }
 
     /// Takes the fee and uses the nonce. Nothing here can fail after `judge`.
-    fn charge(&mut self, transaction: &Checked) -> Result<(), Unfit> {
+    fn charge(&mut self, transaction: &Checked, sender: Account) -> Result<(), Unfit> {
         let tx = transaction.transaction();
-        money::take(&mut self.overlay, &tx.payer(), AssetId::NATIVE, tx.fee)?;
-        self.fees = self.fees.checked_add(tx.fee).ok_or_else(|| Fault::new("fees beyond 128 bits"))?;
-        let account = money::account(&self.overlay, &tx.sender)?;
         let nonce = tx.nonce.checked_add(1).ok_or_else(|| Fault::new("a nonce beyond 64 bits"))?;
-        money::put_account(&mut self.overlay, &tx.sender, &Account { nonce, ..account });
+        let balance = match tx.fee_payer {
+            None => {
+                sender.balance.checked_sub(tx.fee).ok_or_else(|| Fault::new("a fee that was judged payable is not"))?
+            }
+            Some(payer) => {
+                money::take(&mut self.overlay, &payer, AssetId::NATIVE, tx.fee)?;
+                sender.balance
+            }
+        };
+        self.fees = self.fees.checked_add(tx.fee).ok_or_else(|| Fault::new("fees beyond 128 bits"))?;
+        money::put_account(&mut self.overlay, &tx.sender, &Account { nonce, balance, ..sender });
         Ok(())
     }
 
@@ -221,8 +228,8 @@ impl<'t> Execution<'t> {
 }
 
 /// Judges what makes a transaction wrong at its place in a block: expiry, minimum fee, policies,
-/// nonce, fee. Also the last part of admission to the pool, except that there nonces may wait.
-fn judge(rows: &impl Rows, params: &Params, height: Height, transaction: &Checked) -> Result<(), Unfit> {
+/// nonce, fee. Answers with the sender's account. Also the last part of admission to the pool, except that there nonces may wait.
+fn judge(rows: &impl Rows, params: &Params, height: Height, transaction: &Checked) -> Result<Account, Unfit> {
     let tx = transaction.transaction();
     check_terms(params, height, transaction)?;
     let sender = check_policies(rows, transaction)?;
@@ -232,11 +239,14 @@ fn judge(rows: &impl Rows, params: &Params, height: Height, transaction: &Checke
     if tx.nonce > sender.nonce {
         return Err(NONCE_TOO_HIGH.because(sender.nonce, tx.nonce).into());
     }
-    let held = money::balance(rows, &tx.payer(), AssetId::NATIVE)?;
+    let held = match tx.fee_payer {
+        None => sender.balance,
+        Some(payer) => money::balance(rows, &payer, AssetId::NATIVE)?,
+    };
     if held < tx.fee {
         return Err(FEE_UNPAYABLE.because(format_args!("at least {}", tx.fee), held).into());
     }
-    Ok(())
+    Ok(sender)
 }
 
 /// Expiry and minimum fee: what depends on the block and the parameters only.

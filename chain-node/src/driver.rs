@@ -52,7 +52,8 @@ enum Event {
 
 /// A running engine.
 pub struct Driver {
-    jobs: SyncSender<Job>,
+    /// Taken away on stop: that ends the verify threads.
+    jobs: Mutex<Option<SyncSender<Job>>>,
     events: SyncSender<Event>,
     announcements: broadcast::Sender<Announcement>,
     halted: Arc<AtomicBool>,
@@ -74,9 +75,12 @@ impl Running {
 
     /// Waits for the end.
     pub fn join(self) -> Result<(), Exit> {
-        match self.engine.join() {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(Exit::Database("the engine panicked; this is a bug, please report it".into())),
+        let ended = self.engine.join();
+        // Each holds the database, which must be closed before the process goes.
+        let verified = self.verifiers.into_iter().map(JoinHandle::join).all(|ended| ended.is_ok());
+        match ended {
+            Ok(result) if verified => Ok(result?),
+            _ => Err(Exit::Database("the engine panicked; this is a bug, please report it".into())),
         }
     }
 }
@@ -111,7 +115,7 @@ impl Driver {
             replies: HashMap::new(),
         };
         let engine = std::thread::spawn(move || outside.run(engine, outputs, &event_queue));
-        let room = Semaphore::new(WAITING_BYTES);
+        let (jobs, room) = (Mutex::new(Some(jobs)), Semaphore::new(WAITING_BYTES));
         (Arc::new(Self { jobs, events, announcements, halted, room }), Running { engine, verifiers })
     }
 
@@ -125,7 +129,7 @@ impl Driver {
             let rest = transactions.split_off(transactions.len().min(BATCH_TXS));
             let (reply, answer) = oneshot::channel();
             let job = Job { bytes: std::mem::replace(&mut transactions, rest), reply };
-            self.jobs.try_send(job).map_err(|_: TrySendError<Job>| Busy)?;
+            self.offer(job)?;
             answers.push(answer);
         }
         let mut verdicts = Vec::new();
@@ -134,6 +138,11 @@ impl Driver {
             verdicts.extend(answer.await.map_err(|_| Busy)?);
         }
         Ok(verdicts)
+    }
+
+    fn offer(&self, job: Job) -> Result<(), Busy> {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.as_ref().ok_or(Busy)?.try_send(job).map_err(|_: TrySendError<Job>| Busy)
     }
 
     /// Everything announced from now on.
@@ -148,6 +157,7 @@ impl Driver {
 
     /// Asks the engine to write what it holds and end.
     pub fn stop(&self) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
         // If the engine is gone there is nothing left to stop.
         let _ = self.events.send(Event::Stop);
     }

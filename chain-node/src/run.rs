@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A running node. Dropping it without `stop` leaves what a kill would leave.
 pub struct Service {
@@ -32,6 +33,7 @@ pub struct Service {
     driver: Arc<Driver>,
     engine: Running,
     doors: Vec<chain_rpc::Running>,
+    signals: Signals,
     stopping: Arc<AtomicBool>,
     history: Option<std::thread::JoinHandle<()>>,
     _lock: DirLock,
@@ -96,25 +98,24 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
         );
     }
     let (chain, pool) = (engine.chain().clone(), engine.pool().clone());
+    // From here on a signal ends the node in order, not by force.
+    let signals = Signals::listen()?;
     let listeners = bind(config).await?;
     let (driver, engine) = Driver::start(engine, outputs, clock, config.advanced.verify_threads);
     let node = Node { facts, info, chain: chain.clone(), pool, pool_limits, driver: driver.clone() };
     let (rpc, metrics, doors) = open_doors(config, Arc::new(node), listeners)?;
     let stopping = Arc::new(AtomicBool::new(false));
     let history = config.advanced.history.then(|| follow_history(chain, stopping.clone()));
-    Ok(Service { rpc, metrics, driver, engine, doors, stopping, history, _lock: lock })
+    Ok(Service { rpc, metrics, driver, engine, doors, signals, stopping, history, _lock: lock })
 }
 
 impl Service {
     /// Serves until a signal asks to stop or the engine ends by itself, then stops in order.
-    pub async fn serve(self) -> Result<(), Exit> {
+    pub async fn serve(mut self) -> Result<(), Exit> {
         let mut check = tokio::time::interval(Duration::from_millis(200));
-        let signal = stop_signal();
-        tokio::pin!(signal);
         loop {
             tokio::select! {
-                signal = &mut signal => {
-                    signal?;
+                () = self.signals.asked_to_stop() => {
                     tracing::info!("stopping");
                     break;
                 }
@@ -146,12 +147,23 @@ impl Service {
     }
 }
 
-async fn stop_signal() -> Result<(), Exit> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut term = signal(SignalKind::terminate()).map_err(|e| Exit::Configuration(format!("signal handling: {e}")))?;
-    tokio::select! {
-        _ = term.recv() => Ok(()),
-        pressed = tokio::signal::ctrl_c() => pressed.map_err(|e| Exit::Configuration(format!("signal handling: {e}"))),
+/// The signals that ask a node to stop.
+struct Signals {
+    term: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Exit> {
+        let listen = |kind| signal(kind).map_err(|e| Exit::Configuration(format!("signal handling: {e}")));
+        Ok(Self { term: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn asked_to_stop(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

@@ -10,12 +10,12 @@
 //! ```
 //!
 //! 1. A file that holds a secret has mode 0600 before its first byte is written, appears under its name complete and
-//! on disk,
+//!    on disk,
 //!    and never replaces another file.
 //! 2. A key file is accepted only byte for byte as this program writes it; all of it but the ciphertext is associated
-//! data.
+//!    data.
 //! 3. Nothing here prints a secret by accident: secret types have no `Display` and a `Debug` without content, and are
-//! wiped on drop.
+//!    wiped on drop.
 //! 4. A name means one key: a name found both in the keystore and in a devnet is refused, not guessed.
 //!
 //! Not here: what is signed (`chain-core`), and the command line (`commands/keys.rs`).

@@ -8,11 +8,11 @@
 //! ```
 //!
 //! 1. key = Argon2id(passphrase, salt; version 0x13); ciphertext = XChaCha20-Poly1305(key, nonce, secret, header as
-//! compact JSON).
+//!    compact JSON).
 //! 2. The secret is the phrase's entropy (`bip39`, so that the words can be shown again) or the ed25519 seed itself
-//! (`seed`).
+//!    (`seed`).
 //! 3. One spelling: bytes that are not exactly what writing the parsed file gives are refused, so no byte can change
-//! unnoticed.
+//!    unnoticed.
 //! 4. A reader's work is bounded before it starts: [`MAX_FILE_BYTES`], and the bounds of `kdf`.
 //!
 //! Until a file is unsealed its header, the public key with it, is only what the file says. Not here: where files lie

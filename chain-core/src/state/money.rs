@@ -12,7 +12,7 @@ use super::tree::Tree;
 use crate::codec::Text;
 use crate::fault::{Failure, Fault};
 use crate::limits::MAX_SYMBOL_BYTES;
-use crate::types::{Address, Amount, AssetId, Rejection, Token};
+use crate::types::{Address, Amount, AssetId, Rejected, Rejection, Token};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +116,14 @@ pub fn has_row(rows: &impl Rows, address: &Address, asset: AssetId) -> bool {
 pub fn asset(rows: &impl Rows, id: AssetId) -> Result<Asset, Failure> {
     let found = ASSETS.get(rows, &id)?;
     found.ok_or_else(|| UNKNOWN_ASSET.because("a registered asset", id).into())
+}
+
+/// Whether an asset has this number. Cheaper than reading it; the native one always exists.
+pub fn check_asset(rows: &impl Rows, id: AssetId) -> Result<(), Rejected> {
+    if id == AssetId::NATIVE || rows.row(&ASSETS.key(&id)).is_some() {
+        return Ok(());
+    }
+    Err(UNKNOWN_ASSET.because("a registered asset", id))
 }
 
 /// Writes a new asset under the next number; numbers have no holes. The same for genesis, whose

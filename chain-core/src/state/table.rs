@@ -95,7 +95,8 @@ impl<K: Key, V: BorshSerialize + BorshDeserialize> Table<K, V> {
 
 /// Version byte, then the value's one encoding.
 pub fn encode_value<V: BorshSerialize>(value: &V) -> Box<[u8]> {
-    let mut bytes = Vec::with_capacity(64);
+    // Exactly as long as needed: giving the rest back would allocate again.
+    let mut bytes = Vec::with_capacity(1 + borsh::object_length(value).unwrap_or(63));
     bytes.push(VALUE_VERSION);
     codec::encode_into(value, &mut bytes);
     bytes.into_boxed_slice()

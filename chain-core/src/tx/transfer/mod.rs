@@ -151,7 +151,7 @@ fn transfer(
     memo: &Text<MAX_MEMO_BYTES>,
 ) -> Result<(), Failure> {
     let from = context.sender;
-    money::asset(context.state, asset)?;
+    money::check_asset(context.state, asset)?;
     if memo.is_empty() && money::account(context.state, to)?.memo_required {
         return Err(MEMO_REQUIRED.plain().into());
     }
