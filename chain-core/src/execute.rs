@@ -228,7 +228,7 @@ impl<'t> Execution<'t> {
 }
 
 /// Judges what makes a transaction wrong at its place in a block: expiry, minimum fee, policies,
-/// nonce, fee. Answers with the sender's account. Also the last part of admission to the pool, except that there nonces may wait.
+/// nonce, fee. Answers with the sender's account.
 fn judge(rows: &impl Rows, params: &Params, height: Height, transaction: &Checked) -> Result<Account, Unfit> {
     let tx = transaction.transaction();
     check_terms(params, height, transaction)?;
