@@ -153,7 +153,7 @@ impl<'t> Execution<'t> {
     /// Ends the block: distributes fees and computes the roots.
     pub fn finish(mut self) -> Result<Executed, Fault> {
         let burned = self.fees.bps_floor(self.params.burn_bps);
-        let earned = self.fees.checked_sub(burned).unwrap_or_default();
+        let earned = self.fees.checked_sub(burned).ok_or_else(|| Fault::new("more fees burned than paid"))?;
         if !burned.is_zero() {
             money::count_burned(&mut self.overlay, AssetId::NATIVE, burned)?;
         }

@@ -52,8 +52,6 @@ pub const PROOF_WINDOW_BLOCKS: usize = 64;
 pub const MAX_UNDO_ROWS: usize = 1_000_000;
 /// Newest final blocks kept in memory whole.
 pub const RECENT_BLOCKS: usize = 8;
-/// Items of end-of-block queues handled in one block; the rest is carried on.
-pub const MAX_QUEUE_ITEMS_PER_BLOCK: usize = 4096;
 /// Most pooled transactions of one sender.
 pub const MAX_LANE_TXS: usize = 64;
 /// How far a pooled nonce may be ahead of the account's.

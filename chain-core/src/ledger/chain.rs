@@ -160,14 +160,6 @@ impl Chain {
         }
     }
 
-    /// The final block of an id.
-    pub fn block_by_id(&self, id: &BlockId) -> Result<Option<Arc<CommittedBlock>>, Fault> {
-        match self.height_of(id)? {
-            Some(height) => self.block(height),
-            None => Ok(None),
-        }
-    }
-
     /// Per asset what exists and what the accounts hold, and at which height that is so.
     pub fn supplies(&self) -> Result<(Height, Vec<Supply>), Fault> {
         let head = self.head();

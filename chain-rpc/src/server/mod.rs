@@ -179,8 +179,14 @@ fn form(body: &[u8]) -> Form {
         jsonrpc: Option<std::borrow::Cow<'a, str>>,
         #[serde(borrow, default)]
         method: Option<std::borrow::Cow<'a, str>>,
-        #[serde(borrow, default)]
+        // Present and null is a request with the id null; absent is a notification.
+        #[serde(borrow, default, deserialize_with = "present")]
         id: Option<&'a serde_json::value::RawValue>,
+    }
+    fn present<'de, D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<&'de serde_json::value::RawValue>, D::Error> {
+        serde::Deserialize::deserialize(deserializer).map(Some)
     }
     match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'[') => Form::Other,
