@@ -42,6 +42,10 @@ async fn requests_without_form_get_the_codes_of_json_rpc() {
         let start: String = request.chars().take(60).collect();
         assert_eq!(answer.json()["error"]["code"], code, "{start}: {}", String::from_utf8_lossy(&answer.body));
     }
+    let null_id = rpc(to, r#"{"jsonrpc":"2.0","id":null,"method":"get_head"}"#).await;
+    assert_eq!(null_id.json()["result"]["finalized"], true, "a null id is a request's");
+    let notification = rpc(to, r#"{"jsonrpc":"2.0","method":"get_head"}"#).await;
+    assert!(notification.body.is_empty(), "a notification has no answer");
     // A hundred thousand brackets are a batch of something that is no request.
     assert!(rpc(to, &nested(100_000)).await.status > 0);
     assert!(rpc(to, &"[".repeat(500_000)).await.status > 0);
