@@ -84,6 +84,11 @@ impl<T, const MAX: usize> List<T, MAX> {
         }
         Ok(Self(items))
     }
+
+    /// The items.
+    pub fn into_inner(self) -> Vec<T> {
+        self.0
+    }
 }
 
 impl<T, const MAX: usize> std::ops::Deref for List<T, MAX> {

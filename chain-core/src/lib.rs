@@ -22,6 +22,7 @@ pub mod genesis;
 pub mod ledger;
 pub mod mempool;
 pub mod consensus;
+pub mod wire;
 pub mod engine;
 #[doc(hidden)]
 pub mod testing;

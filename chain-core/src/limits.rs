@@ -88,6 +88,24 @@ pub const EARLY_STEP_MS: u64 = 100;
 pub const EARLY_STEPS: u64 = 20;
 /// Own finalize votes of this many newest views are sent again.
 pub const RESENT_FINALIZE_VIEWS: u32 = 8;
+/// Longest frame of the urgent lane: a proposal with a compact block and its justification.
+pub const MAX_URGENT_FRAME_BYTES: usize = 4 * 1024 * 1024;
+/// Longest frame of the bulk lane: the largest block with its certificate.
+pub const MAX_FRAME_BYTES: usize = MAX_BLOCK_BYTES + 256 * 1024;
+/// Most final blocks in one answer.
+pub const MAX_RANGE_BLOCKS: usize = 128;
+/// An answer with several final blocks ends with the one that takes it beyond this.
+pub const RANGE_BYTES: usize = 2 * 1024 * 1024;
+/// Longest frame of gossip.
+pub const MAX_GOSSIP_BYTES: usize = 64 * 1024;
+/// Most transactions in one frame of gossip.
+pub const MAX_GOSSIP_TXS: usize = 1024;
+/// A validator that lost its memory waits for a final block this much newer than its start.
+pub const WIPED_WAIT_MS: u64 = 10_000;
+/// Heights above the one being decided whose messages are kept for later.
+pub const MAX_HEIGHTS_AHEAD: u64 = 2;
+/// At most one answer per peer in this time, to messages of the past.
+pub const ANSWER_INTERVAL_MS: u64 = 200;
 /// Basis points of the whole.
 pub const BPS: u128 = 10_000;
 
@@ -101,3 +119,7 @@ const _: () = assert!(MAX_LANE_TXS as u64 <= MAX_NONCE_AHEAD + 1, "a lane withou
 const _: () = assert!(REPLACEMENT_FEE_PERCENT > 100);
 const _: () = assert!(MAX_WAL_RECORD_BYTES > MAX_VALIDATORS * 64 + 256, "a certificate fits into a log record");
 const _: () = assert!(VIEW_BASE_MS > FINAL_WAIT_MS && MAX_VIEW_MS > VIEW_BASE_MS);
+const _: () =
+    assert!(MAX_URGENT_FRAME_BYTES > 8 * MAX_BLOCK_TXS + MAX_JUSTIFICATION_CERTIFICATES * MAX_WAL_RECORD_BYTES);
+const _: () = assert!(MAX_GOSSIP_BYTES > MAX_TX_BYTES + 12);
+const _: () = assert!(MAX_FRAME_BYTES > RANGE_BYTES);

@@ -326,8 +326,8 @@ impl Outside {
                     let _ = self.announcements.send(announcement);
                 }
                 Output::WakeAt(at) => self.wake_at = Some(at),
-                // One validator talks to nobody; the network sends this.
-                Output::Broadcast(_) => {}
+                Output::Send { .. } | Output::Blame { .. } => {}
+                Output::OwnKey(height) => tracing::error!(height = height.get(), "somebody else signs with our key"),
                 Output::Evidence(evidence) => tracing::warn!(?evidence, "a validator contradicted itself"),
                 Output::Halted(reason) => {
                     self.halted.store(true, Ordering::Relaxed);

@@ -4,7 +4,7 @@
 
 use crate::disk::{Disk, Fuse};
 use crate::wallet::Wallet;
-use chain_core::consensus::{Message, Now};
+use chain_core::consensus::{self, Now};
 use chain_core::crypto::SecretKey;
 use chain_core::engine::{Announcement, Engine, Input, Options, Output, Start, Submission};
 use chain_core::genesis::Genesis;
@@ -13,6 +13,7 @@ use chain_core::mempool::{PoolLimits, Status};
 use chain_core::state::money;
 use chain_core::tx::Checked;
 use chain_core::types::{BlockId, Height, Rejected, TimestampMs, TxId, View, VoteKind};
+use chain_core::wire::Message;
 use genesis::preset::{Facts, devnet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -158,7 +159,9 @@ impl Machine {
                 Output::Reply(_, Err(rejected)) => told.refused.push(rejected),
                 Output::Announce(Announcement::Block(block)) => self.hear_block(block, told),
                 Output::Announce(_) => {}
-                Output::Broadcast(message) => hear_message(&message, told),
+                Output::Send { message, .. } => hear_message(&message, told),
+                Output::Blame { peer, offence } => panic!("{peer:?} blamed for {offence:?}"),
+                Output::OwnKey(height) => panic!("our key at {height}"),
                 Output::WakeAt(at) => self.wake_at = Some(at),
                 Output::Evidence(evidence) => panic!("evidence against the only validator: {evidence:?}"),
                 Output::Halted(reason) => panic!("halted: {reason:?}"),
@@ -178,7 +181,7 @@ impl Machine {
 }
 
 fn hear_message(message: &Message, told: &mut Told) {
-    let Message::Vote(vote) = message else { return };
+    let Message::Agreement { message: consensus::Message::Vote(vote), .. } = message else { return };
     let said = vote.message;
     let earlier = told.votes.insert((said.height, said.view, said.kind), said.block);
     assert!(earlier.is_none_or(|earlier| earlier == said.block), "two votes: {earlier:?} and {said:?}");

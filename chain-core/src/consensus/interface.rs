@@ -30,8 +30,13 @@ pub struct Config {
     pub rule: QuorumRule,
     /// The validator's key; a follower has none and never signs.
     pub key: Option<Arc<SecretKey>>,
-    /// Nothing is signed at or below this height, whatever the log says; usually 0.
+    /// Nothing is signed at or below this height, whatever the log says; usually 0. From the
+    /// sign-state file.
     pub barrier: Height,
+    /// The memory of what was signed is gone (no sign-state file, or one without its log): nothing
+    /// is signed before height H + 2, H the first final height whose timestamp is more than
+    /// `WIPED_WAIT_MS` after our start.
+    pub wiped: bool,
 }
 
 /// The last committed block and what it fixes for the height above it.
@@ -49,7 +54,12 @@ pub struct Head {
     pub empty_block_interval_ms: u64,
 }
 
-/// What validators tell each other. Blocks travel beside proposals and are the engine's.
+/// A connection to another node. The driver numbers them and never gives a number twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Peer(pub u64);
+
+/// What nodes tell each other about the agreement. Blocks travel beside proposals and are the
+/// engine's.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 #[borsh(use_discriminant = true)]
 #[repr(u8)]
@@ -65,6 +75,47 @@ pub enum Message {
     Vote(Vote) = 2,
     /// A quorum's votes.
     Certificate(Certificate) = 3,
+    /// Asks for the certificates of the height's views from one on.
+    NeedCertificates {
+        /// The height.
+        height: Height,
+        /// The first view asked for.
+        from: View,
+    } = 4,
+    /// Where the sender stands: who is further on answers with what leads there.
+    Status {
+        /// The height it decides.
+        height: Height,
+        /// Its current view.
+        view: View,
+    } = 5,
+}
+
+impl Message {
+    /// The height it is about.
+    pub fn height(&self) -> Height {
+        match self {
+            Self::Proposal { proposal, .. } => proposal.height,
+            Self::Vote(vote) => vote.message.height,
+            Self::Certificate(certificate) => certificate.height(),
+            Self::NeedCertificates { height, .. } | Self::Status { height, .. } => *height,
+        }
+    }
+}
+
+/// What a peer did that no honest node does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Offence {
+    /// A vote or proposal whose signature isn't its signer's.
+    BadSignature,
+    /// A certificate that proves nothing.
+    BadCertificate,
+    /// A block that isn't what was asked for, or can't be final.
+    BadBlock,
+    /// Bytes that are no message, or one beyond its bounds.
+    BadMessage,
+    /// More than a node ever needs to say.
+    Flood,
 }
 
 /// The certificates that travel inside a proposal.
@@ -123,7 +174,12 @@ pub enum Input {
         verdict: Verdict,
     },
     /// A peer said something; nothing of it has been verified.
-    Message(Message),
+    Message {
+        /// Who said it: answers go there.
+        from: Peer,
+        /// What it said.
+        message: Message,
+    },
     /// A block is durably committed: asked for by `Commit`, or fetched by sync.
     Committed(Head),
 }
@@ -148,6 +204,31 @@ pub enum Effect {
     /// Send to every validator of the height (and whoever else listens); with a proposal goes
     /// its block, if the engine has it.
     Broadcast(Message),
+    /// Answer one peer.
+    Send {
+        /// Whom.
+        to: Peer,
+        /// What.
+        message: Message,
+    },
+    /// A peer broke the rules.
+    Blame {
+        /// Who.
+        peer: Peer,
+        /// How.
+        offence: Offence,
+    },
+    /// Others decide this height already: fetch the blocks below it. The agreement goes on.
+    Behind {
+        /// The height others are at.
+        height: Height,
+    },
+    /// Somebody signed with our key what our log does not hold: a second instance runs, or the log
+    /// was lost. Nothing is signed up to the height after this one.
+    OwnKey {
+        /// The height it was signed at.
+        height: Height,
+    },
     /// The block is final: find its body if it isn't here, execute, store block and certificate
     /// durably, then answer `Committed`.
     Commit {
@@ -189,9 +270,11 @@ impl Effect {
     /// Whether the outside can see it, so that all earlier records must be synced before.
     pub fn is_visible(&self) -> bool {
         match self {
-            Self::Broadcast(_) | Self::Commit { .. } | Self::Evidence(_) | Self::Report(_) | Self::Halt(_) => true,
+            Self::Broadcast(_) | Self::Send { .. } | Self::Commit { .. } => true,
+            Self::Evidence(_) | Self::Report(_) | Self::Halt(_) | Self::OwnKey { .. } => true,
             Self::SwitchWal { .. } | Self::Persist(_) | Self::PersistBody { .. } => false,
             Self::Build { .. } | Self::Judge { .. } | Self::WakeAt { .. } => false,
+            Self::Blame { .. } | Self::Behind { .. } => false,
         }
     }
 }

@@ -51,7 +51,7 @@ impl Machine {
             Input::Built { height, view, block } => self.on_built(height, view, block),
             Input::BuildFailed { height, view } => self.on_build_failed(height, view),
             Input::Judged { block, verdict } => self.on_judged(block, verdict),
-            Input::Message(message) => self.on_message(now, message),
+            Input::Message { from: _, message } => self.on_message(now, message),
             Input::Committed(head) => self.on_committed(now, head),
         }
         self.advance(now);
@@ -123,6 +123,7 @@ impl Machine {
             _ if self.round.phase != Phase::Deciding => {}
             Message::Vote(vote) => self.on_vote(vote),
             Message::Proposal { proposal, justification } => self.on_proposal(now, proposal, &justification),
+            Message::NeedCertificates { .. } | Message::Status { .. } => {}
         }
     }
 

@@ -49,6 +49,8 @@ mod tally;
 mod tests;
 
 pub use event::ConsensusEvent;
-pub use interface::{Config, Effect, Evidence, HaltReason, Head, Input, Justification, Message, Now, Status, Verdict};
+pub use interface::{
+    Config, Effect, Evidence, HaltReason, Head, Input, Justification, Message, Now, Offence, Peer, Status, Verdict,
+};
 pub use machine::Machine;
 pub use record::WalRecord;

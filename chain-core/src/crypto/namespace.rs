@@ -74,6 +74,10 @@ namespaces! {
     Nullify = "ait/nullify/1",
     /// A signed vote to finalise a block.
     Finalize = "ait/finalize/1",
+    /// A validator's word that a transport identity is its own.
+    Handshake = "ait/handshake/1",
+    /// The short name of a transaction inside one block.
+    ShortId = "ait/short/1",
     /// The proof of possession of a new authorisation key.
     Rotate = "ait/rotate/1",
     /// A consumer's off-chain acknowledgement of delivered compute.

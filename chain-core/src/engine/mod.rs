@@ -28,14 +28,16 @@ pub use start::{Log as EngineLog, Start, StartError};
 pub use submit::{Submission, Submitted, Ticket};
 
 use crate::block::Block;
-use crate::consensus::{self, Effect, Machine, Message, Now};
+use crate::consensus::{self, Effect, Machine, Now, Offence, Peer};
+use crate::crypto::PublicKey;
 use crate::execute::Executed;
 use crate::fault::Fault;
 use crate::ledger::Chain;
 use crate::mempool::Pool;
 use crate::storage::{JournalError, Log};
 use crate::tx::Checked;
-use crate::types::BlockId;
+use crate::types::{BlockId, Height};
+use crate::wire::Message;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -46,8 +48,25 @@ pub enum Input {
     Tick,
     /// Transactions were submitted.
     Submit(Vec<Submission>),
-    /// A peer said something about the agreement.
-    Message(Box<Message>),
+    /// Another node is connected.
+    Joined {
+        /// Its number.
+        peer: Peer,
+        /// Which validator it has proven to be.
+        validator: Option<PublicKey>,
+    },
+    /// The connection is gone; what was on its way may be lost.
+    Left {
+        /// Its number.
+        peer: Peer,
+    },
+    /// A peer said something.
+    Message {
+        /// Who.
+        from: Peer,
+        /// What.
+        message: Box<Message>,
+    },
 }
 
 /// What the outside shall do, in order.
@@ -57,8 +76,22 @@ pub enum Output {
     Reply(Ticket, Result<Submitted, crate::types::Rejected>),
     /// Tell everybody who listens.
     Announce(Announcement),
-    /// Send to every validator.
-    Broadcast(Box<Message>),
+    /// Send to these peers.
+    Send {
+        /// Whom; those that have gone meanwhile are no mistake.
+        to: Vec<Peer>,
+        /// What.
+        message: Arc<Message>,
+    },
+    /// A peer did what no honest node does.
+    Blame {
+        /// Who.
+        peer: Peer,
+        /// What it did.
+        offence: Offence,
+    },
+    /// Somebody else signed with our key at this height, or our log was lost.
+    OwnKey(Height),
     /// Give `Tick` at this monotonic time in ms; replaces the earlier wish.
     WakeAt(u64),
     /// A validator contradicted itself. Becomes a transaction once a family takes it.
@@ -130,7 +163,7 @@ impl Engine {
         let mut outputs = Vec::new();
         match input {
             Input::Tick => self.step(clock, consensus::Input::Tick, &mut outputs)?,
-            Input::Message(message) => self.step(clock, consensus::Input::Message(*message), &mut outputs)?,
+            Input::Joined { .. } | Input::Left { .. } | Input::Message { .. } => {}
             Input::Submit(submissions) => {
                 self.submit(clock, submissions, &mut outputs)?;
                 self.tell_pool_change(clock, &mut outputs)?;
@@ -196,7 +229,9 @@ impl Engine {
             Effect::Build { height, view, timestamp } => return Ok(vec![self.build(height, view, timestamp)?]),
             Effect::Judge { block } => return Ok(self.judge(&block)?.into_iter().collect()),
             Effect::Commit { block, certificate } => return self.commit(clock, &block, certificate, outputs),
-            Effect::Broadcast(message) => outputs.push(Output::Broadcast(Box::new(message))),
+            Effect::Broadcast(_) | Effect::Send { .. } | Effect::Behind { .. } => {}
+            Effect::Blame { peer, offence } => outputs.push(Output::Blame { peer, offence }),
+            Effect::OwnKey { height } => outputs.push(Output::OwnKey(height)),
             Effect::WakeAt { mono_ms } => outputs.push(Output::WakeAt(mono_ms)),
             Effect::Report(event) => outputs.push(Output::Announce(Announcement::Consensus(event))),
             Effect::Halt(reason) => outputs.push(Output::Halted(Box::new(reason))),

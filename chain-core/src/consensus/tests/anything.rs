@@ -53,16 +53,16 @@ fn input(op: Op, keys: &[Arc<SecretKey>], set: &Arc<ValidatorSet>) -> Input {
     let leader = |view: u32| set.leader(Height::new(1), View::new(view)).public_key;
     match op {
         Op::Wait(_) | Op::Restart => Input::Tick,
-        Op::Vote(from, message) => Input::Message(Message::Vote(vote(&keys[from], message))),
+        Op::Vote(from, message) => heard(Message::Vote(vote(&keys[from], message))),
         Op::Certificate(message) => {
             let traitors = [&keys[0], &keys[2], &keys[3]];
-            Input::Message(Message::Certificate(certificate(message, traitors, set)))
+            heard(Message::Certificate(certificate(message, traitors, set)))
         }
         Op::Proposal(view, name, again) => {
             let key = keys.iter().find(|key| key.public() == leader(view)).unwrap();
             let at = (Height::new(1), View::new(view));
             let proposal = Proposal::sign(at, block(name), again.map(View::new), &chain(), key);
-            Input::Message(Message::Proposal { proposal, justification: Justification::default() })
+            heard(Message::Proposal { proposal, justification: Justification::default() })
         }
         Op::Judged(name, Some((view, timestamp))) => {
             let (proposer, timestamp) = (leader(view), TimestampMs::new(timestamp));

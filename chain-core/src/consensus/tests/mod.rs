@@ -34,7 +34,12 @@ fn chain() -> ChainId {
 }
 
 fn config(key: Option<&Arc<SecretKey>>) -> Config {
-    Config { chain: chain(), rule: QuorumRule::Byzantine, key: key.cloned(), barrier: Height::ZERO }
+    Config { chain: chain(), rule: QuorumRule::Byzantine, key: key.cloned(), barrier: Height::ZERO, wiped: false }
+}
+
+/// A message from some peer.
+fn heard(message: Message) -> Input {
+    Input::Message { from: Peer::default(), message }
 }
 
 fn head(height: u64, timestamp: u64, set: &Arc<ValidatorSet>) -> Head {

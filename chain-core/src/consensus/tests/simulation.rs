@@ -186,13 +186,13 @@ impl World {
     fn input(&mut self, i: usize, input: Input) {
         let clock = self.clock();
         let Some(machine) = self.nodes[i].machine.as_mut() else { return };
-        if let Input::Message(message) = &input {
-            let (own, height) = (machine.status().height, height_of(message));
+        if let Input::Message { message, .. } = &input {
+            let (own, height) = (machine.status().height, message.height());
             if height > own {
                 self.nodes[i].later.push(message.clone());
                 // What answering laggards will do.
                 let missed = self.finalizations.get(&own).cloned();
-                return missed.into_iter().for_each(|c| self.input(i, Input::Message(Message::Certificate(c))));
+                return missed.into_iter().for_each(|c| self.input(i, heard(Message::Certificate(c))));
             }
         }
         let effects = machine.step(clock, input);
@@ -237,6 +237,9 @@ impl World {
             Effect::WakeAt { mono_ms } => self.nodes[i].alarm = Some(mono_ms),
             Effect::Report(event) => self.referee.hear(&event),
             Effect::Evidence(evidence) => panic!("honest nodes accused: {evidence:?}"),
+            Effect::Send { .. } | Effect::Behind { .. } => {}
+            Effect::Blame { peer, offence } => panic!("honest {peer:?} accused of {offence:?}"),
+            Effect::OwnKey { height } => panic!("our key at {height}"),
             Effect::Halt(reason) => panic!("halted: {reason:?}"),
         }
     }
@@ -252,7 +255,7 @@ impl World {
             };
             for _ in 0..copies {
                 let delay = 1 + self.draw(self.faults.delay.max(1));
-                self.happen(delay, to, Happening::Input(Input::Message(message.clone())));
+                self.happen(delay, to, Happening::Input(heard(message.clone())));
             }
         }
     }
@@ -270,7 +273,7 @@ impl World {
         let head = self.head(i);
         self.happen(1, i, Happening::Input(Input::Committed(head)));
         for message in std::mem::take(&mut self.nodes[i].later) {
-            self.happen(2, i, Happening::Input(Input::Message(message)));
+            self.happen(2, i, Happening::Input(heard(message)));
         }
     }
 
@@ -283,7 +286,7 @@ impl World {
         self.nodes[i].machine = None;
         self.nodes[i].alarm = None;
         // What was on its way inside the node is gone too; messages of others still arrive.
-        self.queue.retain(|_, (to, what)| *to != i || matches!(what, Happening::Input(Input::Message(_))));
+        self.queue.retain(|_, (to, what)| *to != i || matches!(what, Happening::Input(Input::Message { .. })));
         let delay = 1 + self.draw(if self.faults.crashes > 0 { 3_000 } else { 1 });
         self.happen(delay, i, Happening::Restart);
     }
@@ -308,14 +311,6 @@ impl World {
     }
 }
 
-fn height_of(message: &Message) -> Height {
-    match message {
-        Message::Proposal { proposal, .. } => proposal.height,
-        Message::Vote(vote) => vote.message.height,
-        Message::Certificate(certificate) => certificate.height(),
-    }
-}
-
 /// The kind of vote, or 0 for a proposal, and the block.
 type Said = (u8, Option<BlockId>);
 
@@ -333,7 +328,7 @@ impl Referee {
 
     fn check(&mut self, message: &Message, own: Option<PublicKey>, disk: &[OnDisk]) {
         let (signer, record, height, view, said) = match message {
-            Message::Certificate(_) => return,
+            Message::Certificate(_) | Message::NeedCertificates { .. } | Message::Status { .. } => return,
             Message::Vote(vote) => {
                 let SignedMessage { kind, height, view, block } = vote.message;
                 (vote.signer, WalRecord::Vote(vote.clone()), height, view, (kind as u8, block))

@@ -51,7 +51,7 @@ impl Four {
     }
 
     fn hear(&mut self, message: Message) -> &mut Self {
-        self.step(Input::Message(message))
+        self.step(heard(message))
     }
 
     fn hear_vote(&mut self, from: usize, kind: VoteKind, view: u32, block: Option<BlockId>) -> &mut Self {

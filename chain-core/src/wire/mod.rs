@@ -1,0 +1,199 @@
+//! What nodes say to each other, as bytes: one enum, bounded before anything is built from it.
+//!
+//! ```text
+//! urgent lane: Agreement (votes, certificates, proposals with a compact block)
+//! bulk lane:   NeedBlock ► Block, NeedTransactions ► Transactions, NeedBlocks ► Blocks
+//! gossip:      GossipFrame (transactions)
+//! ```
+//!
+//! A frame is its length as `u32` (little-endian, not counted) and then the borsh of [`Message`]; the
+//! transport cuts the frames. Before anything else both sides say [`Hello`].
+//!
+//! Not here: sockets and queues (chain-node), what an answer means (`engine`).
+
+mod compact;
+mod gossip;
+mod hello;
+
+pub use compact::{CompactBlock, Rebuilt, ShortId};
+pub use gossip::GossipFrame;
+pub use hello::{Claim, Hello, HelloError};
+
+use crate::block::{Block, Body, FinalBlock, Header};
+use crate::codec::{self, DecodeError, List};
+use crate::consensus;
+use crate::limits::{
+    MAX_BLOCK_BYTES, MAX_BLOCK_TXS, MAX_FRAME_BYTES, MAX_RANGE_BLOCKS, MAX_TX_BYTES, MAX_URGENT_FRAME_BYTES,
+};
+use crate::types::{BlockId, Certificate, Height};
+use borsh::{BorshDeserialize, BorshSerialize};
+use std::io;
+
+/// The version of these messages; both sides must speak the same.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// One word between nodes.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum Message {
+    /// About the agreement; with a proposal of a new block comes the block in short.
+    Agreement {
+        /// What is said.
+        message: consensus::Message,
+        /// Only with a proposal, and only if the sender has the block.
+        block: Option<CompactBlock>,
+    } = 1,
+    /// Asks for a block that is proposed, notarized or final.
+    NeedBlock {
+        /// Its height.
+        height: Height,
+        /// Its id.
+        block: BlockId,
+    } = 2,
+    /// The answer to `NeedBlock`.
+    Block {
+        /// The id asked for.
+        id: BlockId,
+        /// The block; none if the sender does not have it.
+        block: Option<Block>,
+    } = 3,
+    /// Asks for the transactions at these places of a block that came in short.
+    NeedTransactions {
+        /// The block.
+        block: BlockId,
+        /// Ascending places.
+        places: List<u32, MAX_BLOCK_TXS>,
+    } = 4,
+    /// The answer to `NeedTransactions`, in the order asked for.
+    Transactions {
+        /// The block.
+        block: BlockId,
+        /// Their complete signed bytes; none if the sender does not have the block.
+        transactions: List<TxBytes, MAX_BLOCK_TXS>,
+    } = 5,
+    /// Asks for final blocks in order.
+    NeedBlocks {
+        /// The first height.
+        from: Height,
+        /// How many at most, up to `MAX_RANGE_BLOCKS`.
+        count: u32,
+    } = 6,
+    /// The answer to `NeedBlocks`: as many from the first on as the sender has and fit into a frame,
+    /// perhaps none.
+    Blocks {
+        /// The first height that was asked for.
+        from: Height,
+        /// Consecutive final blocks, each with its finalization.
+        blocks: List<FinalBlock, MAX_RANGE_BLOCKS>,
+        /// The sender's newest final height.
+        head: Height,
+        /// The lowest height whose block the sender can give.
+        oldest: Height,
+    } = 7,
+}
+
+/// Which of a peer's two streams a message takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Small and wanted at once.
+    Urgent,
+    /// May be large; never in front of a vote.
+    Bulk,
+}
+
+impl Lane {
+    /// The longest frame it takes, in bytes.
+    pub const fn max_frame_bytes(self) -> usize {
+        match self {
+            Self::Urgent => MAX_URGENT_FRAME_BYTES,
+            Self::Bulk => MAX_FRAME_BYTES,
+        }
+    }
+}
+
+impl Message {
+    /// The lane it takes.
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::Agreement { .. } => Lane::Urgent,
+            _ => Lane::Bulk,
+        }
+    }
+
+    /// The one encoding.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Reads what came over a lane.
+    ///
+    /// # Errors
+    /// Bytes that are no message, are too long, or belong onto the other lane.
+    pub fn decode(bytes: &[u8], lane: Lane) -> Result<Self, DecodeError> {
+        let message: Self = codec::decode(bytes, lane.max_frame_bytes())?;
+        match message.lane() == lane {
+            true => Ok(message),
+            false => Err(DecodeError::Malformed("a message of the other lane".into())),
+        }
+    }
+}
+
+/// The bytes of one transaction, at most `MAX_TX_BYTES`.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
+pub struct TxBytes(Vec<u8>);
+
+impl TxBytes {
+    /// Takes bytes that are short enough.
+    pub fn new(bytes: Vec<u8>) -> Option<Self> {
+        (bytes.len() <= MAX_TX_BYTES).then_some(Self(bytes))
+    }
+
+    /// The bytes.
+    pub fn into_inner(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+impl BorshDeserialize for TxBytes {
+    fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
+        // Borsh reads bytes in pieces and never allocates what did not come.
+        let bytes = Vec::<u8>::deserialize_reader(reader)?;
+        let got = bytes.len();
+        Self::new(bytes).ok_or_else(|| codec::refuse(DecodeError::TooLong { max: MAX_TX_BYTES, got }))
+    }
+}
+
+impl BorshSerialize for Block {
+    fn serialize<W: io::Write>(&self, writer: &mut W) -> io::Result<()> {
+        self.header.serialize(writer)?;
+        writer.write_all(&self.body.encode())
+    }
+}
+
+impl BorshDeserialize for Block {
+    fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
+        let header = Header::deserialize_reader(reader)?;
+        let transactions = List::<TxBytes, MAX_BLOCK_TXS>::deserialize_reader(reader)?;
+        let transactions: Vec<Vec<u8>> = transactions.into_inner().into_iter().map(TxBytes::into_inner).collect();
+        let bytes: usize = transactions.iter().map(|tx| tx.len().saturating_add(4)).sum();
+        if bytes > MAX_BLOCK_BYTES {
+            return Err(codec::refuse(DecodeError::TooLong { max: MAX_BLOCK_BYTES, got: bytes }));
+        }
+        Ok(Self { header, body: Body::new(transactions) })
+    }
+}
+
+impl BorshSerialize for FinalBlock {
+    fn serialize<W: io::Write>(&self, writer: &mut W) -> io::Result<()> {
+        self.block.serialize(writer)?;
+        self.certificate.serialize(writer)
+    }
+}
+
+impl BorshDeserialize for FinalBlock {
+    fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
+        let (block, certificate) = <(Block, Option<Certificate>)>::deserialize_reader(reader)?;
+        Ok(Self { block, certificate })
+    }
+}
