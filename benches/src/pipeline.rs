@@ -7,7 +7,7 @@ use crate::chain::BenchChain;
 use crate::feed::{Gauge, Outcome, Plan, Verdict, deal, offer};
 use chain_core::block;
 use chain_core::crypto::SecretKey;
-use chain_core::engine::{Engine, EngineLog, Options, Start};
+use chain_core::engine::{Engine, EngineLog, Options, Start, Trust};
 use chain_core::ledger::Chain;
 use chain_core::mempool::PoolLimits;
 use chain_core::storage::Journal;
@@ -67,13 +67,15 @@ fn start(chain: &BenchChain, dir: &Path) -> Result<(Arc<Driver>, Running, Arc<Ch
         Ok(EngineLog { records: Vec::new(), log: Box::new(log) })
     };
     let start = Start {
-        options: Options { flush_interval_blocks: config.advanced.flush_interval_blocks },
+        options: Options { flush_interval_blocks: config.advanced.flush_interval_blocks, trust: Trust::Nobody },
         pool_limits: PoolLimits::default(),
         chain: open_ledger(&config, &chain.genesis)?,
         rule: chain.genesis.quorum_rule,
         key: Some(Arc::new(SecretKey::from_seed(&chain.validator))),
         wal: log("consensus")?,
         pool_log: log("mempool")?,
+        sign_memory: None,
+        resume_signing_at: None,
     };
     let clock = MonoClock::start();
     let (engine, outputs) = Engine::start(start, &move || clock.now())?;

@@ -242,7 +242,14 @@ fn init(data_dir: PathBuf, genesis: PathBuf, new_key: bool, validator_key: Optio
         (None, false) => None,
     };
     let json = spec.to_json().map_err(|e| Exit::Configuration(e.to_string()))?;
-    DataDir::new(&data_dir).create(&json, seed.as_deref())?;
+    let dir = DataDir::new(&data_dir);
+    dir.create(&json, seed.as_deref())?;
+    match new_key {
+        true => dir.create_sign_state()?,
+        // What an older key has signed nobody here knows: the node waits before it signs with it.
+        false if seed.is_some() => println!("note: this key may have signed elsewhere, so it signs only after a while"),
+        false => {}
+    }
     println!("{} is ready for chain {}", data_dir.display(), compiled.chain_id());
     if let Some(seed) = seed {
         let key = SecretKey::from_seed(&seed).public();

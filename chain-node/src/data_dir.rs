@@ -5,10 +5,13 @@
 //! DIR/validator_key       the validator's seed in hex, mode 0600; absent on followers
 //! DIR/db/                 the database
 //! DIR/logs/               consensus WAL and mempool log
+//! DIR/p2p_key             the identity among peers, mode 0600
+//! DIR.sign_state          beside it, so that a restored DIR is noticed: how far the key has signed
 //! ```
 
 use crate::exit::Exit;
 use chain_core::crypto::SecretKey;
+use chain_core::storage::SignFile;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -48,6 +51,23 @@ impl DataDir {
     /// The consensus WAL and the mempool log.
     pub fn logs(&self) -> PathBuf {
         self.0.join("logs")
+    }
+
+    /// The identity among peers.
+    pub fn p2p_key(&self) -> PathBuf {
+        self.0.join("p2p_key")
+    }
+
+    /// How far the validator's key has signed, unless configured elsewhere: beside the directory, not in it.
+    pub fn sign_state(&self) -> PathBuf {
+        let mut name = self.0.file_name().unwrap_or_default().to_os_string();
+        name.push(".sign_state");
+        self.0.with_file_name(name)
+    }
+
+    /// Makes the sign state of a key that has just been drawn and has never signed.
+    pub fn create_sign_state(&self) -> Result<(), Exit> {
+        SignFile::create(&self.sign_state()).map_err(|e| Exit::Key(e.to_string()))
     }
 
     /// Makes the directory with a chain spec and, for a validator, a key. Refuses to touch one

@@ -180,7 +180,9 @@ fn make(options: &Options, dir: &Path) -> Result<(), Exit> {
     let json = spec.to_json().map_err(|e| Exit::Configuration(e.to_string()))?;
     write_new(&dir.join("genesis.json"), json.as_bytes(), 0o644)?;
     AccountsFile(accounts).write_new(&dir.join("accounts.json")).map_err(|e| Exit::Configuration(e.to_string()))?;
-    DataDir::new(dir.join("node-0")).create(&json, Some(&validator))
+    let node = DataDir::new(dir.join("node-0"));
+    node.create_sign_state()?;
+    node.create(&json, Some(&validator))
 }
 
 fn reset(dir: &Path) -> Result<(), Exit> {

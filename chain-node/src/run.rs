@@ -7,11 +7,11 @@ use crate::data_dir::DataDir;
 use crate::driver::{Driver, MonoClock, Running, wall_clock};
 use crate::exit::Exit;
 use chain_core::crypto::SecretKey;
-use chain_core::engine::{Engine, EngineLog, Options, Start};
+use chain_core::engine::{Engine, EngineLog, Options, SignMemory, Start, Trust};
 use chain_core::genesis::Genesis;
 use chain_core::ledger::{self, Chain, index_history};
 use chain_core::mempool::PoolLimits;
-use chain_core::storage::{DirLock, Journal, RocksOptions, RocksStore};
+use chain_core::storage::{DirLock, Journal, RocksOptions, RocksStore, SignFile};
 use chain_core::types::{Address, Height};
 use chain_rpc::backend::{ChainFacts, NodeInfo};
 use chain_rpc::{Limits, Metrics};
@@ -79,14 +79,17 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
         tracing::warn!("going on without the consensus log, as configured");
     }
     let (pool_log, _) = open_log(&dir, "mempool")?;
+    let sign_memory = key.as_ref().map(|_| open_sign_state(&dir.sign_state())).transpose()?;
     let start = Start {
-        options: Options { flush_interval_blocks: config.advanced.flush_interval_blocks },
+        options: Options { flush_interval_blocks: config.advanced.flush_interval_blocks, trust: Trust::Nobody },
         pool_limits,
         chain,
         rule: genesis.quorum_rule,
         key,
         wal,
         pool_log,
+        sign_memory,
+        resume_signing_at: None,
     };
     let (engine, outputs) = Engine::start(start, &move || clock.now())?;
     let status = engine.status();
@@ -234,6 +237,18 @@ fn open_log(dir: &DataDir, name: &str) -> Result<(EngineLog, bool), Exit> {
     }
     let records = replay.records().map(<[u8]>::to_vec).collect();
     Ok((EngineLog { records, log: Box::new(log) }, replay.created))
+}
+
+/// Opens the second memory of what the key signed.
+fn open_sign_state(path: &Path) -> Result<SignMemory, Exit> {
+    let (file, mark) = SignFile::open(path)?;
+    if mark.is_none() {
+        tracing::warn!(
+            path = %path.display(),
+            "no sign state: nobody knows what this key has signed, so it waits until others have decided newer blocks"
+        );
+    }
+    Ok(SignMemory { mark, state: Box::new(file) })
 }
 
 async fn bind(config: &Config) -> Result<(TcpListener, TcpListener), Exit> {

@@ -4,12 +4,12 @@
 //! A test runs once with a fuse that never blows and counts the write points; then once per point
 //! and fault, crashes the disk, and starts on what is left.
 
-use chain_core::engine::EngineLog;
+use chain_core::engine::{EngineLog, SignMemory};
 use chain_core::storage::Table;
 use chain_core::storage::faulty::Fault;
 use chain_core::storage::journal::JournalError;
 use chain_core::storage::memlog::MemLog;
-use chain_core::storage::{Batch, Direction, Durability, KeyRange, Log, MemoryStore, Row, Store, StoreError};
+use chain_core::storage::{Batch, Direction, Durability, KeyRange, Log, MemoryStore, Row, SignMark, Store, StoreError};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -95,19 +95,20 @@ pub struct Disk {
     store: Arc<MemoryStore>,
     wal: Arc<Mutex<MemLog>>,
     pool_log: Arc<Mutex<MemLog>>,
+    sign_mark: Arc<Mutex<Option<SignMark>>>,
     lies: bool,
 }
 
 impl Disk {
-    /// An empty disk.
+    /// An empty disk, with the sign state of a key that has never signed.
     pub fn new() -> Self {
-        Self::default()
+        Self { sign_mark: Arc::new(Mutex::new(Some(SignMark::default()))), ..Self::default() }
     }
 
     /// An empty disk that says a log is synced and does nothing: tests that find nothing wrong with
     /// it find nothing at all.
     pub fn lying() -> Self {
-        Self { lies: true, ..Self::default() }
+        Self { lies: true, ..Self::new() }
     }
 
     /// A power cut.
@@ -116,6 +117,11 @@ impl Disk {
         for log in [&self.wal, &self.pool_log] {
             log.lock().unwrap().crash_keeping(kept.logs);
         }
+    }
+
+    /// The sign state. It is elsewhere, so no crash of this disk touches it.
+    pub fn sign_memory(&self) -> SignMemory {
+        SignMemory { mark: *self.sign_mark.lock().unwrap(), state: Box::new(self.sign_mark.clone()) }
     }
 
     /// The tables behind a fuse.

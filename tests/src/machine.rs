@@ -6,7 +6,7 @@ use crate::disk::{Disk, Fuse};
 use crate::wallet::Wallet;
 use chain_core::consensus::{self, Now};
 use chain_core::crypto::SecretKey;
-use chain_core::engine::{Announcement, Engine, Input, Options, Output, Start, Submission};
+use chain_core::engine::{Announcement, Engine, Input, Options, Output, Start, Submission, Trust};
 use chain_core::genesis::Genesis;
 use chain_core::ledger::{self, CommittedBlock};
 use chain_core::mempool::{PoolLimits, Status};
@@ -86,13 +86,15 @@ impl Machine {
         let opened = ledger::open(disk.store(fuse), first, &mut |_| {}).map_err(|e| e.to_string())?;
         let found = opened.chain.head().block.clone();
         let start = Start {
-            options: Options { flush_interval_blocks },
+            options: Options { flush_interval_blocks, trust: Trust::Nobody },
             pool_limits: PoolLimits::default(),
             chain: opened.chain,
             rule: genesis.quorum_rule,
             key: Some(Arc::new(seed(200))),
             wal: disk.wal(fuse),
             pool_log: disk.pool_log(fuse),
+            sign_memory: Some(disk.sign_memory()),
+            resume_signing_at: None,
         };
         let now = Now { wall: TimestampMs::new(wall), mono_ms: 0 };
         let (engine, outputs) = Engine::start(start, &|| now).map_err(|e| e.to_string())?;
@@ -159,6 +161,7 @@ impl Machine {
                 Output::Reply(_, Err(rejected)) => told.refused.push(rejected),
                 Output::Announce(Announcement::Block(block)) => self.hear_block(block, told),
                 Output::Announce(_) => {}
+                // Also what reaches nobody: there is one validator.
                 Output::Send { message, .. } => hear_message(&message, told),
                 Output::Blame { peer, offence } => panic!("{peer:?} blamed for {offence:?}"),
                 Output::OwnKey(height) => panic!("our key at {height}"),

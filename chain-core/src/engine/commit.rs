@@ -1,16 +1,28 @@
 //! Making a decided block final: durable first, then visible, then the next height.
 
+use super::propose::{Invalid, Trust, is_whole};
 use super::{Announcement, Candidate, Clock, Engine, Output};
 use crate::block::FinalBlock;
-use crate::consensus::{Head, Input};
+use crate::consensus::{HaltReason, Head, Input, Message};
 use crate::fault::Fault;
 use crate::ledger::{Chain, CommittedBlock};
 use crate::mempool::{ChainView, changed_accounts};
 use crate::state::{params, validators};
-use crate::types::{BlockId, Certificate};
+use crate::types::{BlockId, Certificate, VoteKind};
 use std::sync::Arc;
 
+/// What became of a block that sync brought.
+pub(super) enum Applied {
+    /// It is the head.
+    Final,
+    /// It is not what it should be; whoever sent it is to blame.
+    Refused,
+    /// It contradicts what we hold final or valid.
+    Halted,
+}
+
 impl Engine {
+    /// R8: the agreement has decided. Without the body it is asked for, for ever.
     pub(super) fn commit(
         &mut self,
         clock: Clock<'_>,
@@ -18,7 +30,66 @@ impl Engine {
         certificate: Certificate,
         outputs: &mut Vec<Output>,
     ) -> Result<Vec<Input>, Fault> {
-        let Candidate { block, transactions, executed, .. } = self.decided(id)?;
+        let executed = self.candidate.as_ref().is_some_and(|candidate| candidate.id == *id);
+        if !executed {
+            let here = self.blocks.get(id).cloned();
+            let Some(block) = here.or_else(|| self.want(clock, (*id, certificate.height()), outputs)) else {
+                self.awaited = Some((*id, certificate));
+                return Ok(Vec::new());
+            };
+            if let Err(Invalid) = self.execute_candidate(*id, block, Trust::Nobody)? {
+                self.halt(HaltReason::InvalidFinal(certificate), outputs);
+                return Ok(Vec::new());
+            }
+        }
+        self.commit_candidate(clock, certificate, outputs)
+    }
+
+    /// A final block that sync brought, for the height above the head. Its certificate is verified
+    /// here; with it, a body that is the header's and has the header's roots is final.
+    pub(super) fn apply(
+        &mut self,
+        clock: Clock<'_>,
+        FinalBlock { block, certificate }: FinalBlock,
+        outputs: &mut Vec<Output>,
+    ) -> Result<Applied, Fault> {
+        let (id, height) = (block.header.id(), self.height().next());
+        let Some(certificate) = certificate else { return Ok(Applied::Refused) };
+        let set = validators::next_set(&self.chain.head().tree)?;
+        let names_it = certificate.kind() == VoteKind::Finalize
+            && (certificate.height(), certificate.block()) == (height, Some(id))
+            && block.header.height == height;
+        if !names_it
+            || certificate.verify(&self.chain.id(), self.rule, &set).is_err()
+            || !is_whole(&self.chain.id(), &block)
+        {
+            return Ok(Applied::Refused);
+        }
+        if self.awaited.as_ref().is_some_and(|(awaited, _)| *awaited != id) {
+            // The agreement has decided otherwise: it says so when it is told.
+            let from = crate::consensus::Peer::default();
+            self.step(clock, Input::Message { from, message: Message::Certificate(certificate) }, outputs)?;
+            return Ok(Applied::Halted);
+        }
+        self.awaited = None;
+        if let Err(Invalid) = self.execute_candidate(id, block, self.options.trust)? {
+            self.halt(HaltReason::InvalidFinal(certificate), outputs);
+            return Ok(Applied::Halted);
+        }
+        let answers = self.commit_candidate(clock, certificate, outputs)?;
+        self.answer(clock, answers, outputs)?;
+        Ok(Applied::Final)
+    }
+
+    fn commit_candidate(
+        &mut self,
+        clock: Clock<'_>,
+        certificate: Certificate,
+        outputs: &mut Vec<Output>,
+    ) -> Result<Vec<Input>, Fault> {
+        let candidate = self.candidate.take().ok_or_else(|| Fault::new("the candidate is gone"))?;
+        let Candidate { block, transactions, executed, .. } = candidate;
+        let height = block.header.height;
         let stored = FinalBlock { block, certificate: Some(certificate) };
         self.chain.store_block(&stored)?;
         let changed: Vec<_> = changed_accounts(&executed.delta).collect();
@@ -35,24 +106,12 @@ impl Engine {
             self.pool.write().on_block(&view, &block.tx_ids, changed, clock().mono_ms)?
         };
         self.blocks.clear();
+        self.fetch.forget(height);
         outputs.push(Output::Announce(Announcement::Block(block)));
         self.log_and_announce(effects, outputs)?;
         let mut answers: Vec<Input> = self.pool_change().into_iter().collect();
         answers.push(Input::Committed(consensus_head(&self.chain)?));
         Ok(answers)
-    }
-
-    /// The decided block with its execution. A quorum has judged it valid; that we can't is a
-    /// fault of ours, or the end of the fault bound.
-    fn decided(&mut self, id: &BlockId) -> Result<Candidate, Fault> {
-        if self.candidate.as_ref().is_none_or(|candidate| candidate.id != *id) {
-            let block = self.blocks.get(id).cloned();
-            let block = block.ok_or_else(|| Fault::new(format!("block {id} is final but its body is not here")))?;
-            if self.execute_candidate(*id, block)?.is_err() {
-                return Err(Fault::new(format!("block {id} is final but breaks a rule here")));
-            }
-        }
-        self.candidate.take().ok_or_else(|| Fault::new("the candidate is gone"))
     }
 }
 

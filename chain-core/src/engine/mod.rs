@@ -19,12 +19,19 @@
 
 mod announce;
 mod commit;
+mod fetch;
+mod network;
+mod peers;
 mod propose;
+mod serve;
 mod start;
 mod submit;
+mod sync;
 
 pub use announce::Announcement;
-pub use start::{Log as EngineLog, Start, StartError};
+pub use propose::Trust;
+pub use serve::{answer, range};
+pub use start::{Log as EngineLog, SignMemory, Start, StartError};
 pub use submit::{Submission, Submitted, Ticket};
 
 use crate::block::Block;
@@ -34,12 +41,16 @@ use crate::execute::Executed;
 use crate::fault::Fault;
 use crate::ledger::Chain;
 use crate::mempool::Pool;
-use crate::storage::{JournalError, Log};
+use crate::storage::{JournalError, Log, SignMark, SignState};
 use crate::tx::Checked;
-use crate::types::{BlockId, Height};
+use crate::types::{BlockId, Certificate, Height, QuorumRule, View};
 use crate::wire::Message;
+use fetch::Fetch;
+use peers::Peers;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use sync::Sync;
 
 /// What happened outside.
 #[derive(Debug)]
@@ -108,6 +119,31 @@ pub type Clock<'c> = &'c dyn Fn() -> Now;
 pub struct Options {
     /// State, outcomes and index are written every so many blocks (at least 1).
     pub flush_interval_blocks: u64,
+    /// Whose word is taken for the signatures in blocks that sync brings.
+    pub trust: Trust,
+}
+
+/// How far others are, for readers.
+#[derive(Debug, Default)]
+pub struct Progress {
+    target: AtomicU64,
+    halted: AtomicBool,
+}
+
+impl Progress {
+    /// The highest final height any peer claims, at least our own.
+    pub fn target(&self) -> Height {
+        Height::new(self.target.load(Ordering::Relaxed))
+    }
+
+    /// Whether something was met that can't be inside the fault bound.
+    pub fn is_halted(&self) -> bool {
+        self.halted.load(Ordering::Relaxed)
+    }
+
+    fn set_target(&self, height: Height) {
+        self.target.store(height.get(), Ordering::Relaxed);
+    }
 }
 
 /// A block that was executed on the head and isn't final yet: a cache of one. Losing it costs an
@@ -143,9 +179,44 @@ pub struct Engine {
     consensus: Machine,
     wal: Box<dyn Log + Send>,
     candidate: Option<Candidate>,
-    /// Blocks of the height being decided, by id: proposed here or read back from the WAL.
+    /// Blocks of the height being decided, by id: built here, fetched, or read back from the WAL.
     blocks: BTreeMap<BlockId, Block>,
+    /// What is final but whose body is not here yet.
+    awaited: Option<(BlockId, Certificate)>,
+    rule: QuorumRule,
+    own_key: Option<PublicKey>,
+    signing: Signing,
+    peers: Peers,
+    fetch: Fetch,
+    sync: Sync,
+    progress: Arc<Progress>,
+    /// When the agreement wants its next tick.
+    wake_at: Option<u64>,
     pool_was_empty: bool,
+}
+
+/// The second memory of what was signed, with what it does not know yet.
+struct Signing {
+    state: Option<Box<dyn SignState + Send>>,
+    mark: SignMark,
+    unsaved: bool,
+}
+
+impl Signing {
+    fn note(&mut self, (height, view): (Height, View)) {
+        let words = if height == self.mark.height { self.mark.words.saturating_add(1) } else { 1 };
+        self.mark = SignMark { height, view, words };
+        self.unsaved = true;
+    }
+
+    fn save(&mut self) -> Result<(), Fault> {
+        if std::mem::take(&mut self.unsaved)
+            && let Some(state) = &mut self.state
+        {
+            state.save(self.mark)?;
+        }
+        Ok(())
+    }
 }
 
 impl From<JournalError> for Fault {
@@ -162,14 +233,29 @@ impl Engine {
     pub fn handle(&mut self, clock: Clock<'_>, input: Input) -> Result<Vec<Output>, Fault> {
         let mut outputs = Vec::new();
         match input {
-            Input::Tick => self.step(clock, consensus::Input::Tick, &mut outputs)?,
-            Input::Joined { .. } | Input::Left { .. } | Input::Message { .. } => {}
+            Input::Tick => {
+                self.wake_at = None;
+                self.step(clock, consensus::Input::Tick, &mut outputs)?;
+            }
+            Input::Joined { peer, validator } => self.join(peer, validator, &mut outputs),
+            Input::Left { peer } => self.leave(peer),
+            Input::Message { from, message } => self.hear(clock, from, *message, &mut outputs)?,
             Input::Submit(submissions) => {
                 self.submit(clock, submissions, &mut outputs)?;
                 self.tell_pool_change(clock, &mut outputs)?;
             }
         }
+        self.keep_up(clock, &mut outputs)?;
+        self.ask_to_wake(clock, &mut outputs);
         Ok(outputs)
+    }
+
+    /// The earliest moment anything here waits for.
+    fn ask_to_wake(&self, clock: Clock<'_>, outputs: &mut Vec<Output>) {
+        let ready = self.sync.is_ready(self.height().next()) && !self.is_halted();
+        let at_once = ready.then(|| clock().mono_ms);
+        let due = [self.wake_at, self.fetch.due_ms(), self.sync.due_ms(), at_once].into_iter().flatten().min();
+        outputs.extend(due.map(Output::WakeAt));
     }
 
     /// The chain, for readers.
@@ -187,6 +273,25 @@ impl Engine {
         self.consensus.status()
     }
 
+    /// How far others are, for readers.
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    fn height(&self) -> Height {
+        self.chain.head().block.header.height
+    }
+
+    fn is_halted(&self) -> bool {
+        self.progress.is_halted()
+    }
+
+    /// Something that can't be inside the fault bound: nothing is decided here any more.
+    fn halt(&mut self, reason: consensus::HaltReason, outputs: &mut Vec<Output>) {
+        self.progress.halted.store(true, Ordering::Relaxed);
+        outputs.push(Output::Halted(Box::new(reason)));
+    }
+
     /// Brings everything to disk that a restart would otherwise have to compute again.
     pub fn shut_down(&mut self) -> Result<(), Fault> {
         self.chain.flush()?;
@@ -196,8 +301,24 @@ impl Engine {
     }
 
     fn step(&mut self, clock: Clock<'_>, input: consensus::Input, outputs: &mut Vec<Output>) -> Result<(), Fault> {
-        let effects = self.consensus.step(clock(), input);
-        self.perform(clock, effects, outputs)
+        self.answer(clock, vec![input], outputs)
+    }
+
+    /// Tells the agreement something and performs what it wants.
+    fn answer(
+        &mut self,
+        clock: Clock<'_>,
+        inputs: Vec<consensus::Input>,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), Fault> {
+        for input in inputs {
+            if self.is_halted() {
+                return Ok(());
+            }
+            let effects = self.consensus.step(clock(), input);
+            self.perform(clock, effects, outputs)?;
+        }
+        Ok(())
     }
 
     /// Performs effects in order; what follows from them comes after all of them.
@@ -205,15 +326,21 @@ impl Engine {
         let mut waiting = VecDeque::from(effects);
         while let Some(effect) = waiting.pop_front() {
             if effect.is_visible() {
-                self.wal.sync()?;
+                self.make_durable()?;
             }
             let answers = self.perform_one(clock, effect, outputs)?;
-            for answer in answers {
+            for answer in answers.into_iter().filter(|_| !self.progress.is_halted()) {
                 waiting.extend(self.consensus.step(clock(), answer));
             }
         }
         // Nothing a later output could rest on stays unsynced.
-        Ok(self.wal.sync()?)
+        self.make_durable()
+    }
+
+    /// The log first, then the mark outside the data directory, then whatever rests on them.
+    fn make_durable(&mut self) -> Result<(), Fault> {
+        self.wal.sync()?;
+        self.signing.save()
     }
 
     fn perform_one(
@@ -224,20 +351,31 @@ impl Engine {
     ) -> Result<Vec<consensus::Input>, Fault> {
         match effect {
             Effect::SwitchWal { .. } => self.switch_wal()?,
-            Effect::Persist(record) => self.wal.append(&start::record_bytes(&record))?,
+            Effect::Persist(record) => self.log_word(&record)?,
             Effect::PersistBody { block } => self.persist_body(&block)?,
             Effect::Build { height, view, timestamp } => return Ok(vec![self.build(height, view, timestamp)?]),
-            Effect::Judge { block } => return Ok(self.judge(&block)?.into_iter().collect()),
+            Effect::Judge { block } => return Ok(self.judge(clock, &block, outputs)?.into_iter().collect()),
             Effect::Commit { block, certificate } => return self.commit(clock, &block, certificate, outputs),
-            Effect::Broadcast(_) | Effect::Send { .. } | Effect::Behind { .. } => {}
+            Effect::Broadcast(message) => self.broadcast(message, outputs),
+            Effect::Send { to, message } => self.send(to, Message::Agreement { message, block: None }, outputs),
+            Effect::Behind { .. } => self.sync.start(),
             Effect::Blame { peer, offence } => outputs.push(Output::Blame { peer, offence }),
             Effect::OwnKey { height } => outputs.push(Output::OwnKey(height)),
-            Effect::WakeAt { mono_ms } => outputs.push(Output::WakeAt(mono_ms)),
+            Effect::WakeAt { mono_ms } => self.wake_at = Some(mono_ms),
             Effect::Report(event) => outputs.push(Output::Announce(Announcement::Consensus(event))),
-            Effect::Halt(reason) => outputs.push(Output::Halted(Box::new(reason))),
+            Effect::Halt(reason) => self.halt(reason, outputs),
             Effect::Evidence(evidence) => outputs.push(Output::Evidence(Box::new(evidence))),
         }
         Ok(Vec::new())
+    }
+
+    fn log_word(&mut self, record: &consensus::WalRecord) -> Result<(), Fault> {
+        match record {
+            consensus::WalRecord::Proposal(proposal) => self.signing.note((proposal.height, proposal.view)),
+            consensus::WalRecord::Vote(vote) => self.signing.note((vote.message.height, vote.message.view)),
+            consensus::WalRecord::Certificate(_) => {}
+        }
+        Ok(self.wal.append(&start::record_bytes(record))?)
     }
 
     /// Begins a log that remembers nothing but the head, so that a database that loses final

@@ -1,15 +1,14 @@
 //! Building blocks from the pool and judging blocks of others: the same execution, the same rules.
 
-use super::{Candidate, Engine};
+use super::{Candidate, Clock, Engine, Output};
 use crate::block::{BLOCK_VERSION, Block, Body, Header, tx_root};
 use crate::consensus::{Input, Verdict};
-use crate::crypto::Hash;
 use crate::execute::{BlockContext, Execution, Unfit, execute_block};
 use crate::fault::Fault;
 use crate::ledger::Head;
 use crate::mempool::Pool;
 use crate::state::{Params, params, validators};
-use crate::tx::{Checked, Signed, check_many};
+use crate::tx::{Checked, Formed, Signed, verify};
 use crate::types::{BlockId, ChainId, Height, TimestampMs, View, WireId};
 
 /// How many transactions in a row may find no room before a block counts as full.
@@ -22,10 +21,9 @@ impl Engine {
     pub(super) fn build(&mut self, height: Height, view: View, timestamp: TimestampMs) -> Result<Input, Fault> {
         let chain = self.chain.clone();
         let head = chain.head();
-        let proposer = self.consensus.status().leader;
-        if head.block.header.height.next() != height {
+        let Some(proposer) = self.own_key.filter(|_| head.block.header.height.next() == height) else {
             return Ok(Input::BuildFailed { height, view });
-        }
+        };
         let context = BlockContext { chain: chain.id(), height, timestamp, proposer };
         let mut execution = Execution::start(&head.tree, context)?;
         let transactions = fill(&mut execution, &self.pool.read(), &params(&head.tree)?, view)?;
@@ -51,16 +49,20 @@ impl Engine {
         Ok(Input::Built { height, view, block: id })
     }
 
-    /// Judges a block whose body is here; says nothing while it isn't.
-    pub(super) fn judge(&mut self, id: &BlockId) -> Result<Option<Input>, Fault> {
-        let Some(block) = self.blocks.get(id).cloned() else { return Ok(None) };
-        // A body that isn't the header's is a bad body, not a bad block: no verdict.
-        if body_root(&self.chain.id(), &block) != block.header.tx_root {
-            self.blocks.remove(id);
+    /// Judges a block; wants it first if it isn't here, and says nothing until it is.
+    pub(super) fn judge(
+        &mut self,
+        clock: Clock<'_>,
+        id: &BlockId,
+        outputs: &mut Vec<Output>,
+    ) -> Result<Option<Input>, Fault> {
+        let here = self.blocks.get(id).cloned();
+        let Some(block) = here.or_else(|| self.want(clock, (*id, self.height().next()), outputs)) else {
             return Ok(None);
-        }
+        };
+        self.blocks.entry(*id).or_insert_with(|| block.clone());
         let header = block.header.clone();
-        let verdict = match self.execute_candidate(*id, block)? {
+        let verdict = match self.execute_candidate(*id, block, Trust::Nobody)? {
             Ok(()) => Verdict::Valid { view: header.view, proposer: header.proposer, timestamp: header.timestamp_ms },
             Err(Invalid) => Verdict::Invalid,
         };
@@ -68,20 +70,28 @@ impl Engine {
     }
 
     /// Executes a block on the head, unless that has been done; if it is right, it is the candidate.
-    pub(super) fn execute_candidate(&mut self, id: BlockId, block: Block) -> Result<Result<(), Invalid>, Fault> {
+    pub(super) fn execute_candidate(
+        &mut self,
+        id: BlockId,
+        block: Block,
+        trust: Trust,
+    ) -> Result<Result<(), Invalid>, Fault> {
         if self.candidate.as_ref().is_some_and(|candidate| candidate.id == id) {
             return Ok(Ok(()));
         }
         let chain = self.chain.clone();
         let head = chain.head();
         let header = &block.header;
-        let block_time = params(&head.tree)?.block_time_ms.into();
+        let params = params(&head.tree)?;
         let set = validators::next_set(&head.tree)?;
-        if !follows(header, &head, block_time) || set.index_of(&header.proposer).is_none() {
+        if !follows(header, &head, params.block_time_ms.into())
+            || set.index_of(&header.proposer).is_none()
+            || !fits(&block.body, &params)
+        {
             return Ok(Err(Invalid));
         }
-        let checked: Result<Vec<_>, _> = check_many(&chain.id(), block.body.transactions()).into_iter().collect();
-        let Ok(transactions) = checked else { return Ok(Err(Invalid)) };
+        let checked = check_body(&chain.id(), &self.pool.read(), &block.body, trust);
+        let Some(transactions) = checked else { return Ok(Err(Invalid)) };
         let context = BlockContext {
             chain: chain.id(),
             height: header.height,
@@ -105,10 +115,45 @@ impl Engine {
     }
 }
 
-/// The root of the transactions a body really holds.
-fn body_root(chain: &ChainId, block: &Block) -> Hash {
+/// Whether a block's body is the one its header commits to.
+pub(super) fn is_whole(chain: &ChainId, block: &Block) -> bool {
     let ids: Vec<WireId> = block.body.transactions().iter().map(|bytes| Signed::wire_id(bytes, chain)).collect();
-    tx_root(chain, &ids)
+    tx_root(chain, &ids) == block.header.tx_root
+}
+
+/// Whose word is taken for a transaction's signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Nobody's: they are verified here.
+    Nobody,
+    /// A finalization's: a quorum has verified them before it voted. Only for final blocks.
+    Quorum,
+}
+
+/// Checks a block's transactions; those that are in the pool have been checked on their way in, and
+/// the same bytes have the same verdict. None if any of them may not stand in a block.
+fn check_body(chain: &ChainId, pool: &Pool, body: &Body, trust: Trust) -> Option<Vec<Checked>> {
+    let mut transactions = Vec::with_capacity(body.transactions().len());
+    let mut unknown = Vec::new();
+    for bytes in body.transactions() {
+        let known = pool.get_by_wire(&Signed::wire_id(bytes, chain)).cloned();
+        if known.is_none() {
+            unknown.push(Formed::read(chain, bytes));
+        }
+        transactions.push(known);
+    }
+    let checked = match trust {
+        Trust::Nobody => verify(unknown),
+        Trust::Quorum => unknown.into_iter().map(|formed| formed.map(Formed::vouched_for)).collect(),
+    };
+    let mut checked = checked.into_iter();
+    transactions.into_iter().map(|known| known.map_or_else(|| checked.next()?.ok(), Some)).collect()
+}
+
+/// Whether a body is within the block's limits as far as its bytes tell; execution counts weight.
+fn fits(body: &Body, params: &Params) -> bool {
+    let bytes: u64 = body.transactions().iter().map(|tx| 4 + tx.len() as u64).sum();
+    bytes <= params.max_block_bytes.into() && body.transactions().len() as u64 <= params.max_block_txs.into()
 }
 
 /// The block breaks a rule.

@@ -6,7 +6,10 @@
 //! a transaction's complete signed bytes, or 2 and the id of a transaction that was dropped.
 
 use super::commit::consensus_head;
-use super::{Clock, Engine, Options, Output, SharedPool};
+use super::fetch::Fetch;
+use super::peers::Peers;
+use super::sync::Sync;
+use super::{Clock, Engine, Options, Output, SharedPool, Signing};
 use crate::block::{Block, Body, Header};
 use crate::codec;
 use crate::consensus::{Config, Input, Machine, WalRecord};
@@ -16,6 +19,7 @@ use crate::ledger::{Chain, CommittedBlock};
 use crate::mempool::{ChainView, Effects, Pool, PoolLimits};
 use crate::state::params;
 use crate::storage::journal::MAX_RECORD_BYTES;
+use crate::storage::{SignMark, SignState};
 use crate::tx::{Checked, check_many};
 use crate::types::{BlockId, ChainId, Height, QuorumRule, TxId};
 use std::collections::BTreeMap;
@@ -52,6 +56,18 @@ pub struct Start {
     pub wal: Log,
     /// The pool's log.
     pub pool_log: Log,
+    /// The second memory of what the key signed; a follower needs none.
+    pub sign_memory: Option<SignMemory>,
+    /// The operator's word that the key may sign again from this height on, whatever was lost.
+    pub resume_signing_at: Option<Height>,
+}
+
+/// The second memory of what a validator signed, as it was found.
+pub struct SignMemory {
+    /// What it remembers; nothing if it was not there: then nobody knows what was signed.
+    pub mark: Option<SignMark>,
+    /// Where it goes on.
+    pub state: Box<dyn SignState + Send>,
 }
 
 /// Why an engine can't start.
@@ -60,13 +76,20 @@ pub type StartError = Fault;
 impl Engine {
     /// Starts an engine. The outputs are to be performed like those of `handle`.
     pub fn start(start: Start, clock: Clock<'_>) -> Result<(Self, Vec<Output>), StartError> {
-        let Start { options, pool_limits, chain, rule, key, wal, pool_log } = start;
+        let Start { options, pool_limits, chain, rule, key, wal, pool_log, sign_memory, resume_signing_at: _ } = start;
         let chain = Arc::new(chain);
         let Wal { words, blocks, head } = read_wal(&wal.records)?;
         check_head(&chain, head)?;
         let mut pool = Pool::new(pool_limits);
         let restored = restore(&mut pool, &chain, &pool_log.records, clock)?;
-        let config = Config { chain: chain.id(), rule, key, barrier: Height::ZERO, wiped: false };
+        let own_key = key.as_ref().map(|key| key.public());
+        let found = sign_memory.as_ref().and_then(|memory| memory.mark);
+        let wiped = own_key.is_some() && sign_memory.is_some() && found.is_none();
+        let mark = found.unwrap_or_default();
+        let barrier = if logged_words(&words, mark.height) < mark.words { mark.height } else { Height::ZERO };
+        let mark = newest_mark(&words).filter(|logged| logged.height >= mark.height).unwrap_or(mark);
+        let signing = Signing { state: sign_memory.map(|memory| memory.state), mark, unsaved: false };
+        let config = Config { chain: chain.id(), rule, key, barrier, wiped };
         let (consensus, effects) = Machine::recover(config, consensus_head(&chain)?, words, clock());
         let mut engine = Self {
             options,
@@ -77,6 +100,15 @@ impl Engine {
             wal: wal.log,
             candidate: None,
             blocks,
+            awaited: None,
+            rule,
+            own_key,
+            signing,
+            peers: Peers::default(),
+            fetch: Fetch::default(),
+            sync: Sync::default(),
+            progress: Arc::default(),
+            wake_at: None,
             pool_was_empty: true,
         };
         let mut outputs = Vec::new();
@@ -84,8 +116,28 @@ impl Engine {
         engine.perform(clock, effects, &mut outputs)?;
         engine.tell_pool_change(clock, &mut outputs)?;
         engine.step(clock, Input::Tick, &mut outputs)?;
+        engine.keep_up(clock, &mut outputs)?;
+        engine.ask_to_wake(clock, &mut outputs);
         Ok((engine, outputs))
     }
+}
+
+/// How many words of ours the log holds of a height.
+fn logged_words(words: &[WalRecord], height: Height) -> u32 {
+    let own = |record: &&WalRecord| record.height() == height && !matches!(record, WalRecord::Certificate(_));
+    // Far fewer than 2^32.
+    u32::try_from(words.iter().filter(own).count()).unwrap_or(u32::MAX)
+}
+
+/// The mark the log's words make: a crash can come between the log and the mark.
+fn newest_mark(words: &[WalRecord]) -> Option<SignMark> {
+    let own = words.iter().filter_map(|record| match record {
+        WalRecord::Proposal(proposal) => Some((proposal.height, proposal.view)),
+        WalRecord::Vote(vote) => Some((vote.message.height, vote.message.view)),
+        WalRecord::Certificate(_) => None,
+    });
+    let (height, view) = own.max()?;
+    Some(SignMark { height, view, words: logged_words(words, height) })
 }
 
 /// A WAL record of a word of the agreement.

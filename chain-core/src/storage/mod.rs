@@ -27,6 +27,7 @@ pub mod memlog;
 pub mod memory;
 pub mod rocks;
 pub mod schema;
+pub mod sign_state;
 
 use std::io;
 use std::ops::ControlFlow;
@@ -38,6 +39,7 @@ pub use lock::DirLock;
 pub use memory::MemoryStore;
 pub use rocks::{RocksOptions, RocksStore};
 pub use schema::Table;
+pub use sign_state::{SignFile, SignMark, SignState};
 
 /// Why the database can't do what was asked. Always ours to solve, never a peer's or a sender's fault.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,282 @@
+//! What peers say: answered, handed to the agreement, or taken as the block that was wanted.
+//!
+//! Not here: sockets (chain-node), which ranges are asked for (`sync`).
+
+use super::commit::Applied;
+use super::fetch::Progress;
+use super::{Clock, Engine, Output, serve};
+use crate::block::Block;
+use crate::codec::List;
+use crate::consensus::{self, HaltReason, Offence, Peer};
+use crate::crypto::PublicKey;
+use crate::fault::Fault;
+use crate::state::validators;
+use crate::tx::Signed;
+use crate::types::{BlockId, Certificate, Height, VoteKind, WireId};
+use crate::wire::{CompactBlock, Message, TxBytes};
+use std::sync::Arc;
+
+/// Synced blocks applied before anything else gets its turn.
+const BLOCKS_PER_TURN: usize = 16;
+
+impl Engine {
+    /// A peer is connected: it is told where we stand, and will say where it stands.
+    pub(super) fn join(&mut self, peer: Peer, validator: Option<PublicKey>, outputs: &mut Vec<Output>) {
+        self.peers.join(peer, validator);
+        self.sync.join(peer);
+        let consensus::Status { height, view, .. } = self.consensus.status();
+        self.send(peer, agreement(consensus::Message::Status { height, view }), outputs);
+    }
+
+    pub(super) fn leave(&mut self, peer: Peer) {
+        self.peers.leave(peer);
+        self.sync.leave(peer);
+        self.fetch.leave(peer);
+    }
+
+    pub(super) fn hear(
+        &mut self,
+        clock: Clock<'_>,
+        from: Peer,
+        message: Message,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), Fault> {
+        let now_ms = clock().mono_ms;
+        match message {
+            Message::Agreement { message, block } => self.hear_agreement(clock, from, message, block, outputs),
+            Message::NeedBlock { height, block: id } => {
+                let block = self.find_block(height, &id)?;
+                self.send(from, Message::Block { id, block }, outputs);
+                Ok(())
+            }
+            Message::Block { id, block: Some(block) } if block.header.id() == id => {
+                self.arrived(clock, from, block, outputs)
+            }
+            Message::Block { id, .. } => {
+                self.fetch.refused(from, &id, now_ms);
+                Ok(())
+            }
+            Message::NeedTransactions { block, places } => {
+                let transactions = self.find_transactions(&block, &places);
+                self.send(from, Message::Transactions { block, transactions }, outputs);
+                Ok(())
+            }
+            Message::Transactions { block, transactions } => {
+                let transactions = transactions.into_inner().into_iter().map(TxBytes::into_inner).collect();
+                match self.fetch.fill(from, &block, transactions, now_ms) {
+                    Progress::Whole(block) => self.arrived(clock, from, block, outputs),
+                    Progress::Ask(..) | Progress::Nothing => Ok(()),
+                }
+            }
+            Message::NeedBlocks { .. } => {
+                if let Some(blocks) = serve::answer(&self.chain, &message)? {
+                    self.send(from, blocks, outputs);
+                }
+                Ok(())
+            }
+            Message::Blocks { from: first, blocks, head, oldest } => {
+                let heard = self.sync.hear(from, (first, blocks.into_inner(), head, oldest), now_ms);
+                if let Err(offence) = heard {
+                    outputs.push(Output::Blame { peer: from, offence });
+                }
+                if head > self.height() {
+                    self.sync.start();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn hear_agreement(
+        &mut self,
+        clock: Clock<'_>,
+        from: Peer,
+        message: consensus::Message,
+        block: Option<CompactBlock>,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), Fault> {
+        let height = message.height();
+        if let Some(decided) = height.get().checked_sub(1) {
+            self.sync.claims(from, Height::new(decided));
+        }
+        if height <= self.height() {
+            return self.hear_of_the_past(clock, from, message, outputs);
+        }
+        if let (consensus::Message::Proposal { proposal, .. }, Some(block)) = (&message, block) {
+            // Ids are hashes of headers: a block that isn't the proposed one is never looked at.
+            if self.peers.is_validator(from) && block.header.id() == proposal.block && !self.has(&proposal.block) {
+                self.fetch.offer(from, proposal.block, block);
+            }
+        }
+        self.step(clock, consensus::Input::Message { from, message }, outputs)
+    }
+
+    /// R9: who speaks of a decided height gets its finalization. Certificates are never answered,
+    /// only compared with what was decided.
+    fn hear_of_the_past(
+        &mut self,
+        clock: Clock<'_>,
+        from: Peer,
+        message: consensus::Message,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), Fault> {
+        if let consensus::Message::Certificate(theirs) = message {
+            return self.compare(theirs, outputs);
+        }
+        if self.peers.may_answer(from, clock().mono_ms)
+            && let Some(certificate) = self.chain.certificate(message.height())?
+        {
+            self.send(from, agreement(consensus::Message::Certificate(certificate)), outputs);
+        }
+        Ok(())
+    }
+
+    /// A finalization of another block than the one that is final here ends the fault bound: a
+    /// person has to look.
+    fn compare(&mut self, theirs: Certificate, outputs: &mut Vec<Output>) -> Result<(), Fault> {
+        let (height, own) = (theirs.height(), self.chain.header(theirs.height())?);
+        let Some(own) = own.filter(|own| theirs.kind() == VoteKind::Finalize && theirs.block() != Some(own.id()))
+        else {
+            return Ok(());
+        };
+        let set = validators::next_set(&self.chain.head().tree)?;
+        if set.hash(&self.chain.id()) != own.validators_hash
+            || theirs.verify(&self.chain.id(), self.rule, &set).is_err()
+        {
+            return Ok(());
+        }
+        let Some(ours) = self.chain.certificate(height)? else { return Ok(()) };
+        self.halt(HaltReason::Conflict(ours, theirs), outputs);
+        Ok(())
+    }
+
+    /// A block came that may be wanted.
+    fn arrived(&mut self, clock: Clock<'_>, from: Peer, block: Block, outputs: &mut Vec<Output>) -> Result<(), Fault> {
+        let id = block.header.id();
+        if !self.fetch.is_wanted(&id) {
+            return Ok(());
+        }
+        // A body that isn't the header's is a bad body, not a bad block: somebody else has the right
+        // one. Rebuilt from short ids it can be wrong by chance, so nobody is blamed.
+        if !super::propose::is_whole(&self.chain.id(), &block) {
+            self.fetch.refused(from, &id, clock().mono_ms);
+            return Ok(());
+        }
+        self.fetch.done(&id);
+        self.blocks.insert(id, block);
+        self.resume(clock, &id, outputs)
+    }
+
+    /// Goes on with whatever waited for a block.
+    fn resume(&mut self, clock: Clock<'_>, id: &BlockId, outputs: &mut Vec<Output>) -> Result<(), Fault> {
+        let waiting = self.awaited.take_if(|(awaited, _)| awaited == id);
+        let answers = match waiting {
+            Some((_, certificate)) => self.commit(clock, id, certificate, outputs)?,
+            None => self.judge(clock, id, outputs)?.into_iter().collect(),
+        };
+        self.answer(clock, answers, outputs)
+    }
+
+    /// Wants a block that isn't here.
+    pub(super) fn want(
+        &mut self,
+        clock: Clock<'_>,
+        (id, height): (BlockId, Height),
+        outputs: &mut Vec<Output>,
+    ) -> Option<Block> {
+        let progress = {
+            let pool = self.pool.read();
+            let at_hand = pool.candidates().map(|tx| (tx.wire_id(), tx.bytes()));
+            self.fetch.want((id, height), at_hand, clock().mono_ms)
+        };
+        match progress {
+            Progress::Whole(block) if super::propose::is_whole(&self.chain.id(), &block) => {
+                self.fetch.done(&id);
+                return Some(block);
+            }
+            Progress::Ask(peer, question) => self.send(peer, question, outputs),
+            Progress::Whole(_) | Progress::Nothing => {}
+        }
+        None
+    }
+
+    /// Asks for what is due: wanted blocks, ranges to catch up, and applies what is here.
+    pub(super) fn keep_up(&mut self, clock: Clock<'_>, outputs: &mut Vec<Output>) -> Result<(), Fault> {
+        self.apply_synced(clock, outputs)?;
+        let (now_ms, peers) = (clock().mono_ms, self.peers.all());
+        let questions = self.fetch.ask(&peers, now_ms);
+        let ranges = self.sync.ask(self.height(), now_ms);
+        for (peer, question) in questions.into_iter().chain(ranges) {
+            self.send(peer, question, outputs);
+        }
+        self.progress.set_target(self.sync.target(now_ms).max(self.height()));
+        Ok(())
+    }
+
+    fn apply_synced(&mut self, clock: Clock<'_>, outputs: &mut Vec<Output>) -> Result<(), Fault> {
+        for _ in 0..BLOCKS_PER_TURN {
+            if self.is_halted() {
+                return Ok(());
+            }
+            let Some((from, block)) = self.sync.take(self.height().next()) else { return Ok(()) };
+            match self.apply(clock, block, outputs)? {
+                Applied::Final => self.sync.delivered(from),
+                Applied::Halted => return Ok(()),
+                Applied::Refused => {
+                    self.sync.reject(from, clock().mono_ms);
+                    outputs.push(Output::Blame { peer: from, offence: Offence::BadBlock });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn has(&self, id: &BlockId) -> bool {
+        self.blocks.contains_key(id)
+    }
+
+    fn find_block(&self, height: Height, id: &BlockId) -> Result<Option<Block>, Fault> {
+        if let Some(block) = self.blocks.get(id) {
+            return Ok(Some(block.clone()));
+        }
+        let stored = self.chain.final_block(height)?;
+        Ok(stored.map(|stored| stored.block).filter(|block| block.header.id() == *id))
+    }
+
+    fn find_transactions<const MAX: usize>(&self, id: &BlockId, places: &[u32]) -> List<TxBytes, MAX> {
+        let transactions = self.blocks.get(id).map_or(&[][..], |block| block.body.transactions());
+        let at = |place: &u32| transactions.get(usize::try_from(*place).ok()?).cloned().and_then(TxBytes::new);
+        let found: Option<Vec<_>> = places.iter().map(at).collect();
+        found.and_then(|found| List::new(found).ok()).unwrap_or_default()
+    }
+
+    pub(super) fn send(&self, to: Peer, message: Message, outputs: &mut Vec<Output>) {
+        outputs.push(Output::Send { to: vec![to], message: Arc::new(message) });
+    }
+
+    /// Votes go to validators; what everybody can use goes to everybody.
+    pub(super) fn broadcast(&self, message: consensus::Message, outputs: &mut Vec<Output>) {
+        let to = match &message {
+            consensus::Message::Vote(_) => self.peers.validators(),
+            _ => self.peers.all(),
+        };
+        let block = match &message {
+            consensus::Message::Proposal { proposal, .. } => self.compact(&proposal.block),
+            _ => None,
+        };
+        outputs.push(Output::Send { to, message: Arc::new(Message::Agreement { message, block }) });
+    }
+
+    fn compact(&self, id: &BlockId) -> Option<CompactBlock> {
+        let block = self.blocks.get(id)?;
+        let wire_ids: Vec<WireId> = match self.candidate.as_ref().filter(|candidate| candidate.id == *id) {
+            Some(candidate) => candidate.transactions.iter().map(|tx| tx.wire_id()).collect(),
+            None => block.body.transactions().iter().map(|bytes| Signed::wire_id(bytes, &self.chain.id())).collect(),
+        };
+        CompactBlock::new(block.header.clone(), &wire_ids)
+    }
+}
+
+fn agreement(message: consensus::Message) -> Message {
+    Message::Agreement { message, block: None }
+}

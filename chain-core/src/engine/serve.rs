@@ -1,0 +1,47 @@
+//! Answers from the ledger to peers that are behind. Pure reads: whoever drives the engine may
+//! answer on another thread.
+//!
+//! Not here: blocks that aren't final yet (`network`).
+
+use crate::block::FinalBlock;
+use crate::codec::{self, List};
+use crate::fault::Fault;
+use crate::ledger::Chain;
+use crate::limits::{MAX_RANGE_BLOCKS, RANGE_BYTES};
+use crate::types::Height;
+use crate::wire::Message;
+
+/// The answer to `NeedBlocks`; nothing for any other message.
+///
+/// # Errors
+/// The database can't be read.
+pub fn answer(chain: &Chain, question: &Message) -> Result<Option<Message>, Fault> {
+    match question {
+        Message::NeedBlocks { from, count } => range(chain, *from, *count).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Consecutive final blocks from a height on, as many as fit.
+///
+/// # Errors
+/// The database can't be read.
+pub fn range(chain: &Chain, from: Height, count: u32) -> Result<Message, Fault> {
+    let head = chain.head().block.header.height;
+    let oldest = chain.oldest()?;
+    let (mut blocks, mut bytes, mut height) = (Vec::new(), 0usize, from);
+    let count = usize::try_from(count).unwrap_or(usize::MAX).min(MAX_RANGE_BLOCKS);
+    while blocks.len() < count && bytes < RANGE_BYTES && height >= oldest && height > Height::ZERO {
+        let Some(block) = chain.final_block(height)? else { break };
+        bytes = bytes.saturating_add(size(&block));
+        blocks.push(block);
+        height = height.next();
+    }
+    // Never more than the bound: the loop counts.
+    Ok(Message::Blocks { from, blocks: List::new(blocks).unwrap_or_default(), head, oldest })
+}
+
+fn size(block: &FinalBlock) -> usize {
+    let body: usize = block.block.body.transactions().iter().map(|tx| tx.len().saturating_add(4)).sum();
+    body.saturating_add(codec::encode(&block.certificate).len()).saturating_add(512)
+}
