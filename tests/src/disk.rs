@@ -54,6 +54,11 @@ impl Fuse {
         self.dead.load(SeqCst)
     }
 
+    /// Whether it will blow, if it lives long enough.
+    pub fn is_armed(&self) -> bool {
+        self.blows.is_some() && !self.has_blown()
+    }
+
     fn spark(&self) -> Spark {
         if self.has_blown() {
             return Spark::Dead;

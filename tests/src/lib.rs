@@ -1,5 +1,5 @@
 //! What the tests share: nodes as real processes, HTTP by hand, transactions of a devnet's accounts,
-//! an engine on a disk that fails.
+//! an engine on a disk that fails, many of them in a simulated world.
 //!
 //! Everything here panics on a mistake of the test that uses it. Not here: the tests (`integration/`).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::indexing_slicing)]
@@ -8,6 +8,7 @@ pub mod devnet;
 pub mod disk;
 pub mod http;
 pub mod machine;
+pub mod sim;
 pub mod wallet;
 pub mod workspace;
 

@@ -1,0 +1,63 @@
+//! `sim`: runs the simulator over many seeds, or shows the run of one.
+//!
+//! ```text
+//! sim --seeds 2000 [--from 0] [--threads 2]     many runs; fails if one breaks a rule
+//! sim --seed 17                                 one run with its event log
+//! ```
+//!
+//! Not here: the simulation (`chain_tests::sim`).
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
+
+use chain_tests::sim::{Campaign, Scenario, Settings, campaign};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+/// Failures that are shown before the rest is given up.
+const ENOUGH: usize = 10;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let value = |name: &str| {
+        let place = arguments.iter().position(|argument| argument == name)?;
+        let text = arguments.get(place + 1).unwrap_or_else(|| panic!("{name} needs a number"));
+        Some(text.parse::<u64>().unwrap_or_else(|error| panic!("{name} {text}: {error}")))
+    };
+    match value("--seed") {
+        Some(seed) => one(seed),
+        None => many(value("--from").unwrap_or(0), value("--seeds").unwrap_or(2_000), value("--threads").unwrap_or(2)),
+    }
+}
+
+fn one(seed: u64) -> ExitCode {
+    let scenario = Scenario::of(seed);
+    println!("{scenario:#?}");
+    match Settings::default().run(scenario, true) {
+        Ok(figures) => {
+            println!("{figures:#?}");
+            ExitCode::SUCCESS
+        }
+        Err(violation) => {
+            println!("seed {seed}: {violation}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn many(from: u64, seeds: u64, threads: u64) -> ExitCode {
+    let began = Instant::now();
+    let Campaign { runs, sums, failures } = campaign(from, seeds, threads as usize, None, ENOUGH);
+    let seconds = began.elapsed().as_secs_f64();
+    println!("{runs} runs in {seconds:.1} s, {:.1} a second", runs as f64 / seconds);
+    println!("{} blocks, {} transactions, {} messages, {} crashes", sums.blocks, sums.transactions, sums.messages, sums.crashes);
+    println!("{} timeouts, {} pieces of evidence, {} s of virtual time", sums.timeouts, sums.evidence, sums.virtual_ms / 1_000);
+    for failure in &failures {
+        let what: String = failure.violation.to_string().lines().take(1).collect();
+        println!("seed {} at commit {}: {what}\n  replay: make sim SEED={}", failure.seed, commit(), failure.seed);
+    }
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn commit() -> String {
+    let head = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    head.map_or_else(|_| "unknown".into(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}

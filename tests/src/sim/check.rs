@@ -1,0 +1,345 @@
+//! What may never happen, whatever goes wrong: one referee that hears what honest nodes tell the
+//! outside and keeps books of its own. It trusts no node: it executes every final block itself.
+//!
+//! Not here: making things go wrong (`world`). Nothing here knows why something happened.
+
+use super::setting::Setting;
+use chain_core::block::Header;
+use chain_core::consensus::{self, Evidence};
+use chain_core::crypto::{Hash, PublicKey};
+use chain_core::engine::Engine;
+use chain_core::execute::{BlockContext, execute_block};
+use chain_core::ledger::CommittedBlock;
+use chain_core::mempool::Status;
+use chain_core::state::{Tree, money};
+use chain_core::tx::{Checked, check_many};
+use chain_core::types::{Address, BlockId, Certificate, Height, SignedMessage, TxId, View, VoteKind};
+use chain_core::wire::Message;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// One final block per height.
+    Agreement,
+    /// A final block executes to the roots its header names.
+    Validity,
+    /// A certificate shows a quorum of true signatures.
+    Certificates,
+    /// What was final stays final, also over restarts.
+    Monotone,
+    /// An honest validator never contradicts itself, and speaks for itself only.
+    NoDoubleSignature,
+    /// An acknowledged transaction becomes final, waits, or was dropped with a reason.
+    Acknowledged,
+    /// An account's final transactions have the nonces 0, 1, 2, …
+    Nonces,
+    /// Nothing appears or vanishes.
+    Conservation,
+    /// Equal heights, equal states.
+    SameState,
+    /// Blocks are announced one after the other.
+    Gapless,
+    /// Nobody honest is accused.
+    Innocence,
+    /// After healing the chain goes on.
+    Liveness,
+    /// An honest node runs until its disk fails.
+    Running,
+    /// A seed leads to one run.
+    Determinism,
+}
+
+/// A rule was broken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{rule:?}: {what}")]
+pub struct Violation {
+    /// Which.
+    pub rule: Rule,
+    /// How.
+    pub what: String,
+}
+
+/// Whether all is well.
+pub type Verdict = Result<(), Violation>;
+
+/// All is well if `holds`.
+pub fn must(rule: Rule, holds: bool, what: impl FnOnce() -> String) -> Verdict {
+    if holds { Ok(()) } else { Err(Violation { rule, what: what() }) }
+}
+
+fn broken(rule: Rule, what: impl ToString) -> Violation {
+    Violation { rule, what: what.to_string() }
+}
+
+/// What one honest node has told the outside, over all its lives.
+#[derive(Default)]
+struct Told {
+    /// The newest final block it announced.
+    newest: Height,
+    /// What this life of it announces next.
+    next: Height,
+    acknowledged: BTreeMap<TxId, (Address, u64)>,
+    dropped: BTreeSet<TxId>,
+}
+
+/// A kind of statement (0: a proposal) with the block.
+type Said = (u8, Option<BlockId>);
+
+/// Hears everything and forgets nothing.
+pub struct Referee {
+    setting: Arc<Setting>,
+    tree: Tree,
+    head: Header,
+    blocks: BTreeMap<Height, BlockId>,
+    nonces: BTreeMap<Address, u64>,
+    said: BTreeMap<(PublicKey, Height, View), BTreeSet<Said>>,
+    certified: BTreeSet<SignedMessage>,
+    told: BTreeMap<usize, Told>,
+    guilty: BTreeSet<PublicKey>,
+}
+
+impl Referee {
+    /// Before anything has happened; `guilty` may be accused.
+    pub fn new(setting: Arc<Setting>, guilty: BTreeSet<PublicKey>) -> Self {
+        let (tree, head) = setting.block_0();
+        let blocks = BTreeMap::from([(Height::ZERO, head.id())]);
+        let (nonces, said, certified) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        Self { setting, tree, head, blocks, nonces, said, certified, told: BTreeMap::new(), guilty }
+    }
+
+    /// The newest final block anybody told of.
+    pub fn height(&self) -> Height {
+        self.head.height
+    }
+
+    /// How many transactions are final.
+    pub fn transactions(&self) -> u64 {
+        self.nonces.values().sum()
+    }
+
+    /// The nonce an account uses next.
+    pub fn next_nonce(&self, sender: &Address) -> u64 {
+        self.nonces.get(sender).copied().unwrap_or_default()
+    }
+
+    /// Whether a key's owner may be accused.
+    pub fn is_guilty(&self, key: &PublicKey) -> bool {
+        self.guilty.contains(key)
+    }
+
+    /// A node starts with what is on its disk.
+    pub fn hear_start(&mut self, node: usize, engine: &Engine) -> Verdict {
+        let found = engine.chain().head().block.header.height;
+        let newest = self.told.entry(node).or_default().newest;
+        must(Rule::Monotone, found >= newest, || format!("node {node} announced {newest} and starts at {found}"))?;
+        // What is final on a disk need not have been announced by anybody.
+        for height in self.head.height.get() + 1..=found.get() {
+            let block = engine.chain().block(Height::new(height)).map_err(|fault| broken(Rule::Running, fault))?;
+            let block = block.ok_or_else(|| broken(Rule::Gapless, format!("node {node} has no block {height}")))?;
+            self.take(node, &block)?;
+        }
+        let id = engine.chain().head().block.id;
+        self.agree(node, found, id)?;
+        let told = self.told.entry(node).or_default();
+        (told.next, told.newest) = (found.next(), found);
+        self.hear_state(node, engine)?;
+        self.check_acknowledged(node, engine)
+    }
+
+    /// A node announces a final block.
+    pub fn hear_block(&mut self, node: usize, block: &CommittedBlock) -> Verdict {
+        let height = block.header.height;
+        let told = self.told.entry(node).or_default();
+        let next = told.next;
+        must(Rule::Gapless, height == next, || format!("node {node} announces {height} instead of {next}"))?;
+        (told.next, told.newest) = (height.next(), height);
+        self.take(node, block)
+    }
+
+    /// A final block of a node: the same as everybody's, or the next one.
+    fn take(&mut self, node: usize, block: &CommittedBlock) -> Verdict {
+        let height = block.header.height;
+        must(Rule::Validity, block.header.id() == block.id, || format!("block {height} has another id"))?;
+        match &block.certificate {
+            Some(certificate) => self.check_finalization(node, block, certificate)?,
+            None => return Err(broken(Rule::Certificates, format!("node {node}: block {height} has none"))),
+        }
+        if height <= self.head.height {
+            return self.agree(node, height, block.id);
+        }
+        self.execute(node, block)
+    }
+
+    fn agree(&self, node: usize, height: Height, id: BlockId) -> Verdict {
+        let known = self.blocks.get(&height).copied();
+        let conflict = || format!("node {node}: block {height} is {id}, elsewhere {known:?}");
+        must(Rule::Agreement, known == Some(id), conflict)
+    }
+
+    fn check_finalization(&mut self, node: usize, block: &CommittedBlock, certificate: &Certificate) -> Verdict {
+        let (height, id) = (block.header.height, block.id);
+        let about = (certificate.kind(), certificate.height(), certificate.block());
+        let expected = (VoteKind::Finalize, height, Some(id));
+        let other = || format!("node {node}: block {height} has a certificate of {about:?}");
+        must(Rule::Certificates, about == expected, other)?;
+        self.check_certificate(certificate)
+    }
+
+    fn check_certificate(&self, certificate: &Certificate) -> Verdict {
+        let verified = certificate.verify(&self.setting.chain, self.setting.genesis.quorum_rule, &self.setting.set);
+        verified.map_err(|error| broken(Rule::Certificates, format!("{error}: {certificate:?}")))
+    }
+
+    /// Executes the next block on books of our own.
+    fn execute(&mut self, node: usize, block: &CommittedBlock) -> Verdict {
+        let (header, parent) = (&block.header, &self.head);
+        let height = header.height;
+        let follows = height == parent.height.next()
+            && header.parent == parent.id()
+            && header.chain_id == self.setting.chain
+            && header.timestamp_ms.get() >= parent.timestamp_ms.get() + super::setting::BLOCK_TIME_MS
+            && header.validators_hash == parent.next_validators_hash
+            && self.setting.set.index_of(&header.proposer).is_some();
+        must(Rule::Validity, follows, || format!("node {node}: block {height} does not follow {}", parent.height))?;
+        let checked: Result<Vec<Checked>, _> =
+            check_many(&self.setting.chain, block.body.transactions()).into_iter().collect();
+        let checked = checked.map_err(|rejected| broken(Rule::Validity, format!("block {height}: {rejected}")))?;
+        checked.iter().try_for_each(|tx| self.count_nonce(height, tx))?;
+        let header = &block.header;
+        let context =
+            BlockContext { chain: header.chain_id, height, timestamp: header.timestamp_ms, proposer: header.proposer };
+        let executed = execute_block(&self.tree, context, &checked)
+            .map_err(|(place, unfit)| broken(Rule::Validity, format!("block {height}, place {place}: {unfit}")))?;
+        must(Rule::Validity, executed.agrees_with(header), || format!("block {height} executes to other roots"))?;
+        self.tree.commit(executed.delta).map_err(|error| broken(Rule::Validity, error))?;
+        conserved(&self.tree)?;
+        self.blocks.insert(height, block.id);
+        self.head = block.header.clone();
+        Ok(())
+    }
+
+    fn count_nonce(&mut self, height: Height, tx: &Checked) -> Verdict {
+        let (sender, nonce) = (tx.transaction().sender, tx.transaction().nonce);
+        let next = self.nonces.entry(sender).or_default();
+        must(Rule::Nonces, nonce == *next, || format!("block {height}: {sender} uses nonce {nonce} after {next}"))?;
+        *next += 1;
+        Ok(())
+    }
+
+    /// A node's state after something happened at it: that of its height.
+    pub fn hear_state(&self, node: usize, engine: &Engine) -> Verdict {
+        let head = engine.chain().head();
+        let (height, header) = (head.block.header.height, &head.block.header);
+        self.agree(node, height, head.block.id)?;
+        let same = head.tree.root() == header.state_root;
+        must(Rule::SameState, same, || format!("node {node}: its state at {height} is another one"))?;
+        if height == self.head.height {
+            let same = head.tree.root() == self.tree.root();
+            must(Rule::SameState, same, || format!("node {node}: its state at {height} is not the executed one"))?;
+        }
+        conserved(&head.tree)
+    }
+
+    /// A node took a transaction and said so.
+    pub fn hear_acknowledged(&mut self, node: usize, tx: &Checked, status: Status) {
+        if matches!(status, Status::Pending | Status::Final { .. }) {
+            let told = self.told.entry(node).or_default();
+            let tx_told = (tx.transaction().sender, tx.transaction().nonce);
+            told.acknowledged.insert(tx.id(), tx_told);
+            told.dropped.remove(&tx.id());
+        }
+    }
+
+    /// A node told what became of a transaction.
+    pub fn hear_status(&mut self, node: usize, id: TxId, status: Status) {
+        if matches!(status, Status::Dropped { .. }) {
+            self.told.entry(node).or_default().dropped.insert(id);
+        }
+    }
+
+    /// Everything a node ever acknowledged is still there, or it is known why it is not.
+    pub fn check_acknowledged(&self, node: usize, engine: &Engine) -> Verdict {
+        let Some(told) = self.told.get(&node) else { return Ok(()) };
+        for (id, (sender, nonce)) in &told.acknowledged {
+            let place = engine.chain().place(id).map_err(|fault| broken(Rule::Running, fault))?;
+            let status = engine.pool().read().status(id);
+            if told.dropped.contains(id) || place.is_some() || status != Status::Unknown {
+                continue;
+            }
+            // Another transaction of the same sender and nonce is a reason, too.
+            let account = money::account(&engine.chain().head().tree, sender);
+            let used = account.is_ok_and(|account| account.nonce > *nonce);
+            let lost = || format!("node {node}: {id} of {sender} with nonce {nonce} was acknowledged and is unknown");
+            must(Rule::Acknowledged, used, lost)?;
+        }
+        Ok(())
+    }
+
+    /// A node with a key (or without) says something to others.
+    pub fn hear_message(&mut self, node: usize, own: Option<PublicKey>, message: &Message) -> Verdict {
+        let Message::Agreement { message, .. } = message else { return Ok(()) };
+        let (signer, height, view, said) = match message {
+            consensus::Message::Vote(vote) => {
+                let said = vote.message;
+                (vote.signer, said.height, said.view, (said.kind as u8, said.block))
+            }
+            consensus::Message::Proposal { proposal, .. } => {
+                (proposal.signer, proposal.height, proposal.view, (0, Some(proposal.block)))
+            }
+            consensus::Message::Certificate(certificate) => return self.hear_certificate(certificate),
+            consensus::Message::NeedCertificates { .. } | consensus::Message::Status { .. } => return Ok(()),
+        };
+        let itself = || format!("node {node} speaks for {signer}");
+        must(Rule::NoDoubleSignature, own == Some(signer), itself)?;
+        self.count_statement(signer, (height, view), said)
+    }
+
+    fn count_statement(&mut self, signer: PublicKey, (height, view): (Height, View), said: Said) -> Verdict {
+        let all = self.said.entry((signer, height, view)).or_default();
+        if !all.insert(said) {
+            return Ok(());
+        }
+        let count = |kind: u8| all.iter().filter(|(known, _)| *known == kind).count();
+        let (nullify, finalize) = (VoteKind::Nullify as u8, VoteKind::Finalize as u8);
+        let once = (0..=finalize).all(|kind| count(kind) <= 1);
+        let holds = once && count(nullify) + count(finalize) <= 1;
+        must(Rule::NoDoubleSignature, holds, || format!("{signer} in view {view} of {height}: {all:?}"))
+    }
+
+    /// Whoever passes a certificate on has looked at it.
+    fn hear_certificate(&mut self, certificate: &Certificate) -> Verdict {
+        if self.certified.contains(&certificate.message) {
+            return Ok(());
+        }
+        self.check_certificate(certificate)?;
+        self.certified.insert(certificate.message);
+        Ok(())
+    }
+
+    /// A node shows that a validator contradicted itself.
+    pub fn hear_evidence(&self, node: usize, evidence: &Evidence) -> Verdict {
+        let signers = match evidence {
+            Evidence::Votes(first, second) => [first.signer, second.signer],
+            Evidence::Proposals(first, second) => [first.signer, second.signer],
+        };
+        let accused = || format!("node {node} accuses {signers:?}: {evidence:?}");
+        let right = signers[0] == signers[1] && self.is_guilty(&signers[0]);
+        must(Rule::Innocence, right, accused)
+    }
+
+    /// The rows of a node alone lead to the same root: nothing is hidden in its tree.
+    pub fn check_rows(&self, node: usize, engine: &Engine) -> Verdict {
+        let head = engine.chain().head();
+        let rows = head.tree.rows().map(|(key, slot, value)| (*key, slot, value.into()));
+        let rebuilt: Option<Hash> = Tree::rebuild(&self.setting.chain.0, rows, u32::MAX).ok().map(|tree| tree.root());
+        must(Rule::SameState, rebuilt == Some(head.tree.root()), || format!("node {node}: its rows are not its tree's"))
+    }
+}
+
+fn conserved(tree: &Tree) -> Verdict {
+    let supplies = money::audit(tree).map_err(|fault| broken(Rule::Conservation, fault))?;
+    let wrong = supplies.iter().find(|s| !s.is_conserved() || s.in_accounts > s.asset.max_supply);
+    must(Rule::Conservation, wrong.is_none(), || format!("{wrong:?}"))
+}

@@ -1,0 +1,244 @@
+//! A validator whose words are changed on their way out: it says one thing to some and another to
+//! others, withholds, proposes what is not valid, answers with lies and talks nonsense. It signs
+//! what it likes with its own key, and nothing with anybody else's.
+//!
+//! Not here: twins, which need no script (`world`).
+
+use super::random::Random;
+use super::setting::Setting;
+use chain_core::block::{Block, Body, FinalBlock};
+use chain_core::codec::List;
+use chain_core::consensus;
+use chain_core::crypto::{Hash, SecretKey};
+use chain_core::tx::Signed;
+use chain_core::types::{BlockId, Certificate, Height, Proposal, SignedMessage, View, Vote, VoteKind, WireId};
+use chain_core::wire::{CompactBlock, Message};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How it lies; each so many times of a thousand.
+#[derive(Clone, Copy, Debug)]
+struct Habits {
+    withhold: u64,
+    equivocate: bool,
+    invalid: u64,
+    lie: u64,
+    nonsense: u64,
+    mangle: u64,
+}
+
+/// What one of its messages becomes on the way to one receiver.
+pub enum Said {
+    /// A message.
+    Message(Arc<Message>),
+    /// Bytes that are none: the transport notices.
+    Garbage,
+}
+
+/// A liar.
+pub struct Liar {
+    setting: Arc<Setting>,
+    key: Arc<SecretKey>,
+    random: Random,
+    habits: Habits,
+    /// For a block, the other one that half of the world is shown.
+    other: BTreeMap<BlockId, BlockId>,
+    blocks: BTreeMap<BlockId, Block>,
+}
+
+impl Liar {
+    /// A liar with the habits of a seed.
+    pub fn new(setting: Arc<Setting>, key: Arc<SecretKey>, mut random: Random) -> Self {
+        let habits = Habits {
+            withhold: random.pick(&[0, 0, 200, 700]),
+            equivocate: random.chance(600),
+            invalid: random.pick(&[0, 0, 300, 1_000]),
+            lie: random.pick(&[0, 300, 1_000]),
+            nonsense: random.pick(&[0, 30, 200]),
+            mangle: random.pick(&[0, 0, 20]),
+        };
+        Self { setting, key, random, habits, other: BTreeMap::new(), blocks: BTreeMap::new() }
+    }
+
+    /// What a receiver is told instead.
+    pub fn tell(&mut self, to: usize, message: &Arc<Message>) -> Vec<Said> {
+        let mut told = Vec::new();
+        if self.random.chance(self.habits.nonsense) {
+            told.push(Said::Message(Arc::new(self.nonsense())));
+        }
+        if self.random.chance(self.habits.mangle) {
+            told.push(self.mangled(message));
+        }
+        if !self.random.chance(self.habits.withhold) {
+            told.extend(self.changed(to, message).into_iter().map(|message| Said::Message(Arc::new(message))));
+        }
+        told
+    }
+
+    /// What it answers itself instead of its engine: for the blocks only it knows.
+    pub fn answer(&mut self, question: &Message) -> Option<Message> {
+        match question {
+            Message::NeedBlock { block: id, .. } => {
+                let block = self.blocks.get(id)?.clone();
+                Some(Message::Block { id: *id, block: Some(block) })
+            }
+            Message::NeedTransactions { block, .. } => {
+                self.blocks.get(block)?;
+                Some(Message::Transactions { block: *block, transactions: List::default() })
+            }
+            _ => None,
+        }
+    }
+
+    fn changed(&mut self, to: usize, message: &Message) -> Vec<Message> {
+        let lies = self.random.chance(self.habits.lie);
+        match message {
+            Message::Agreement { message: consensus::Message::Proposal { proposal, justification }, block } => {
+                let Some(id) = self.shown(to, proposal, block.as_ref()) else { return vec![message.clone()] };
+                let at = (proposal.height, proposal.view);
+                let proposal = Proposal::sign(at, id, proposal.notarized_in, &self.setting.chain, &self.key);
+                let block = self.blocks.get(&id).and_then(|block| self.compact(block));
+                let message = consensus::Message::Proposal { proposal, justification: justification.clone() };
+                vec![Message::Agreement { message, block }]
+            }
+            Message::Agreement { message: consensus::Message::Vote(vote), .. } => self.votes(to, vote),
+            Message::Block { id, block: Some(block) } if lies => {
+                vec![Message::Block { id: *id, block: Some(self.spoiled(block)) }]
+            }
+            Message::Blocks { from, blocks, head, oldest } if lies => {
+                vec![self.wrong_blocks(*from, blocks.to_vec(), (*head, *oldest))]
+            }
+            _ => vec![message.clone()],
+        }
+    }
+
+    fn is_shown_the_other(&self, to: usize) -> bool {
+        to % 2 == 1 || !self.habits.equivocate
+    }
+
+    /// Which block a receiver is shown instead of a new one that is proposed.
+    fn shown(&mut self, to: usize, proposal: &Proposal, compact: Option<&CompactBlock>) -> Option<BlockId> {
+        let split = self.is_shown_the_other(to);
+        if let Some(other) = self.other.get(&proposal.block) {
+            return split.then_some(*other);
+        }
+        if proposal.notarized_in.is_some() {
+            return None;
+        }
+        let invalid = self.random.chance(self.habits.invalid);
+        if !(self.habits.equivocate || invalid) {
+            return None;
+        }
+        let mut block = self.whole(compact?)?;
+        match invalid {
+            true => block.header.state_root = Hash([self.random.below(256) as u8; 32]),
+            false => block.header.timestamp_ms = block.header.timestamp_ms.saturating_add(1),
+        }
+        let id = block.header.id();
+        self.blocks.insert(id, block);
+        self.other.insert(proposal.block, id);
+        split.then_some(id)
+    }
+
+    /// Its votes: for the block the receiver was shown, sometimes one more.
+    fn votes(&mut self, to: usize, vote: &Vote) -> Vec<Message> {
+        let shown = vote.message.block.and_then(|block| self.other.get(&block)).filter(|_| self.is_shown_the_other(to));
+        let block = shown.copied().or(vote.message.block);
+        let mut votes = vec![SignedMessage { block, ..vote.message }];
+        if self.habits.equivocate && self.random.chance(150) {
+            let kind = self.random.pick(&[VoteKind::Notarize, VoteKind::Nullify, VoteKind::Finalize]);
+            let known: Vec<BlockId> = self.blocks.keys().copied().collect();
+            let any = known.get(self.random.place(known.len())).copied().or(block).unwrap_or_default();
+            let block = (kind != VoteKind::Nullify).then_some(any);
+            votes.push(SignedMessage { kind, block, ..vote.message });
+        }
+        votes.into_iter().map(|message| self.vote(message)).collect()
+    }
+
+    fn vote(&self, message: SignedMessage) -> Message {
+        let vote = Vote::sign(message, &self.setting.chain, &self.key).unwrap();
+        Message::Agreement { message: consensus::Message::Vote(vote), block: None }
+    }
+
+    /// Another body or another header under the same name.
+    fn spoiled(&mut self, block: &Block) -> Block {
+        let mut block = block.clone();
+        match self.random.below(3) {
+            0 => block.body = Body::new(vec![vec![1, 2, 3]]),
+            1 => block.header.state_root = Hash([1; 32]),
+            _ => {
+                let mut transactions = block.body.transactions().to_vec();
+                transactions.pop();
+                block.body = Body::new(transactions);
+            }
+        }
+        block
+    }
+
+    fn wrong_blocks(&mut self, from: Height, mut blocks: Vec<FinalBlock>, (head, oldest): (Height, Height)) -> Message {
+        let place = self.random.place(blocks.len());
+        let mut claimed = head;
+        match (self.random.below(6), blocks.get_mut(place)) {
+            (0, Some(block)) => block.certificate = None,
+            (1, Some(block)) => block.block = self.spoiled(&block.block.clone()),
+            (2, Some(block)) => block.block.header.height = block.block.header.height.next(),
+            (3, Some(FinalBlock { certificate: Some(certificate), .. })) => *certificate = self.forged(certificate),
+            (4, Some(_)) => blocks.swap(0, place),
+            _ => claimed = head.saturating_add(1_000_000),
+        }
+        Message::Blocks { from, blocks: List::new(blocks).unwrap(), head: claimed, oldest }
+    }
+
+    /// A certificate for something else with the signatures of another.
+    fn forged(&mut self, certificate: &Certificate) -> Certificate {
+        let mut forged = certificate.clone();
+        forged.message.view = forged.message.view.next();
+        forged
+    }
+
+    fn nonsense(&mut self) -> Message {
+        let height = Height::new(self.random.pick(&[0, 1, 2, 3, 5, 9, 1_000_000, u64::MAX]));
+        let view = View::new(self.random.pick(&[0, 1, 7, 20, u32::MAX]));
+        let id = self.blocks.keys().next().copied().unwrap_or_default();
+        let message = match self.random.below(8) {
+            0 => consensus::Message::Status { height, view },
+            1 => consensus::Message::NeedCertificates { height, from: view },
+            2 => return self.vote(SignedMessage { kind: VoteKind::Nullify, height, view, block: None }),
+            3 => return self.vote(SignedMessage { kind: VoteKind::Finalize, height, view, block: Some(id) }),
+            4 => return Message::NeedBlocks { from: height, count: u32::MAX },
+            5 => return Message::NeedBlock { height, block: id },
+            6 => return Message::Blocks { from: height, blocks: List::default(), head: height, oldest: Height::ZERO },
+            _ => {
+                // Somebody else's vote, signed by the wrong key.
+                let message = SignedMessage { kind: VoteKind::Nullify, height, view, block: None };
+                let mut vote = Vote::sign(message, &self.setting.chain, &self.key).unwrap();
+                vote.signer = self.setting.set.members()[0].public_key;
+                consensus::Message::Vote(vote)
+            }
+        };
+        Message::Agreement { message, block: None }
+    }
+
+    /// One bit of the bytes is another one.
+    fn mangled(&mut self, message: &Message) -> Said {
+        let mut bytes = message.encode();
+        let at = self.random.place(bytes.len());
+        bytes[at] ^= 1 << self.random.below(8);
+        match Message::decode(&bytes, message.lane()) {
+            Ok(message) => Said::Message(Arc::new(message)),
+            Err(_) => Said::Garbage,
+        }
+    }
+
+    /// The whole of a block in short: all transactions there are are known here.
+    fn whole(&self, compact: &CompactBlock) -> Option<Block> {
+        let at_hand = self.setting.by_wire.iter().map(|(id, bytes)| (*id, bytes.as_slice()));
+        compact.clone().rebuild(at_hand).finish()
+    }
+
+    fn compact(&self, block: &Block) -> Option<CompactBlock> {
+        let ids: Vec<WireId> =
+            block.body.transactions().iter().map(|bytes| Signed::wire_id(bytes, &self.setting.chain)).collect();
+        CompactBlock::new(block.header.clone(), &ids)
+    }
+}

@@ -1,0 +1,137 @@
+//! Whole nodes in a world that follows from a seed: consensus, pool, execution, storage that loses
+//! what was not synced, catching up; lost, late and repeated messages, cut links, crashes, wrong
+//! clocks, byzantine validators. A referee hears everything.
+//!
+//! ```text
+//! seed ─► Scenario ─► World ── Node (Engine on a Disk) × n
+//!                       │  └── Liar, twins
+//!                       └► Referee ─► Figures or the first Violation
+//! ```
+//!
+//! One seed is one run: the same events in the same order, the same hash of the event log.
+//!
+//! Not here: sockets, threads, real disks (`integration/`), every schedule of few nodes
+//! (chain-core's consensus tests).
+
+pub mod check;
+pub mod liar;
+pub mod log;
+pub mod network;
+pub mod node;
+pub mod random;
+pub mod scenario;
+pub mod setting;
+pub mod world;
+
+pub use check::{Rule, Violation};
+pub use scenario::{Mistake, Scenario};
+pub use world::Figures;
+
+use chain_core::types::QuorumRule;
+use setting::Setting;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use world::World;
+
+/// Chains that runs share.
+#[derive(Default)]
+pub struct Settings(Mutex<BTreeMap<(usize, u8), Arc<Setting>>>);
+
+impl Settings {
+    fn get(&self, validators: usize, rule: QuorumRule) -> Arc<Setting> {
+        let mut known = self.0.lock().unwrap();
+        let setting = known.entry((validators, rule as u8)).or_insert_with(|| Arc::new(Setting::new(validators, rule)));
+        setting.clone()
+    }
+
+    /// Runs a scenario; a panic inside a node is a violation too.
+    ///
+    /// # Errors
+    /// The first rule that was broken.
+    pub fn run(&self, scenario: Scenario, prints: bool) -> Result<Figures, Violation> {
+        let setting = self.get(scenario.validators, scenario.rule);
+        let run = AssertUnwindSafe(|| World::new(scenario, setting, prints).run());
+        catch_unwind(run).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let what = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned();
+            Err(Violation { rule: Rule::Running, what })
+        })
+    }
+}
+
+/// A seed whose run broke a rule.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The seed.
+    pub seed: u64,
+    /// The rule, and how.
+    pub violation: Violation,
+}
+
+/// What many runs were like.
+#[derive(Clone, Debug, Default)]
+pub struct Campaign {
+    /// How many runs.
+    pub runs: u64,
+    /// Their sums; the hash is of no meaning here.
+    pub sums: Figures,
+    /// What went wrong, by seed.
+    pub failures: Vec<Failure>,
+}
+
+impl Campaign {
+    fn add(&mut self, seed: u64, run: Result<Figures, Violation>) {
+        self.runs += 1;
+        match run {
+            Err(violation) => self.failures.push(Failure { seed, violation }),
+            Ok(figures) => {
+                let sums = &mut self.sums;
+                sums.blocks += figures.blocks;
+                sums.crashes += figures.crashes;
+                sums.messages += figures.messages;
+                sums.timeouts += figures.timeouts;
+                sums.transactions += figures.transactions;
+                sums.evidence += figures.evidence;
+                sums.events += figures.events;
+                sums.virtual_ms += figures.virtual_ms;
+            }
+        }
+    }
+}
+
+/// Every so many seeds one is run twice: its event log must be the same.
+const TWICE: u64 = 50;
+
+/// Runs `seeds` seeds from `from` on, on so many threads, until `enough` have failed.
+pub fn campaign(from: u64, seeds: u64, threads: usize, mistake: Option<Mistake>, enough: usize) -> Campaign {
+    let (settings, next) = (Settings::default(), AtomicU64::new(from));
+    let done = Mutex::new(Campaign::default());
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, SeqCst);
+            if seed >= from.saturating_add(seeds) || done.lock().unwrap().failures.len() >= enough {
+                return;
+            }
+            let run = run_checked(&settings, seed, mistake);
+            done.lock().unwrap().add(seed, run);
+        }
+    };
+    std::thread::scope(|scope| (0..threads.max(1)).for_each(|_| drop(scope.spawn(work))));
+    let mut campaign = done.into_inner().unwrap();
+    campaign.failures.sort_by_key(|failure| failure.seed);
+    campaign
+}
+
+/// One run; of some seeds two.
+fn run_checked(settings: &Settings, seed: u64, mistake: Option<Mistake>) -> Result<Figures, Violation> {
+    let run = || settings.run(Scenario::with(seed, mistake), false);
+    let figures = run()?;
+    if seed.is_multiple_of(TWICE) {
+        let again = run()?;
+        let what = || format!("two runs of seed {seed} differ: {figures:?} and {again:?}");
+        check::must(Rule::Determinism, again == figures, what)?;
+    }
+    Ok(figures)
+}

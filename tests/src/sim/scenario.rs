@@ -1,0 +1,228 @@
+//! What will go wrong in a run, drawn from its seed before it begins.
+//!
+//! Two phases: **chaos**, in which messages are lost, links are cut and nodes crash, and **healed**,
+//! in which all honest nodes are up, links are good and only the byzantine ones go on as before.
+//!
+//! Not here: doing it (`world`), what may never happen all the same (`check`).
+
+use super::random::Random;
+use crate::disk::Kept;
+use chain_core::storage::faulty::Fault;
+use chain_core::types::QuorumRule;
+
+/// A validator that is not honest, or whose clock is wrong beyond what honest ones may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traitor {
+    /// Two nodes with its key, each with a disk of its own and some of the links.
+    Twins,
+    /// A node whose messages are changed on their way out.
+    Liar,
+    /// Never there.
+    Silent,
+    /// Honest, but its clock is minutes off: it counts as faulty and is believed nothing less.
+    WrongClock,
+}
+
+/// A mistake that is built in to see a checker find it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mistake {
+    /// Half of the validators are a quorum, with traitors as for two thirds.
+    HalfIsQuorum,
+    /// Logs say they are synced and are not.
+    NoSync,
+    /// More twins than the fault bound allows.
+    TooManyTwins,
+    /// A crash takes a validator's whole disk, and it goes on as if it were new.
+    Amnesia,
+    /// Submissions reach the engine in an order that a hash map gives.
+    UnorderedMap,
+}
+
+/// How messages travel.
+#[derive(Clone, Copy, Debug)]
+pub struct Weather {
+    /// Longest way of a message, in ms; every message draws its own, so they overtake each other.
+    pub delay_ms: u64,
+    /// So many of a thousand are lost.
+    pub lost: u64,
+    /// So many of a thousand arrive twice.
+    pub doubled: u64,
+}
+
+/// Links are good.
+pub const CALM: Weather = Weather { delay_ms: 20, lost: 0, doubled: 0 };
+
+/// One thing that goes wrong.
+#[derive(Clone, Copy, Debug)]
+pub enum Trouble {
+    /// The power of one node fails, for a while.
+    Crash(usize, Kept, u64),
+    /// The power of all fails, for a while.
+    PowerCut(Kept, u64),
+    /// One node is stopped in an orderly way, for a while.
+    Stop(usize, u64),
+    /// Validators whose bit is set are cut off from the others for a while; hard: connections break.
+    Partition {
+        /// One bit for each node.
+        side: u64,
+        /// For so long.
+        for_ms: u64,
+        /// Whether connections break, or only stand still.
+        hard: bool,
+    },
+    /// Nothing gets from one node to another, for a while.
+    OneWay(usize, usize, u64),
+    /// A connection breaks; it comes back.
+    Break(usize, usize),
+    /// A clock jumps by so many ms.
+    Jump(usize, i64),
+}
+
+/// A run before it happens.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// What it was drawn from.
+    pub seed: u64,
+    /// How many validators.
+    pub validators: usize,
+    /// How many nodes without a key.
+    pub followers: usize,
+    /// The chain's rule.
+    pub rule: QuorumRule,
+    /// Who is not honest.
+    pub traitors: Vec<(usize, Traitor)>,
+    /// During the chaos.
+    pub weather: Weather,
+    /// When what goes wrong, in virtual ms from the start.
+    pub troubles: Vec<(u64, Trouble)>,
+    /// Of a thousand starts so many end at a write that fails.
+    pub failing_writes: u64,
+    /// By node, how far its clock is off.
+    pub skews: Vec<i64>,
+    /// Nodes that are not there before the healing.
+    pub late: Vec<usize>,
+    /// State is written every so many blocks.
+    pub flush_interval_blocks: u64,
+    /// Chaos ends at this virtual time, in ms, …
+    pub chaos_ms: u64,
+    /// … or at this height, if that comes first.
+    pub chaos_heights: u64,
+    /// Between two submissions, on average, in ms.
+    pub load_ms: u64,
+    /// Built in on purpose.
+    pub mistake: Option<Mistake>,
+}
+
+impl Scenario {
+    /// The run of a seed.
+    pub fn of(seed: u64) -> Self {
+        Self::with(seed, None)
+    }
+
+    /// The run of a seed with a mistake built in.
+    pub fn with(seed: u64, mistake: Option<Mistake>) -> Self {
+        let mut random = Random::new(seed, 1);
+        let validators = match mistake {
+            Some(Mistake::HalfIsQuorum) => 5,
+            Some(Mistake::TooManyTwins | Mistake::Amnesia) => 4,
+            _ => random.pick(&[1, 4, 4, 4, 4, 4, 4, 5, 4, 7]),
+        };
+        let followers = usize::from(random.chance(150));
+        let nodes = validators + followers;
+        let traitors = traitors(&mut random, validators, mistake);
+        let weather = Weather {
+            delay_ms: random.pick(&[5, 20, 50, 200, 600]),
+            lost: random.pick(&[0, 0, 20, 100, 300]),
+            doubled: random.pick(&[0, 0, 50, 300]),
+        };
+        let chaos_ms = random.between(3_000, 14_000);
+        let troubles = troubles(&mut random, nodes, chaos_ms);
+        let skews = (0..nodes).map(|node| skew(&mut random, &traitors, node)).collect();
+        let late = match random.chance(120) && validators > 1 {
+            true => vec![random.place(nodes)],
+            false => vec![],
+        };
+        Self {
+            seed,
+            validators,
+            followers,
+            rule: if mistake == Some(Mistake::HalfIsQuorum) { QuorumRule::Crash } else { QuorumRule::Byzantine },
+            traitors,
+            weather,
+            troubles,
+            failing_writes: random.pick(&[0, 0, 200, 600]),
+            skews,
+            late,
+            flush_interval_blocks: random.pick(&[1, 3, 8]),
+            chaos_ms,
+            chaos_heights: random.between(3, 7),
+            load_ms: random.pick(&[100, 300, 1_000]),
+            mistake,
+        }
+    }
+
+    /// What a validator is if it is not honest.
+    pub fn traitor(&self, validator: usize) -> Option<Traitor> {
+        self.traitors.iter().find(|(who, _)| *who == validator).map(|(_, what)| *what)
+    }
+}
+
+fn traitors(random: &mut Random, validators: usize, mistake: Option<Mistake>) -> Vec<(usize, Traitor)> {
+    let bound = match mistake {
+        Some(Mistake::TooManyTwins) => 2,
+        _ => (validators - 1) / 3,
+    };
+    let first = random.place(validators);
+    let mut drawn = Vec::new();
+    for i in 0..bound {
+        let what = match random.below(10) {
+            _ if matches!(mistake, Some(Mistake::TooManyTwins | Mistake::HalfIsQuorum)) => Some(Traitor::Twins),
+            0..=3 => Some(Traitor::Twins),
+            4..=6 => Some(Traitor::Liar),
+            7 => Some(Traitor::Silent),
+            8 => Some(Traitor::WrongClock),
+            _ => None,
+        };
+        drawn.extend(what.map(|what| ((first + i) % validators, what)));
+    }
+    drawn
+}
+
+fn skew(random: &mut Random, traitors: &[(usize, Traitor)], node: usize) -> i64 {
+    if traitors.contains(&(node, Traitor::WrongClock)) {
+        return random.pick(&[-600_000, 600_000]);
+    }
+    random.below(401) as i64 - 200
+}
+
+fn troubles(random: &mut Random, nodes: usize, chaos_ms: u64) -> Vec<(u64, Trouble)> {
+    let count = random.below(7);
+    let mut troubles: Vec<_> = (0..count).map(|_| (random.below(chaos_ms), trouble(random, nodes))).collect();
+    troubles.sort_by_key(|(at, _)| *at);
+    troubles
+}
+
+fn trouble(random: &mut Random, nodes: usize) -> Trouble {
+    let (one, other) = (random.place(nodes), random.place(nodes));
+    let for_ms = random.between(200, 5_000);
+    match random.below(12) {
+        0..=3 => Trouble::Crash(one, kept(random), for_ms),
+        4 => Trouble::PowerCut(kept(random), for_ms),
+        5 => Trouble::Stop(one, for_ms),
+        6..=8 => Trouble::Partition { side: random.below(1 << nodes), for_ms, hard: random.chance(500) },
+        9 => Trouble::OneWay(one, other, for_ms),
+        10 => Trouble::Break(one, other),
+        _ => Trouble::Jump(one, random.below(801) as i64 - 400),
+    }
+}
+
+/// What a power cut leaves.
+pub fn kept(random: &mut Random) -> Kept {
+    let some = |random: &mut Random| random.pick(&[0, 0, 1, 2, 3, usize::MAX]);
+    Kept { store: some(random), logs: some(random) }
+}
+
+/// At which write of a node's life its disk fails, and how.
+pub fn failing_write(random: &mut Random) -> (u64, Fault) {
+    (random.below(120), random.pick(&Fault::ALL))
+}

@@ -1,0 +1,651 @@
+//! The world of a run: virtual time, one queue of events by time and order, nodes, links, troubles.
+//! Everything follows from the scenario.
+//!
+//! Not here: what may never happen (`check`), what goes wrong (`scenario`).
+
+use super::check::{Referee, Rule, Verdict, Violation, must};
+use super::liar::{Liar, Said};
+use super::log::Log;
+use super::network::Network;
+use super::node::{GENESIS_AT, Node};
+use super::random::Random;
+use super::scenario::{CALM, Mistake, Scenario, Traitor, Trouble, failing_write, kept};
+use super::setting::{NONCES, SENDERS, Setting};
+use crate::disk::{Disk, Fuse, Kept};
+use chain_core::consensus::{ConsensusEvent, Peer};
+use chain_core::engine::{Announcement, Engine, Input, Output, Submission};
+use chain_core::tx::Checked;
+use chain_core::types::Height;
+use chain_core::wire::Message;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// So many blocks more have to become final after the healing, …
+const BLOCKS_AFTER_HEALING: u64 = 10;
+/// … with so many timeouts at any honest node, …
+const TIMEOUTS_AFTER_HEALING: u64 = 20;
+/// … within this virtual time: so many timeouts of the longest view.
+const HEALED_MS: u64 = TIMEOUTS_AFTER_HEALING * chain_core::limits::MAX_VIEW_MS;
+/// Nodes look for connections they lack this often.
+const DIAL_MS: u64 = 400;
+/// A run with more events than this talks for ever.
+const MAX_EVENTS: u64 = 400_000;
+
+/// Something that happens.
+enum Event {
+    Start(usize),
+    Wake(usize, u64),
+    Message(usize, Peer, Arc<Message>),
+    Left(usize, u64, Peer),
+    Transaction(usize, Checked),
+    Load,
+    Dial,
+    Trouble(Trouble),
+    Heal,
+}
+
+/// What a run was like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// The last final height.
+    pub blocks: u64,
+    /// Crashes and orderly stops.
+    pub crashes: u64,
+    /// Messages sent.
+    pub messages: u64,
+    /// Timeouts at honest nodes.
+    pub timeouts: u64,
+    /// Transactions in final blocks.
+    pub transactions: u64,
+    /// What honest nodes found against traitors.
+    pub evidence: u64,
+    /// Events.
+    pub events: u64,
+    /// Virtual time, in ms.
+    pub virtual_ms: u64,
+    /// The hash of the event log.
+    pub log_hash: u64,
+}
+
+/// After the healing.
+struct Healed {
+    goal: Height,
+    until: u64,
+    timeouts: BTreeMap<usize, u64>,
+}
+
+/// The world.
+pub struct World {
+    scenario: Scenario,
+    setting: Arc<Setting>,
+    random: Random,
+    now: u64,
+    order: u64,
+    queue: BTreeMap<(u64, u64), Event>,
+    nodes: Vec<Node>,
+    liars: BTreeMap<usize, Liar>,
+    network: Network,
+    /// Whose every connection ever was.
+    ends: BTreeMap<Peer, (usize, usize)>,
+    referee: Referee,
+    log: Log,
+    figures: Figures,
+    tickets: BTreeMap<u64, Checked>,
+    healed: Option<Healed>,
+}
+
+impl World {
+    /// The world before anything has happened.
+    pub fn new(scenario: Scenario, setting: Arc<Setting>, prints: bool) -> Self {
+        let mut random = Random::new(scenario.seed, 2);
+        let (nodes, strangers) = populate(&scenario, &setting, &mut random);
+        let guilty = |(who, what): &(usize, Traitor)| (*what != Traitor::WrongClock).then(|| *who);
+        let guilty: BTreeSet<_> = scenario.traitors.iter().filter_map(guilty).collect();
+        let keys = guilty.iter().map(|who| setting.keys[*who].public()).collect();
+        let liar = |who: usize| Liar::new(setting.clone(), setting.keys[who].clone(), Random::new(scenario.seed, 3));
+        let is_liar = |who: &usize| scenario.traitor(*who) == Some(Traitor::Liar);
+        let liars = (0..scenario.validators).filter(is_liar).map(|who| (who, liar(who))).collect();
+        let mut world = Self {
+            network: Network::new(scenario.weather, strangers),
+            referee: Referee::new(setting.clone(), keys),
+            random,
+            now: 0,
+            order: 0,
+            queue: BTreeMap::new(),
+            nodes,
+            liars,
+            ends: BTreeMap::new(),
+            log: Log::new(prints),
+            figures: Figures::default(),
+            tickets: BTreeMap::new(),
+            healed: None,
+            scenario,
+            setting,
+        };
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        for node in 0..self.nodes.len() {
+            if !self.scenario.late.contains(&node) {
+                let at = self.random.below(600);
+                self.at(at, Event::Start(node));
+            }
+        }
+        for (at, trouble) in self.scenario.troubles.clone() {
+            self.at(at, Event::Trouble(trouble));
+        }
+        self.at(0, Event::Dial);
+        self.at(GENESIS_AT, Event::Load);
+        self.at(self.scenario.chaos_ms, Event::Heal);
+    }
+
+    /// Runs to the end.
+    ///
+    /// # Errors
+    /// The first rule that was broken.
+    pub fn run(mut self) -> Result<Figures, Violation> {
+        while !self.is_done() {
+            let (&key, _) = self.queue.first_key_value().ok_or_else(|| self.stuck("nothing will happen any more"))?;
+            let Some(event) = self.queue.remove(&key) else { continue };
+            self.now = key.0;
+            self.figures.events += 1;
+            must(Rule::Liveness, self.figures.events < MAX_EVENTS, || "they talk for ever".into())?;
+            self.happen(event)?;
+            self.heal_early();
+            self.check_time()?;
+        }
+        self.finish()?;
+        self.figures.virtual_ms = self.now;
+        self.figures.blocks = self.referee.height().get();
+        self.figures.transactions = self.referee.transactions();
+        self.figures.log_hash = self.log.hash();
+        Ok(self.figures)
+    }
+
+    fn is_done(&self) -> bool {
+        let Some(healed) = &self.healed else { return false };
+        self.honest().all(|node| self.height(node).is_some_and(|height| height >= healed.goal))
+    }
+
+    fn honest(&self) -> impl Iterator<Item = usize> {
+        (0..self.nodes.len()).filter(|node| self.nodes[*node].honest)
+    }
+
+    fn height(&self, node: usize) -> Option<Height> {
+        self.nodes[node].engine.as_ref().map(|engine| engine.chain().head().block.header.height)
+    }
+
+    fn heal_early(&mut self) {
+        let high = self.referee.height().get() >= self.scenario.chaos_heights;
+        if self.healed.is_none() && high {
+            self.heal();
+        }
+    }
+
+    fn check_time(&self) -> Verdict {
+        let Some(healed) = &self.healed else { return Ok(()) };
+        let slow = healed.timeouts.iter().find(|(_, timeouts)| **timeouts > TIMEOUTS_AFTER_HEALING);
+        match (slow, self.now > healed.until) {
+            (None, false) => Ok(()),
+            (Some((node, timeouts)), _) => Err(self.stuck(&format!("{timeouts} timeouts at node {node}"))),
+            (None, true) => Err(self.stuck("the time is up")),
+        }
+    }
+
+    fn stuck(&self, why: &str) -> Violation {
+        let status = |node: usize| (node, self.nodes[node].engine.as_ref().map(Engine::status));
+        let nodes: Vec<_> = self.honest().map(status).collect();
+        let goal = self.healed.as_ref().map(|healed| healed.goal);
+        let what = format!("{why}; goal {goal:?}, traitors {:?}, nodes {nodes:#?}", self.scenario.traitors);
+        Violation { rule: Rule::Liveness, what }
+    }
+
+    fn finish(&self) -> Verdict {
+        for node in self.honest() {
+            let Some(engine) = &self.nodes[node].engine else { continue };
+            self.referee.hear_state(node, engine)?;
+            self.referee.check_rows(node, engine)?;
+            self.referee.check_acknowledged(node, engine)?;
+        }
+        Ok(())
+    }
+
+    fn at(&mut self, time: u64, event: Event) {
+        self.order += 1;
+        self.queue.insert((time, self.order), event);
+    }
+
+    fn soon(&mut self, within: u64, event: Event) {
+        let at = self.now + self.random.between(1, within);
+        self.at(at, event);
+    }
+
+    fn happen(&mut self, event: Event) -> Verdict {
+        match event {
+            Event::Start(node) => self.start(node),
+            Event::Wake(node, life) => self.wake(node, life),
+            Event::Message(node, peer, message) => self.deliver(node, peer, message),
+            Event::Left(node, life, peer) if self.nodes[node].life == life => self.input(node, Input::Left { peer }),
+            Event::Left(..) => Ok(()),
+            Event::Transaction(node, tx) => self.submit(node, tx),
+            Event::Load => self.load(),
+            Event::Dial => self.dial(),
+            Event::Trouble(trouble) => self.trouble(trouble),
+            Event::Heal => {
+                if self.healed.is_none() {
+                    self.heal();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    // Lives of nodes.
+
+    fn start(&mut self, node: usize) -> Verdict {
+        if self.nodes[node].engine.is_some() || self.nodes[node].gone {
+            return Ok(());
+        }
+        let fails = self.healed.is_none() && self.random.chance(self.scenario.failing_writes);
+        let (at, fault) = failing_write(&mut self.random);
+        let state = &mut self.nodes[node];
+        state.fuse = if fails { Fuse::blowing_at(at, fault) } else { Fuse::counting() };
+        let started = state.start(&self.setting, self.scenario.rule, self.scenario.flush_interval_blocks, self.now);
+        self.log.note(self.now, node, 1, &[u8::from(started.is_ok())], || format!("starts, fuse {fails}"));
+        match started {
+            Ok(outputs) => {
+                let state = &self.nodes[node];
+                if let Some(engine) = state.engine.as_ref().filter(|_| state.honest) {
+                    self.referee.hear_start(node, engine)?;
+                }
+                self.perform(node, outputs)
+            }
+            Err(error) => self.failed(node, error),
+        }
+    }
+
+    /// Its disk failed: a crash. For any other reason no honest node may stop.
+    fn failed(&mut self, node: usize, error: String) -> Verdict {
+        if self.nodes[node].fuse.has_blown() {
+            let kept = kept(&mut self.random);
+            let down = self.random.between(100, 1_500);
+            self.crash(node, kept, down);
+            return Ok(());
+        }
+        must(Rule::Running, !self.nodes[node].honest, || format!("node {node}: {error}"))?;
+        self.crash(node, Kept::ALL[1], 0);
+        self.nodes[node].gone = true;
+        Ok(())
+    }
+
+    fn crash(&mut self, node: usize, kept: Kept, down_ms: u64) {
+        self.figures.crashes += 1;
+        self.log.note(self.now, node, 2, &[], || format!("crashes, {kept:?}, down for {down_ms} ms"));
+        for (peer, _) in self.network.of(node) {
+            self.disconnect(peer);
+        }
+        let amnesia = self.scenario.mistake == Some(Mistake::Amnesia) && self.nodes[node].honest;
+        let state = &mut self.nodes[node];
+        (state.engine, state.wake_at) = (None, None);
+        state.disk.crash(kept);
+        if amnesia {
+            state.disk = Disk::new();
+        }
+        self.at(self.now + down_ms.max(1), Event::Start(node));
+    }
+
+    fn stop(&mut self, node: usize, down_ms: u64) -> Verdict {
+        let Some(engine) = &mut self.nodes[node].engine else { return Ok(()) };
+        let stopped = engine.shut_down();
+        let blown = self.nodes[node].fuse.has_blown();
+        must(Rule::Running, stopped.is_ok() || blown, || format!("node {node} can't stop: {stopped:?}"))?;
+        self.crash(node, Kept::ALL[0], down_ms);
+        Ok(())
+    }
+
+    fn wake(&mut self, node: usize, life: u64) -> Verdict {
+        let state = &mut self.nodes[node];
+        if state.life != life || state.wake_at != Some(self.now) {
+            return Ok(());
+        }
+        state.wake_at = None;
+        self.input(node, Input::Tick)
+    }
+
+    fn input(&mut self, node: usize, input: Input) -> Verdict {
+        if self.nodes[node].engine.is_none() {
+            return Ok(());
+        }
+        let handled = self.nodes[node].handle(input, self.now);
+        let blown = self.nodes[node].fuse.has_blown();
+        match handled {
+            Ok(outputs) => {
+                must(Rule::Running, !blown, || format!("node {node}: a failed write went unnoticed"))?;
+                self.perform(node, outputs)
+            }
+            Err(error) => self.failed(node, error),
+        }
+    }
+
+    // What nodes want.
+
+    fn perform(&mut self, node: usize, outputs: Vec<Output>) -> Verdict {
+        let mut blocks = false;
+        for output in outputs {
+            blocks |= matches!(output, Output::Announce(Announcement::Block(_)));
+            self.perform_one(node, output)?;
+        }
+        let state = &self.nodes[node];
+        match state.engine.as_ref().filter(|_| blocks && state.honest) {
+            Some(engine) => self.referee.hear_state(node, engine),
+            None => Ok(()),
+        }
+    }
+
+    fn perform_one(&mut self, node: usize, output: Output) -> Verdict {
+        let honest = self.nodes[node].honest;
+        match output {
+            Output::WakeAt(mono_ms) => self.wish(node, mono_ms),
+            Output::Send { to, message } => return self.send(node, &to, &message),
+            Output::Announce(Announcement::Transaction(tx)) => self.gossip(node, &tx),
+            _ if !honest => {}
+            Output::Announce(Announcement::Block(block)) => {
+                let (height, id) = (block.header.height, block.id);
+                self.log.note(self.now, node, 3, id.0.as_bytes(), || format!("block {height} is final: {id}"));
+                return self.referee.hear_block(node, &block);
+            }
+            Output::Announce(Announcement::Status(id, status)) => self.referee.hear_status(node, id, status),
+            Output::Announce(Announcement::Consensus(event)) => self.hear_event(node, &event),
+            Output::Reply(ticket, reply) => {
+                if let (Some(tx), Ok(taken)) = (self.tickets.remove(&ticket), reply) {
+                    self.referee.hear_acknowledged(node, &tx, taken.status);
+                }
+            }
+            Output::Blame { peer, offence } => {
+                self.log.note(self.now, node, 4, &[], || format!("blames {peer:?} for {offence:?}"));
+                return self.blamed(node, peer, &format!("{offence:?}"));
+            }
+            Output::Evidence(evidence) => {
+                self.figures.evidence += 1;
+                self.log.note(self.now, node, 5, &[], || format!("shows {evidence:?}"));
+                return self.referee.hear_evidence(node, &evidence);
+            }
+            Output::OwnKey(height) => {
+                let what = format!("node {node} hears its own key at {height}");
+                return Err(Violation { rule: Rule::Innocence, what });
+            }
+            Output::Halted(reason) => {
+                return Err(Violation { rule: Rule::Agreement, what: format!("node {node} halts: {reason:?}") });
+            }
+        }
+        Ok(())
+    }
+
+    fn wish(&mut self, node: usize, mono_ms: u64) {
+        let before = self.nodes[node].wake_at;
+        let at = self.nodes[node].wish(mono_ms, self.now);
+        if before != Some(at) {
+            let life = self.nodes[node].life;
+            self.at(at, Event::Wake(node, life));
+        }
+    }
+
+    fn hear_event(&mut self, node: usize, event: &ConsensusEvent) {
+        self.log.note(self.now, node, 6, &[], || format!("{event:?}"));
+        if let (ConsensusEvent::Timeout { .. }, Some(healed)) = (event, &mut self.healed) {
+            *healed.timeouts.entry(node).or_default() += 1;
+        }
+        self.figures.timeouts += u64::from(matches!(event, ConsensusEvent::Timeout { .. }));
+    }
+
+    fn blamed(&mut self, node: usize, peer: Peer, offence: &str) -> Verdict {
+        let ends = self.ends.get(&peer).copied();
+        let other = ends.map(|(a, b)| if a == node { b } else { a });
+        let innocent = other.is_none_or(|other| !self.is_guilty(other));
+        must(Rule::Innocence, !innocent, || format!("node {node} blames node {other:?} for {offence}"))?;
+        if self.random.chance(500) {
+            self.disconnect(peer);
+        }
+        Ok(())
+    }
+
+    fn is_guilty(&self, node: usize) -> bool {
+        self.nodes[node].public().is_some_and(|key| self.referee.is_guilty(&key))
+    }
+
+    // Messages.
+
+    fn send(&mut self, node: usize, to: &[Peer], message: &Arc<Message>) -> Verdict {
+        let bytes = message.encode();
+        self.log.note(self.now, node, 7, &bytes, || format!("to {to:?}: {}", brief(message)));
+        if self.nodes[node].honest {
+            let own = self.nodes[node].public();
+            self.referee.hear_message(node, own, message)?;
+            let read = Message::decode(&bytes, message.lane());
+            must(Rule::Running, read.as_ref() == Ok(&**message), || format!("node {node} says {:?}", brief(message)))?;
+        }
+        for peer in to {
+            let Some(other) = self.network.other_end(node, *peer) else { continue };
+            let told = match self.liars.get_mut(&node) {
+                Some(liar) => liar.tell(other, message),
+                None => vec![Said::Message(message.clone())],
+            };
+            told.into_iter().for_each(|said| self.carry(node, (*peer, other), said));
+        }
+        Ok(())
+    }
+
+    fn carry(&mut self, from: usize, (peer, to): (Peer, usize), said: Said) {
+        self.figures.messages += 1;
+        match said {
+            Said::Garbage => self.disconnect(peer),
+            Said::Message(message) => {
+                for at in self.network.arrivals(self.now, from, to, &mut self.random) {
+                    self.at(at, Event::Message(to, peer, message.clone()));
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, node: usize, peer: Peer, message: Arc<Message>) -> Verdict {
+        if self.network.other_end(node, peer).is_none() {
+            return Ok(());
+        }
+        if let Some(answer) = self.liars.get_mut(&node).and_then(|liar| liar.answer(&message)) {
+            return self.send(node, &[peer], &Arc::new(answer));
+        }
+        self.input(node, Input::Message { from: peer, message: Box::new((*message).clone()) })
+    }
+
+    /// Gossip, in short: whoever is connected hears of it, perhaps.
+    fn gossip(&mut self, node: usize, tx: &Checked) {
+        let mut peers = self.network.of(node);
+        if self.scenario.mistake == Some(Mistake::UnorderedMap) {
+            peers = peers.into_iter().collect::<HashMap<_, _>>().into_iter().collect();
+        }
+        for (_, other) in peers {
+            for at in self.network.arrivals(self.now, node, other, &mut self.random) {
+                self.at(at, Event::Transaction(other, tx.clone()));
+            }
+        }
+    }
+
+    fn submit(&mut self, node: usize, transaction: Checked) -> Verdict {
+        let known = self.nodes[node].engine.as_ref().is_none_or(|engine| {
+            // What a driver does with gossip: it looks before it asks.
+            engine.pool().read().get(&transaction.id()).is_some()
+        });
+        if known {
+            return Ok(());
+        }
+        self.order += 1;
+        let ticket = self.order;
+        self.tickets.insert(ticket, transaction.clone());
+        self.input(node, Input::Submit(vec![Submission { ticket, transaction }]))
+    }
+
+    /// Somebody submits something somewhere; sometimes twice, or two that exclude each other.
+    fn load(&mut self) -> Verdict {
+        let next = 1 + self.random.below(2 * self.scenario.load_ms);
+        self.at(self.now + next, Event::Load);
+        let sender = self.random.place(SENDERS);
+        let first = &self.setting.transactions[sender][0][0];
+        let used = self.referee.next_nonce(&first.transaction().sender);
+        let nonce = used as usize + self.random.pick(&[0, 0, 0, 1, 2]);
+        let copies = 1 + usize::from(self.random.chance(200));
+        for _ in 0..copies {
+            let variant = usize::from(self.random.chance(150));
+            let node = self.random.place(self.nodes.len());
+            if nonce < NONCES {
+                let tx = self.setting.transactions[sender][nonce][variant].clone();
+                self.submit(node, tx)?;
+            }
+        }
+        Ok(())
+    }
+
+    // Links.
+
+    fn dial(&mut self) -> Verdict {
+        self.at(self.now + DIAL_MS, Event::Dial);
+        for a in 0..self.nodes.len() {
+            for b in a + 1..self.nodes.len() {
+                if self.nodes[a].engine.is_some() && self.nodes[b].engine.is_some() {
+                    self.connect(a, b)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self, a: usize, b: usize) -> Verdict {
+        let Some(peer) = self.network.connect(self.now, a, b) else { return Ok(()) };
+        self.ends.insert(peer, (a, b));
+        for (node, other) in [(a, b), (b, a)] {
+            let validator = self.nodes[other].public();
+            self.input(node, Input::Joined { peer, validator })?;
+        }
+        Ok(())
+    }
+
+    fn disconnect(&mut self, peer: Peer) {
+        self.network.disconnect(peer);
+        let Some((a, b)) = self.ends.get(&peer).copied() else { return };
+        for node in [a, b] {
+            let life = self.nodes[node].life;
+            self.soon(300, Event::Left(node, life, peer));
+        }
+    }
+
+    // What goes wrong.
+
+    fn trouble(&mut self, trouble: Trouble) -> Verdict {
+        if self.healed.is_some() {
+            return Ok(());
+        }
+        self.log.note(self.now, 0, 8, &[], || format!("{trouble:?}"));
+        let until = |ms: u64| self.now + ms;
+        match trouble {
+            Trouble::Crash(node, kept, ms) => self.crash_if_up(node, kept, ms),
+            Trouble::PowerCut(kept, ms) => (0..self.nodes.len()).for_each(|node| self.crash_if_up(node, kept, ms)),
+            Trouble::Stop(node, ms) => return self.stop(node, ms),
+            Trouble::Partition { side, for_ms, hard } => self.part(side, until(for_ms), hard),
+            Trouble::OneWay(from, to, ms) => self.network.cut(from, to, until(ms)),
+            Trouble::Break(a, b) => self.network.between(a, b).into_iter().for_each(|peer| self.disconnect(peer)),
+            Trouble::Jump(node, ms) => self.nodes[node].skew = self.nodes[node].skew.saturating_add(ms),
+        }
+        Ok(())
+    }
+
+    fn crash_if_up(&mut self, node: usize, kept: Kept, down_ms: u64) {
+        if self.nodes[node].engine.is_some() {
+            self.crash(node, kept, down_ms);
+        }
+    }
+
+    fn part(&mut self, side: u64, until: u64, hard: bool) {
+        let is_left = |node: usize| side >> node & 1 == 1;
+        for a in 0..self.nodes.len() {
+            for b in (0..self.nodes.len()).filter(|b| is_left(a) != is_left(*b)) {
+                self.network.cut(a, b, until);
+                if let Some(peer) = self.network.between(a, b).filter(|_| hard) {
+                    self.disconnect(peer);
+                }
+            }
+        }
+    }
+
+    /// From here on only traitors do harm. Disks that were about to fail are exchanged for good
+    /// ones, which takes a restart.
+    fn heal(&mut self) {
+        let goal = Height::new(self.referee.height().get() + BLOCKS_AFTER_HEALING);
+        self.log.note(self.now, 0, 9, &[], || format!("healed, goal {goal}"));
+        self.healed = Some(Healed { goal, until: self.now + HEALED_MS, timeouts: BTreeMap::new() });
+        self.network.heal();
+        self.network.weather = CALM;
+        for node in 0..self.nodes.len() {
+            self.nodes[node].skew = self.scenario.skews.get(node).copied().unwrap_or_default();
+            if self.nodes[node].engine.is_some() && self.nodes[node].fuse.is_armed() {
+                self.crash(node, Kept::ALL[0], 100);
+            }
+            self.soon(500, Event::Start(node));
+        }
+    }
+}
+
+/// All nodes: validators, followers, the second ones of twins; and who never talks to whom.
+fn populate(scenario: &Scenario, setting: &Setting, random: &mut Random) -> (Vec<Node>, Vec<(usize, usize)>) {
+    let disk = || if scenario.mistake == Some(Mistake::NoSync) { Disk::lying() } else { Disk::new() };
+    let mut nodes = Vec::new();
+    for place in 0..scenario.validators + scenario.followers {
+        let key = setting.keys.get(place).cloned();
+        let traitor = scenario.traitor(place);
+        let honest = matches!(traitor, None | Some(Traitor::WrongClock));
+        let mut node = Node::new(key, honest, disk(), scenario.skews[place]);
+        node.gone = traitor == Some(Traitor::Silent);
+        nodes.push(node);
+    }
+    let twins = scenario.traitors.iter().filter(|(_, what)| *what == Traitor::Twins);
+    let pairs: Vec<(usize, usize)> = twins.enumerate().map(|(i, (first, _))| (*first, nodes.len() + i)).collect();
+    for (first, _) in &pairs {
+        nodes.push(Node::new(nodes[*first].key.clone(), false, disk(), 0));
+    }
+    let strangers = strangers(&pairs, nodes.len(), random);
+    (nodes, strangers)
+}
+
+/// Twins never talk to each other, and each other node talks to one of them or to both. Twins of
+/// one kind keep together: that is how they do most harm.
+fn strangers(pairs: &[(usize, usize)], nodes: usize, random: &mut Random) -> Vec<(usize, usize)> {
+    let mut strangers = Vec::new();
+    let is_twin = |node: usize| pairs.iter().any(|(first, second)| node == *first || node == *second);
+    for (place, (first, second)) in pairs.iter().enumerate() {
+        strangers.push((*first, *second));
+        for (one, other) in &pairs[..place] {
+            strangers.extend([(*first, *other), (*second, *one)]);
+        }
+        for node in (0..nodes).filter(|node| !is_twin(*node)) {
+            match random.below(5) {
+                0 | 1 => strangers.push((*first, node)),
+                2 | 3 => strangers.push((*second, node)),
+                _ => {}
+            }
+        }
+    }
+    strangers
+}
+
+fn brief(message: &Message) -> String {
+    match message {
+        Message::Agreement { message, block } => {
+            let text = format!("{message:?}");
+            let head: String = text.chars().take(160).collect();
+            format!("{head} (block: {})", block.is_some())
+        }
+        Message::Blocks { from, blocks, head, .. } => format!("Blocks from {from}: {} of {head}", blocks.len()),
+        Message::Block { id, block } => format!("Block {id}: {}", block.is_some()),
+        other => format!("{other:?}").chars().take(160).collect(),
+    }
+}
