@@ -6,9 +6,12 @@ VALIDATORS ?= 1
 RPC_PORT ?= 8006
 P2P_PORT ?= 8005
 METRICS_PORT ?= 9090
+SEEDS ?= 2000
+FROM ?= 0
+THREADS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build devnet devnet-reset test lint fmt bench vectors doc
+.PHONY: help deps build devnet devnet-reset test sim sim-mutants lint fmt bench vectors doc
 
 help: ## Lists the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +31,13 @@ devnet-reset: build ## Throws the devnet's chain away; the next start makes a ne
 
 test: build ## Runs the whole test suite
 	@sh devnet/test.sh
+
+sim: deps ## Runs the simulator: SEEDS=2000 FROM=0 THREADS=2, or SEED=n for the event log of one run
+	cargo build --release -p chain-tests --bin sim
+	@$(CARGO_TARGET_DIR)/release/sim $(if $(SEED),--seed $(SEED),--from $(FROM) --seeds $(SEEDS) --threads $(THREADS))
+
+sim-mutants: deps ## Breaks chain-core in known ways, one by one, and runs the simulator until it notices
+	@sh tests/mutants/run.sh
 
 lint: deps ## Checks format and lints; warnings are errors
 	cargo fmt --all -- --check

@@ -1,19 +1,17 @@
 //! `sim`: runs the simulator over many seeds, or shows the run of one.
 //!
 //! ```text
-//! sim --seeds 2000 [--from 0] [--threads 2]     many runs; fails if one breaks a rule
-//! sim --seed 17                                 one run with its event log
+//! sim --seeds 2000 [--from 0] [--threads 2] [--enough 10]   many runs, until so many break a rule
+//! sim --seed 17                                             one run with its event log
 //! ```
 //!
 //! Not here: the simulation (`chain_tests::sim`).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
-use chain_tests::sim::{Campaign, Scenario, Settings, campaign};
+use chain_tests::sim::{Campaign, Figures, Scenario, Settings, campaign};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-/// Failures that are shown before the rest is given up.
-const ENOUGH: usize = 10;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -24,7 +22,10 @@ fn main() -> ExitCode {
     };
     match value("--seed") {
         Some(seed) => one(seed),
-        None => many(value("--from").unwrap_or(0), value("--seeds").unwrap_or(2_000), value("--threads").unwrap_or(2)),
+        None => {
+            let seeds = (value("--from").unwrap_or(0), value("--seeds").unwrap_or(2_000));
+            many(seeds, value("--threads").unwrap_or(2), value("--enough").unwrap_or(10))
+        }
     }
 }
 
@@ -43,16 +44,17 @@ fn one(seed: u64) -> ExitCode {
     }
 }
 
-fn many(from: u64, seeds: u64, threads: u64) -> ExitCode {
+fn many((from, seeds): (u64, u64), threads: u64, enough: u64) -> ExitCode {
     let began = Instant::now();
-    let Campaign { runs, sums, failures } = campaign(from, seeds, threads as usize, None, ENOUGH);
+    let Campaign { runs, sums, failures } = campaign(from, seeds, threads as usize, None, enough as usize);
     let seconds = began.elapsed().as_secs_f64();
     println!("{runs} runs in {seconds:.1} s, {:.1} a second", runs as f64 / seconds);
-    println!("{} blocks, {} transactions, {} messages, {} crashes", sums.blocks, sums.transactions, sums.messages, sums.crashes);
-    println!("{} timeouts, {} pieces of evidence, {} s of virtual time", sums.timeouts, sums.evidence, sums.virtual_ms / 1_000);
+    let Figures { blocks, transactions, messages, crashes, timeouts, evidence, virtual_ms, .. } = sums;
+    println!("{blocks} blocks, {transactions} transactions, {messages} messages, {crashes} crashes");
+    println!("{timeouts} timeouts, {evidence} pieces of evidence, {} s of virtual time", virtual_ms / 1_000);
     for failure in &failures {
-        let what: String = failure.violation.to_string().lines().take(1).collect();
-        println!("seed {} at commit {}: {what}\n  replay: make sim SEED={}", failure.seed, commit(), failure.seed);
+        let (seed, what) = (failure.seed, failure.violation.to_string());
+        println!("seed {seed} at commit {}: {what}\n  replay: make sim SEED={seed}", commit());
     }
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -5,11 +5,13 @@
 //! Not here: twins, which need no script (`world`).
 
 use super::random::Random;
-use super::setting::Setting;
-use chain_core::block::{Block, Body, FinalBlock};
+use super::setting::{BLOCK_TIME_MS, Setting};
+use chain_core::block::{Block, Body, FinalBlock, Header};
 use chain_core::codec::List;
 use chain_core::consensus;
 use chain_core::crypto::{Hash, SecretKey};
+use chain_core::engine::Engine;
+use chain_core::execute::{BlockContext, Execution};
 use chain_core::tx::Signed;
 use chain_core::types::{BlockId, Certificate, Height, Proposal, SignedMessage, View, Vote, VoteKind, WireId};
 use chain_core::wire::{CompactBlock, Message};
@@ -22,6 +24,7 @@ struct Habits {
     withhold: u64,
     equivocate: bool,
     invalid: u64,
+    unjustified: u64,
     lie: u64,
     nonsense: u64,
     mangle: u64,
@@ -53,6 +56,7 @@ impl Liar {
             withhold: random.pick(&[0, 0, 200, 700]),
             equivocate: random.chance(600),
             invalid: random.pick(&[0, 0, 300, 1_000]),
+            unjustified: random.pick(&[0, 300, 1_000]),
             lie: random.pick(&[0, 300, 1_000]),
             nonsense: random.pick(&[0, 30, 200]),
             mangle: random.pick(&[0, 0, 20]),
@@ -61,7 +65,8 @@ impl Liar {
     }
 
     /// What a receiver is told instead.
-    pub fn tell(&mut self, to: usize, message: &Arc<Message>) -> Vec<Said> {
+    /// `own` is the engine whose words these are.
+    pub fn tell(&mut self, own: Option<&Engine>, to: usize, message: &Arc<Message>) -> Vec<Said> {
         let mut told = Vec::new();
         if self.random.chance(self.habits.nonsense) {
             told.push(Said::Message(Arc::new(self.nonsense())));
@@ -69,7 +74,9 @@ impl Liar {
         if self.random.chance(self.habits.mangle) {
             told.push(self.mangled(message));
         }
-        if !self.random.chance(self.habits.withhold) {
+        if let (Some(unjustified), true) = (own.and_then(|own| self.unjustified(own, message)), to % 2 == 1) {
+            told.push(Said::Message(Arc::new(unjustified)));
+        } else if !self.random.chance(self.habits.withhold) {
             told.extend(self.changed(to, message).into_iter().map(|message| Said::Message(Arc::new(message))));
         }
         told
@@ -138,6 +145,48 @@ impl Liar {
         self.blocks.insert(id, block);
         self.other.insert(proposal.block, id);
         split.then_some(id)
+    }
+
+    /// Instead of a proposal in a later view a new block, as if nothing had been notarized before.
+    fn unjustified(&mut self, own: &Engine, message: &Message) -> Option<Message> {
+        let Message::Agreement { message: consensus::Message::Proposal { proposal, .. }, .. } = message else {
+            return None;
+        };
+        let (height, view) = (proposal.height, proposal.view);
+        if view == View::ZERO || !self.random.chance(self.habits.unjustified) {
+            return None;
+        }
+        let block = self.empty_block(own, (height, view))?;
+        let id = block.header.id();
+        let compact = self.compact(&block);
+        self.blocks.insert(id, block);
+        self.other.insert(proposal.block, id);
+        let proposal = Proposal::sign((height, view), id, None, &self.setting.chain, &self.key);
+        let message = consensus::Message::Proposal { proposal, justification: List::default() };
+        Some(Message::Agreement { message, block: compact })
+    }
+
+    /// A valid block on the head.
+    fn empty_block(&self, own: &Engine, (height, view): (Height, View)) -> Option<Block> {
+        let head = own.chain().head();
+        let parent = &head.block.header;
+        let timestamp = parent.timestamp_ms.saturating_add(BLOCK_TIME_MS);
+        let context = BlockContext { chain: self.setting.chain, height, timestamp, proposer: self.key.public() };
+        let executed = Execution::start(&head.tree, context).ok()?.finish().ok()?;
+        let header = Header {
+            height,
+            view,
+            parent: head.block.id,
+            timestamp_ms: timestamp,
+            proposer: self.key.public(),
+            tx_root: executed.tx_root,
+            outcome_root: executed.outcome_root,
+            state_root: executed.state_root(),
+            validators_hash: parent.next_validators_hash,
+            next_validators_hash: executed.next_validators_hash,
+            ..parent.clone()
+        };
+        Some(Block { header, body: Body::default() })
     }
 
     /// Its votes: for the block the receiver was shown, sometimes one more.
@@ -232,7 +281,7 @@ impl Liar {
 
     /// The whole of a block in short: all transactions there are are known here.
     fn whole(&self, compact: &CompactBlock) -> Option<Block> {
-        let at_hand = self.setting.by_wire.iter().map(|(id, bytes)| (*id, bytes.as_slice()));
+        let at_hand = self.setting.by_wire.iter().map(|(id, tx)| (*id, tx.bytes()));
         compact.clone().rebuild(at_hand).finish()
     }
 

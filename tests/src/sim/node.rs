@@ -9,7 +9,7 @@ use chain_core::crypto::{PublicKey, SecretKey};
 use chain_core::engine::{Engine, Input, Options, Output, Start, Trust};
 use chain_core::ledger;
 use chain_core::mempool::PoolLimits;
-use chain_core::types::{QuorumRule, TimestampMs};
+use chain_core::types::{Height, QuorumRule, TimestampMs};
 use std::sync::Arc;
 
 /// The virtual time at which height 1 may start: nodes are there a little earlier.
@@ -55,15 +55,22 @@ impl Node {
         Now { wall: TimestampMs::new(wall), mono_ms: now - self.started }
     }
 
-    /// Starts on what is on the disk. The text says why it can't.
+    /// Starts on what is on the disk; also the height that was found there. The text says why it can't.
     ///
     /// # Errors
     /// The disk failed, or holds what no disk of an honest node may hold.
-    pub fn start(&mut self, setting: &Setting, rule: QuorumRule, flush: u64, now: u64) -> Result<Vec<Output>, String> {
+    pub fn start(
+        &mut self,
+        setting: &Setting,
+        rule: QuorumRule,
+        flush: u64,
+        now: u64,
+    ) -> Result<(Height, Vec<Output>), String> {
         self.life += 1;
         self.started = now;
         let opened = ledger::open(self.disk.store(&self.fuse), setting.first(), &mut |_| {});
         let chain = opened.map_err(|error| error.to_string())?.chain;
+        let found = chain.head().block.header.height;
         let start = Start {
             options: Options { flush_interval_blocks: flush, trust: Trust::Nobody },
             pool_limits: PoolLimits::default(),
@@ -78,7 +85,7 @@ impl Node {
         let clock = self.clock(now);
         let (engine, outputs) = Engine::start(start, &|| clock).map_err(|fault| fault.to_string())?;
         self.engine = Some(engine);
-        Ok(outputs)
+        Ok((found, outputs))
     }
 
     /// Lets it hear something; nothing if it is down.

@@ -155,8 +155,8 @@ impl Scenario {
             late,
             flush_interval_blocks: random.pick(&[1, 3, 8]),
             chaos_ms,
-            chaos_heights: random.between(3, 7),
-            load_ms: random.pick(&[100, 300, 1_000]),
+            chaos_heights: random.between(2, 6),
+            load_ms: random.pick(&[200, 600, 2_000]),
             mistake,
         }
     }

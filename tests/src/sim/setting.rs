@@ -35,7 +35,7 @@ pub struct Setting {
     /// By sender and nonce, two transactions that exclude each other.
     pub transactions: Vec<Vec<[Checked; 2]>>,
     /// All of them, by what blocks in short name them with.
-    pub by_wire: BTreeMap<WireId, Vec<u8>>,
+    pub by_wire: BTreeMap<WireId, Checked>,
 }
 
 impl Setting {
@@ -53,7 +53,7 @@ impl Setting {
         let (chain, set) = (genesis.chain_id(), genesis.validator_set().unwrap());
         let transactions: Vec<_> = (0..SENDERS).map(|sender| lane(chain, sender)).collect();
         let all = transactions.iter().flatten().flatten();
-        let by_wire = all.map(|tx: &Checked| (tx.wire_id(), tx.bytes().to_vec())).collect();
+        let by_wire = all.map(|tx| (tx.wire_id(), tx.clone())).collect();
         Self { genesis, chain, set, keys: keys.into_iter().map(Arc::new).collect(), transactions, by_wire }
     }
 

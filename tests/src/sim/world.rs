@@ -195,10 +195,13 @@ impl World {
     }
 
     fn stuck(&self, why: &str) -> Violation {
-        let status = |node: usize| (node, self.nodes[node].engine.as_ref().map(Engine::status));
-        let nodes: Vec<_> = self.honest().map(status).collect();
-        let goal = self.healed.as_ref().map(|healed| healed.goal);
-        let what = format!("{why}; goal {goal:?}, traitors {:?}, nodes {nodes:#?}", self.scenario.traitors);
+        let goal = self.healed.as_ref().map(|healed| healed.goal.get());
+        let mut what = format!("{why}; goal {goal:?}, traitors {:?}, honest:", self.scenario.traitors);
+        for node in self.honest() {
+            let status = self.nodes[node].engine.as_ref().map(Engine::status);
+            let place = status.map_or("down".into(), |s| format!("decides {} in view {}", s.height, s.view));
+            what += &format!(" node {node} {place};");
+        }
         Violation { rule: Rule::Liveness, what }
     }
 
@@ -255,10 +258,10 @@ impl World {
         let started = state.start(&self.setting, self.scenario.rule, self.scenario.flush_interval_blocks, self.now);
         self.log.note(self.now, node, 1, &[u8::from(started.is_ok())], || format!("starts, fuse {fails}"));
         match started {
-            Ok(outputs) => {
+            Ok((found, outputs)) => {
                 let state = &self.nodes[node];
                 if let Some(engine) = state.engine.as_ref().filter(|_| state.honest) {
-                    self.referee.hear_start(node, engine)?;
+                    self.referee.hear_start(node, found, engine)?;
                 }
                 self.perform(node, outputs)
             }
@@ -429,7 +432,7 @@ impl World {
         for peer in to {
             let Some(other) = self.network.other_end(node, *peer) else { continue };
             let told = match self.liars.get_mut(&node) {
-                Some(liar) => liar.tell(other, message),
+                Some(liar) => liar.tell(self.nodes[node].engine.as_ref(), other, message),
                 None => vec![Said::Message(message.clone())],
             };
             told.into_iter().for_each(|said| self.carry(node, (*peer, other), said));
@@ -493,7 +496,8 @@ impl World {
         let sender = self.random.place(SENDERS);
         let first = &self.setting.transactions[sender][0][0];
         let used = self.referee.next_nonce(&first.transaction().sender);
-        let nonce = used as usize + self.random.pick(&[0, 0, 0, 1, 2]);
+        // Also what is final already: somebody did not hear the answer.
+        let nonce = (used as usize + self.random.pick(&[1, 1, 1, 1, 2, 3, 0])).saturating_sub(1);
         let copies = 1 + usize::from(self.random.chance(200));
         for _ in 0..copies {
             let variant = usize::from(self.random.chance(150));
