@@ -5,10 +5,12 @@
 //! sim --seed 17                                             one run with its event log
 //! ```
 //!
+//! The name of a mistake (`NoSync`, …) anywhere builds it in.
+//!
 //! Not here: the simulation (`chain_tests::sim`).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
-use chain_tests::sim::{Campaign, Figures, Scenario, Settings, campaign};
+use chain_tests::sim::{Campaign, Figures, Mistake, Scenario, Settings, campaign};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -20,17 +22,19 @@ fn main() -> ExitCode {
         let text = arguments.get(place + 1).unwrap_or_else(|| panic!("{name} needs a number"));
         Some(text.parse::<u64>().unwrap_or_else(|error| panic!("{name} {text}: {error}")))
     };
+    let named = |mistake: &Mistake| arguments.contains(&format!("{mistake:?}"));
+    let mistake = Mistake::ALL.into_iter().find(named);
     match value("--seed") {
-        Some(seed) => one(seed),
+        Some(seed) => one(seed, mistake),
         None => {
             let seeds = (value("--from").unwrap_or(0), value("--seeds").unwrap_or(2_000));
-            many(seeds, value("--threads").unwrap_or(2), value("--enough").unwrap_or(10))
+            many(seeds, value("--threads").unwrap_or(2), value("--enough").unwrap_or(10), mistake)
         }
     }
 }
 
-fn one(seed: u64) -> ExitCode {
-    let scenario = Scenario::of(seed);
+fn one(seed: u64, mistake: Option<Mistake>) -> ExitCode {
+    let scenario = Scenario::with(seed, mistake);
     println!("{scenario:#?}");
     match Settings::default().run(scenario, true) {
         Ok(figures) => {
@@ -44,9 +48,9 @@ fn one(seed: u64) -> ExitCode {
     }
 }
 
-fn many((from, seeds): (u64, u64), threads: u64, enough: u64) -> ExitCode {
+fn many((from, seeds): (u64, u64), threads: u64, enough: u64, mistake: Option<Mistake>) -> ExitCode {
     let began = Instant::now();
-    let Campaign { runs, sums, failures } = campaign(from, seeds, threads as usize, None, enough as usize);
+    let Campaign { runs, sums, failures } = campaign(from, seeds, threads as usize, mistake, enough as usize);
     let seconds = began.elapsed().as_secs_f64();
     println!("{runs} runs in {seconds:.1} s, {:.1} a second", runs as f64 / seconds);
     let Figures { blocks, transactions, messages, crashes, timeouts, evidence, virtual_ms, .. } = sums;

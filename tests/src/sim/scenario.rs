@@ -38,6 +38,17 @@ pub enum Mistake {
     UnorderedMap,
 }
 
+impl Mistake {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::HalfIsQuorum, Self::NoSync, Self::TooManyTwins, Self::Amnesia, Self::UnorderedMap];
+
+    /// Whether conflicting blocks can become final, so that honest nodes may halt.
+    pub fn allows_forks(self) -> bool {
+        matches!(self, Self::HalfIsQuorum | Self::TooManyTwins)
+    }
+}
+
 /// How messages travel.
 #[derive(Clone, Copy, Debug)]
 pub struct Weather {
