@@ -11,6 +11,7 @@ use chain_core::storage::journal::JournalError;
 use chain_core::storage::memlog::MemLog;
 use chain_core::storage::{Batch, Direction, Durability, KeyRange, Log, MemoryStore, Row, SignMark, Store, StoreError};
 use std::io;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -114,6 +115,32 @@ impl Disk {
     /// it find nothing at all.
     pub fn lying() -> Self {
         Self { lies: true, ..Self::new() }
+    }
+
+    /// An empty disk, with no sign state: nobody knows what the key has signed.
+    pub fn wiped() -> Self {
+        Self::default()
+    }
+
+    /// What a backup of the tables and logs holds. The sign state is not in it: both share one.
+    pub fn backup(&self) -> Self {
+        let store = MemoryStore::new();
+        for table in Table::ALL {
+            let mut batch = Batch::new();
+            let mut copy = |key: &[u8], value: &[u8]| {
+                batch.put(table, key, value);
+                ControlFlow::Continue(())
+            };
+            self.store.for_each(table, &mut copy).unwrap();
+            store.write(batch, Durability::Synced).unwrap();
+        }
+        let copy = |log: &Arc<Mutex<MemLog>>| {
+            let mut log = log.lock().unwrap().clone();
+            log.crash_keeping(usize::MAX);
+            Arc::new(Mutex::new(log))
+        };
+        let (wal, pool_log) = (copy(&self.wal), copy(&self.pool_log));
+        Self { store: Arc::new(store), wal, pool_log, sign_mark: self.sign_mark.clone(), lies: self.lies }
     }
 
     /// A power cut.

@@ -131,6 +131,11 @@ impl Referee {
         self.guilty.contains(key)
     }
 
+    /// A node lost its disk: nothing it told of its own is expected to be there, only what it signed.
+    pub fn forget(&mut self, node: usize) {
+        self.told.remove(&node);
+    }
+
     /// A node has started; `found` is the height that was on its disk. It may have gone on since.
     pub fn hear_start(&mut self, node: usize, found: Height, engine: &Engine) -> Verdict {
         let newest = self.told.entry(node).or_default().newest;

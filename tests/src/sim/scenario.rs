@@ -10,7 +10,7 @@ use crate::disk::Kept;
 use chain_core::storage::faulty::Fault;
 use chain_core::types::QuorumRule;
 
-/// A validator that is not honest, or whose clock is wrong beyond what honest ones may be.
+/// A validator that counts as faulty: not honest, or with a fault that honest ones may not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Traitor {
     /// Two nodes with its key, each with a disk of its own and some of the links.
@@ -19,8 +19,24 @@ pub enum Traitor {
     Liar,
     /// Never there.
     Silent,
-    /// Honest, but its clock is minutes off: it counts as faulty and is believed nothing less.
+    /// Honest, but its clock is minutes off.
     WrongClock,
+    /// Honest, but it loses its disk and the memory of what it signed.
+    Wiped,
+    /// Honest, but somebody puts an old copy of its disk in.
+    Restored,
+}
+
+impl Traitor {
+    /// Whether it keeps the rules all the same.
+    pub fn is_honest(self) -> bool {
+        matches!(self, Self::WrongClock | Self::Wiped | Self::Restored)
+    }
+
+    /// Whether it may find out that its key has signed what it does not know of.
+    pub fn forgets(self) -> bool {
+        matches!(self, Self::Wiped | Self::Restored)
+    }
 }
 
 /// A mistake that is built in to see a checker find it.
@@ -83,6 +99,10 @@ pub enum Trouble {
     },
     /// Nothing gets from one node to another, for a while.
     OneWay(usize, usize, u64),
+    /// A copy of a node's disk is put aside.
+    Backup(usize),
+    /// A node's disk is exchanged for the copy, or for an empty one without a sign state.
+    Exchange(usize),
     /// A connection breaks; it comes back.
     Break(usize, usize),
     /// A clock jumps by so many ms.
@@ -147,7 +167,10 @@ impl Scenario {
             doubled: random.pick(&[0, 0, 50, 300]),
         };
         let chaos_ms = random.between(3_000, 14_000);
-        let troubles = troubles(&mut random, nodes, chaos_ms);
+        let troubles = match mistake {
+            Some(mistake) if mistake.allows_forks() => split(&mut random, validators, &traitors),
+            _ => troubles(&mut random, nodes, chaos_ms, &traitors),
+        };
         let skews = (0..nodes).map(|node| skew(&mut random, &traitors, node)).collect();
         let late = match random.chance(120) && validators > 1 {
             true => vec![random.place(nodes)],
@@ -186,12 +209,14 @@ fn traitors(random: &mut Random, validators: usize, mistake: Option<Mistake>) ->
     let first = random.place(validators);
     let mut drawn = Vec::new();
     for i in 0..bound {
-        let what = match random.below(10) {
+        let what = match random.below(12) {
             _ if matches!(mistake, Some(Mistake::TooManyTwins | Mistake::HalfIsQuorum)) => Some(Traitor::Twins),
             0..=3 => Some(Traitor::Twins),
             4..=6 => Some(Traitor::Liar),
             7 => Some(Traitor::Silent),
             8 => Some(Traitor::WrongClock),
+            9 => Some(Traitor::Wiped),
+            10 => Some(Traitor::Restored),
             _ => None,
         };
         drawn.extend(what.map(|what| ((first + i) % validators, what)));
@@ -206,11 +231,36 @@ fn skew(random: &mut Random, traitors: &[(usize, Traitor)], node: usize) -> i64 
     random.below(401) as i64 - 200
 }
 
-fn troubles(random: &mut Random, nodes: usize, chaos_ms: u64) -> Vec<(u64, Trouble)> {
+fn troubles(
+    random: &mut Random,
+    nodes: usize,
+    chaos_ms: u64,
+    traitors: &[(usize, Traitor)],
+) -> Vec<(u64, Trouble)> {
     let count = random.below(7);
     let mut troubles: Vec<_> = (0..count).map(|_| (random.below(chaos_ms), trouble(random, nodes))).collect();
+    for (node, what) in traitors.iter().filter(|(_, what)| what.forgets()) {
+        let exchanged = random.between(1_000, 5_000);
+        if *what == Traitor::Restored {
+            troubles.push((random.below(exchanged), Trouble::Backup(*node)));
+        }
+        troubles.push((exchanged, Trouble::Exchange(*node)));
+    }
     troubles.sort_by_key(|(at, _)| *at);
     troubles
+}
+
+/// Half of the honest validators with one of each twins on one side, the rest on the other.
+fn split(random: &mut Random, validators: usize, traitors: &[(usize, Traitor)]) -> Vec<(u64, Trouble)> {
+    let (mut side, mut left) = (0, 0);
+    let honest = validators - traitors.len();
+    for node in 0..validators {
+        let is_twin = traitors.iter().any(|(twin, _)| *twin == node);
+        let with_us = is_twin || left < honest / 2;
+        left += usize::from(with_us && !is_twin);
+        side |= u64::from(with_us) << node;
+    }
+    vec![(random.below(2_000), Trouble::Partition { side, for_ms: 10_000, hard: true })]
 }
 
 fn trouble(random: &mut Random, nodes: usize) -> Trouble {

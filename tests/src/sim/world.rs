@@ -91,6 +91,7 @@ pub struct World {
     log: Log,
     figures: Figures,
     tickets: BTreeMap<u64, Checked>,
+    backups: BTreeMap<usize, Disk>,
     healed: Option<Healed>,
 }
 
@@ -99,7 +100,7 @@ impl World {
     pub fn new(scenario: Scenario, setting: Arc<Setting>, prints: bool) -> Self {
         let mut random = Random::new(scenario.seed, 2);
         let (nodes, strangers) = populate(&scenario, &setting, &mut random);
-        let guilty = |(who, what): &(usize, Traitor)| (*what != Traitor::WrongClock).then(|| *who);
+        let guilty = |(who, what): &(usize, Traitor)| (!what.is_honest()).then_some(*who);
         let guilty: BTreeSet<_> = scenario.traitors.iter().filter_map(guilty).collect();
         let keys = guilty.iter().map(|who| setting.keys[*who].public()).collect();
         let liar = |who: usize| Liar::new(setting.clone(), setting.keys[who].clone(), Random::new(scenario.seed, 3));
@@ -118,6 +119,7 @@ impl World {
             log: Log::new(prints),
             figures: Figures::default(),
             tickets: BTreeMap::new(),
+            backups: BTreeMap::new(),
             healed: None,
             scenario,
             setting,
@@ -375,6 +377,7 @@ impl World {
                 self.log.note(self.now, node, 5, &[], || format!("shows {evidence:?}"));
                 return self.referee.hear_evidence(node, &evidence);
             }
+            Output::OwnKey(_) if self.scenario.traitor(node).is_some_and(Traitor::forgets) => {}
             Output::OwnKey(height) => {
                 let what = format!("node {node} hears its own key at {height}");
                 return Err(Violation { rule: Rule::Innocence, what });
@@ -559,10 +562,21 @@ impl World {
             Trouble::Stop(node, ms) => return self.stop(node, ms),
             Trouble::Partition { side, for_ms, hard } => self.part(side, until(for_ms), hard),
             Trouble::OneWay(from, to, ms) => self.network.cut(from, to, until(ms)),
+            Trouble::Backup(node) => {
+                let copy = self.nodes[node].disk.backup();
+                self.backups.insert(node, copy);
+            }
+            Trouble::Exchange(node) => self.exchange(node),
             Trouble::Break(a, b) => self.network.between(a, b).into_iter().for_each(|peer| self.disconnect(peer)),
             Trouble::Jump(node, ms) => self.nodes[node].skew = self.nodes[node].skew.saturating_add(ms),
         }
         Ok(())
+    }
+
+    fn exchange(&mut self, node: usize) {
+        self.crash_if_up(node, Kept::ALL[0], 500);
+        self.referee.forget(node);
+        self.nodes[node].disk = self.backups.remove(&node).unwrap_or_else(Disk::wiped);
     }
 
     fn crash_if_up(&mut self, node: usize, kept: Kept, down_ms: u64) {
@@ -608,7 +622,7 @@ fn populate(scenario: &Scenario, setting: &Setting, random: &mut Random) -> (Vec
     for place in 0..scenario.validators + scenario.followers {
         let key = setting.keys.get(place).cloned();
         let traitor = scenario.traitor(place);
-        let honest = matches!(traitor, None | Some(Traitor::WrongClock));
+        let honest = traitor.is_none_or(Traitor::is_honest);
         let mut node = Node::new(key, honest, disk(), scenario.skews[place]);
         node.gone = traitor == Some(Traitor::Silent);
         nodes.push(node);
@@ -618,7 +632,10 @@ fn populate(scenario: &Scenario, setting: &Setting, random: &mut Random) -> (Vec
     for (first, _) in &pairs {
         nodes.push(Node::new(nodes[*first].key.clone(), false, disk(), 0));
     }
-    let strangers = strangers(&pairs, nodes.len(), random);
+    let mut strangers = strangers(&pairs, nodes.len(), random);
+    if scenario.mistake.is_some_and(Mistake::allows_forks) {
+        strangers.clear(); // there the partition decides who talks to whom
+    }
     (nodes, strangers)
 }
 
