@@ -11,7 +11,8 @@ threads=${THREADS:-2}
 root=$(git rev-parse --show-toplevel)
 copy=$(mktemp -d)/copy
 target=${CARGO_TARGET_DIR:-$HOME/.cache/chain-target}
-trap 'git -C "$root" worktree remove --force "$copy" 2>/dev/null || true' EXIT
+# The mutant's program must not stay where the real one belongs.
+trap 'rm -f "$target/release/sim"; git -C "$root" worktree remove --force "$copy" 2>/dev/null || true' EXIT
 git -C "$root" worktree add -q --detach "$copy" HEAD
 missed=0
 

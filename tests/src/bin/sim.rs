@@ -14,7 +14,6 @@ use chain_tests::sim::{Campaign, Figures, Mistake, Scenario, Settings, campaign}
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let value = |name: &str| {

@@ -231,12 +231,7 @@ fn skew(random: &mut Random, traitors: &[(usize, Traitor)], node: usize) -> i64 
     random.below(401) as i64 - 200
 }
 
-fn troubles(
-    random: &mut Random,
-    nodes: usize,
-    chaos_ms: u64,
-    traitors: &[(usize, Traitor)],
-) -> Vec<(u64, Trouble)> {
+fn troubles(random: &mut Random, nodes: usize, chaos_ms: u64, traitors: &[(usize, Traitor)]) -> Vec<(u64, Trouble)> {
     let count = random.below(7);
     let mut troubles: Vec<_> = (0..count).map(|_| (random.below(chaos_ms), trouble(random, nodes))).collect();
     for (node, what) in traitors.iter().filter(|(_, what)| what.forgets()) {

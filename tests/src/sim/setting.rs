@@ -77,6 +77,7 @@ fn key(number: u8) -> SecretKey {
 fn lane(chain: ChainId, sender: usize) -> Vec<[Checked; 2]> {
     let wallet = Wallet::new(chain, key(sender as u8 + 1));
     let to = |step: usize| chain_core::testing::address(((sender + step) % (SENDERS + 2)) as u8 + 1);
-    let pair = |nonce: u64| [1, 2].map(|step| wallet.pay(nonce, to(step + nonce as usize % 3), 100 + u128::from(nonce)));
+    let pair =
+        |nonce: u64| [1, 2].map(|step| wallet.pay(nonce, to(step + nonce as usize % 3), 100 + u128::from(nonce)));
     (0..NONCES as u64).map(pair).collect()
 }
