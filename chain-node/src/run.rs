@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::driver::{Driver, MonoClock, Running, wall_clock};
 use crate::exit::Exit;
+use chain_core::consensus::{Offence, Peer};
 use chain_core::crypto::SecretKey;
 use chain_core::engine::{Engine, EngineLog, Options, SignMemory, Start, Trust};
 use chain_core::genesis::Genesis;
@@ -14,6 +15,7 @@ use chain_core::mempool::PoolLimits;
 use chain_core::storage::{DirLock, Journal, RocksOptions, RocksStore, SignFile};
 use chain_core::types::{Address, Height};
 use chain_rpc::backend::{ChainFacts, NodeInfo};
+use chain_core::wire::{Lane, Message};
 use chain_rpc::{Limits, Metrics};
 use genesis::ChainSpec;
 use std::net::SocketAddr;
@@ -104,7 +106,7 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
     // From here on a signal ends the node in order, not by force.
     let signals = Signals::listen()?;
     let listeners = bind(config).await?;
-    let (driver, engine) = Driver::start(engine, outputs, clock, config.advanced.verify_threads);
+    let (driver, engine) = Driver::start(engine, outputs, clock, config.advanced.verify_threads, Arc::new(Alone));
     let node = Node { facts, info, chain: chain.clone(), pool, pool_limits, driver: driver.clone() };
     let (rpc, metrics, doors) = open_doors(config, Arc::new(node), listeners)?;
     let stopping = Arc::new(AtomicBool::new(false));
@@ -237,6 +239,14 @@ fn open_log(dir: &DataDir, name: &str) -> Result<(EngineLog, bool), Exit> {
     }
     let records = replay.records().map(<[u8]>::to_vec).collect();
     Ok((EngineLog { records, log: Box::new(log) }, replay.created))
+}
+
+/// No network yet.
+struct Alone;
+
+impl crate::driver::Links for Alone {
+    fn send(&self, _: &[Peer], _: Lane, _: Arc<[u8]>, _: &Arc<Message>) {}
+    fn blame(&self, _: Peer, _: Offence) {}
 }
 
 /// Opens the second memory of what the key signed.
