@@ -302,11 +302,12 @@ impl Task {
     fn on_ping(&mut self, connection: ConnectionId, result: Result<Duration, ping::Failure>) {
         match (self.sessions.get(&connection), result) {
             (Some((link, _)), Ok(rtt)) => link.facts().rtt = Some(rtt),
+            // Another program than ours; its other end is judged by its frames.
+            (Some(_), Err(ping::Failure::Unsupported)) | (None, _) => {}
             (Some(_), Err(error)) => {
                 tracing::debug!(%error, "a peer does not answer pings");
                 self.swarm.close_connection(connection);
             }
-            (None, _) => {}
         }
     }
 
