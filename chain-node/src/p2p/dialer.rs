@@ -196,6 +196,7 @@ fn is_dialable(address: &Multiaddr) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
 

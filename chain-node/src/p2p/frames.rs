@@ -92,6 +92,7 @@ async fn within<T>(
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
     use libp2p::futures::io::Cursor;

@@ -3,7 +3,8 @@
 //!
 //! Not here: places for greeted peers (`shared`), what leads to a ban (`guard`).
 
-use super::guard::Bans;
+use super::guard::{Bans, Bucket, Pace};
+use super::limits::Rate;
 use super::link::{ip_of, lock};
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
@@ -17,7 +18,12 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How often one address may connect.
+const ARRIVALS: Rate = Rate { frames: 4, bytes: 1, burst_s: 8 };
+/// Most addresses whose arrivals are counted.
+const MAX_ADDRESSES: usize = 8192;
 
 /// Why a connection is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +34,9 @@ pub enum Denied {
     /// Its address has as many connections as it may have.
     #[error("too many connections from one address")]
     Crowd,
+    /// Its address connects too often.
+    #[error("connections from one address come too fast")]
+    Often,
 }
 
 /// Refuses connections.
@@ -36,13 +45,15 @@ pub struct Behaviour {
     max_per_address: usize,
     /// Inbound connections, from the first packet on.
     inbound: HashMap<ConnectionId, IpAddr>,
+    /// How often each address comes.
+    arrivals: HashMap<IpAddr, Bucket>,
 }
 
 impl Behaviour {
     /// With this table of bans, and so many inbound connections for each address that is neither
     /// our own nor a static peer's.
     pub fn new(bans: Arc<Mutex<Bans>>, max_per_address: usize) -> Self {
-        Self { bans, max_per_address, inbound: HashMap::new() }
+        Self { bans, max_per_address, inbound: HashMap::new(), arrivals: HashMap::new() }
     }
 
     fn admit(&mut self, connection: ConnectionId, address: IpAddr, now: Instant) -> Result<(), Denied> {
@@ -50,11 +61,23 @@ impl Behaviour {
         if bans.is_address_banned(&address, now) {
             return Err(Denied::Banned);
         }
-        let there = self.inbound.values().filter(|other| **other == address).count();
-        if there >= self.max_per_address && !bans.spares(address) {
-            return Err(Denied::Crowd);
+        if bans.spares(address) {
+            drop(bans);
+            self.inbound.insert(connection, address);
+            return Ok(());
         }
         drop(bans);
+        let there = self.inbound.values().filter(|other| **other == address).count();
+        if there >= self.max_per_address {
+            return Err(Denied::Crowd);
+        }
+        if self.arrivals.len() >= MAX_ADDRESSES {
+            self.arrivals.clear();
+        }
+        let arrivals = self.arrivals.entry(address).or_insert_with(|| Bucket::new(ARRIVALS, 1, now));
+        if arrivals.take(0, Duration::MAX, now) != Pace::Fine {
+            return Err(Denied::Often);
+        }
         self.inbound.insert(connection, address);
         Ok(())
     }
@@ -135,9 +158,9 @@ impl NetworkBehaviour for Behaviour {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn an_address_may_have_so_many_and_no_more() {
@@ -152,6 +175,14 @@ mod tests {
         gate.inbound.remove(&id(1));
         assert_eq!(gate.admit(id(5), ip("192.0.2.1"), now), Ok(()));
         assert!((10..20).all(|n| gate.admit(id(n), ip("127.0.0.1"), now).is_ok()), "our own machine is spared");
+        let often = |gate: &mut Behaviour, at| {
+            let verdict = gate.admit(id(99), ip("192.0.2.4"), at);
+            gate.inbound.remove(&id(99));
+            verdict
+        };
+        assert!((0..32).all(|_| often(&mut gate, now).is_ok()));
+        assert_eq!(often(&mut gate, now), Err(Denied::Often));
+        assert_eq!(often(&mut gate, now + Duration::from_secs(1)), Ok(()));
         let banned = ip("192.0.2.3");
         for _ in 0..2 {
             lock(&bans).ban(PeerId::random(), Some(banned), Duration::from_secs(9), now);

@@ -22,7 +22,7 @@ const MAX_ROWS: usize = 8192;
 
 /// What an offence costs. None of them happens to an honest node, but a bad disk or memory makes
 /// one bad signature, not two.
-fn points(offence: Offence) -> u32 {
+pub fn points(offence: Offence) -> u32 {
     match offence {
         Offence::BadMessage | Offence::Flood => BAN_POINTS,
         Offence::BadSignature | Offence::BadCertificate | Offence::BadBlock => BAN_POINTS / 2,
@@ -67,7 +67,9 @@ impl Bucket {
     /// many frames for longer than `flood_after` are a flood.
     pub fn take(&mut self, bytes: usize, flood_after: Duration, now: Instant) -> Pace {
         self.refill(now);
-        self.frames -= 1.0;
+        // Who does not wait for its tokens owes no more than one burst.
+        let deepest = -f64::from(self.rate.frames) * f64::from(self.rate.burst_s);
+        self.frames = (self.frames - 1.0).max(deepest);
         self.bytes -= bytes as f64;
         match self.frames < 0.0 {
             true if now - *self.over_since.get_or_insert(now) >= flood_after => return Pace::Flood,
@@ -114,11 +116,6 @@ impl Bans {
     /// Whether an address is shared with ourselves or a static peer.
     pub fn spares(&self, address: IpAddr) -> bool {
         address.is_loopback() || self.spared.contains(&address)
-    }
-
-    /// Counts an offence; answers whether it was the last one.
-    pub fn blame(&mut self, id: PeerId, offence: Offence, now: Instant) -> bool {
-        self.charge(id, points(offence), now)
     }
 
     /// Adds points; answers whether they are enough for a ban.
@@ -186,6 +183,7 @@ fn insert_bounded<K: Clone + Eq + Hash, V>(table: &mut HashMap<K, V>, key: K, va
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
 
@@ -259,12 +257,12 @@ mod tests {
     #[test]
     fn small_offences_add_up_and_are_forgiven() {
         let (now, id, mut bans) = (Instant::now(), PeerId::random(), Bans::default());
-        assert!(!bans.blame(id, Offence::BadSignature, now));
-        assert!(bans.blame(id, Offence::BadCertificate, now));
+        assert!(!bans.charge(id, points(Offence::BadSignature), now));
+        assert!(bans.charge(id, points(Offence::BadCertificate), now));
         let other = PeerId::random();
-        assert!(!bans.blame(other, Offence::BadSignature, now));
-        assert!(!bans.blame(other, Offence::BadSignature, now + FORGIVE * 2), "two points are forgiven");
-        assert!(bans.blame(PeerId::random(), Offence::Flood, now));
+        assert!(!bans.charge(other, points(Offence::BadSignature), now));
+        assert!(!bans.charge(other, points(Offence::BadSignature), now + FORGIVE * 2), "two points are forgiven");
+        assert!(bans.charge(PeerId::random(), points(Offence::Flood), now));
     }
 
     #[test]

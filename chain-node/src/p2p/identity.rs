@@ -37,7 +37,7 @@ fn load(path: &Path) -> Result<Keypair, P2pError> {
 fn create(path: &Path) -> Result<Keypair, P2pError> {
     let mut seed = Zeroizing::new([0u8; 32]);
     rand::fill(&mut *seed);
-    let text = Zeroizing::new(format!("{}\n", hex::encode(&*seed)));
+    let text = Zeroizing::new(format!("{}\n", hex::encode(*seed)));
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = opened.map_err(|e| failed(path, &e))?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|e| failed(path, &e))?;
@@ -53,6 +53,7 @@ fn failed(path: &Path, error: &dyn std::error::Error) -> P2pError {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
 

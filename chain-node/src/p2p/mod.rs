@@ -16,6 +16,7 @@
 //!
 //! Not here: what frames mean (`chain_core::wire` and the engine), the configuration file (`config`).
 
+mod conduct;
 mod dialer;
 mod frames;
 mod gate;

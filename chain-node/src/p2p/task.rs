@@ -1,30 +1,27 @@
 //! The task that owns the swarm: dials, starts a session for every connection, passes gossip, and
 //! carries out what sessions and the node say about peers.
 //!
-//! Not here: frames (`session`), whom to dial (`dialer`).
+//! Not here: frames (`session`), whom to dial (`dialer`), what misconduct leads to (`conduct`).
 
 use super::dialer::{Dialer, Source};
 use super::gossip::Waiting;
-use super::guard::{Bans, Bucket, Pace, REJECTED_GOSSIP_POINTS};
+use super::guard::{Bans, Bucket};
 use super::lanes::LaneEvent;
 use super::link::{Link, ip_of, lock};
 use super::metrics::Metrics;
 use super::session::{self, End};
 use super::shared::{Shared, Sink};
 use super::swarm::{self, Node, NodeEvent};
-use super::{GossipTicket, GossipVerdict, Network, NetworkEvent, P2pConfig, P2pError};
+use super::{GossipTicket, GossipVerdict, Network, P2pConfig, P2pError};
 use chain_core::consensus::{Offence, Peer};
-use chain_core::limits::MAX_GOSSIP_BYTES;
-use chain_core::wire::{Hello, HelloError};
+use chain_core::wire::Hello;
 use libp2p::core::ConnectedPoint;
 use libp2p::core::transport::ListenerId;
 use libp2p::futures::StreamExt;
-use libp2p::gossipsub::Message;
 use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, gossipsub, identify, mdns, ping};
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -64,14 +61,15 @@ pub enum Order {
     Stop(oneshot::Sender<()>),
 }
 
-struct Task {
-    swarm: Swarm<Node>,
-    shared: Arc<Shared>,
+/// The swarm and what belongs to it.
+pub struct Task {
+    pub(super) swarm: Swarm<Node>,
+    pub(super) shared: Arc<Shared>,
     waiting: Arc<Waiting>,
-    dialer: Dialer,
-    sessions: HashMap<ConnectionId, (Arc<Link>, mpsc::Sender<LaneEvent>)>,
+    pub(super) dialer: Dialer,
+    pub(super) sessions: HashMap<ConnectionId, (Arc<Link>, mpsc::Sender<LaneEvent>)>,
     running: JoinSet<()>,
-    gossipers: HashMap<PeerId, Bucket>,
+    pub(super) gossipers: HashMap<PeerId, Bucket>,
 }
 
 /// Builds everything, begins to listen and leaves the task running.
@@ -338,36 +336,6 @@ impl Task {
         }
     }
 
-    fn on_message(&mut self, ticket: GossipTicket, message: Message) {
-        let (bytes, now, limits) = (message.data, Instant::now(), &self.shared.limits);
-        self.shared.metrics.count_received("gossip", bytes.len());
-        let new = || Bucket::new(limits.gossip, 1, now);
-        let pace = self.gossipers.entry(ticket.from).or_insert_with(new).take(bytes.len(), limits.flood_after, now);
-        if bytes.is_empty() || bytes.len() > MAX_GOSSIP_BYTES {
-            return self.judge(ticket, GossipVerdict::Reject);
-        }
-        let event = NetworkEvent::Gossip { from: ticket.from, bytes, ticket: ticket.clone() };
-        // Others may have made what it passes on, so too much of it is no offence.
-        if pace != Pace::Fine || (self.shared.sink)(event).is_some() {
-            self.shared.metrics.gossip_ignored.inc();
-            self.judge(ticket, GossipVerdict::Ignore);
-        }
-    }
-
-    fn judge(&mut self, ticket: GossipTicket, verdict: GossipVerdict) {
-        let gossip = &mut self.swarm.behaviour_mut().gossip;
-        gossip.report_message_validation_result(&ticket.id, &ticket.from, verdict.into());
-        if verdict == GossipVerdict::Reject {
-            let now = Instant::now();
-            let enough = lock(&self.shared.bans).charge(ticket.from, REJECTED_GOSSIP_POINTS, now);
-            if enough {
-                let link = self.sessions.values().find(|(link, _)| link.id == ticket.from);
-                let ip = link.and_then(|(link, _)| ip_of(&link.address));
-                self.ban(ticket.from, ip, "gossip that no honest node passes on");
-            }
-        }
-    }
-
     fn flush(&mut self) {
         self.waiting.flush(&mut self.swarm.behaviour_mut().gossip, &self.shared.chain, &self.shared.metrics);
     }
@@ -395,57 +363,7 @@ impl Task {
         }
     }
 
-    fn on_end(&mut self, link: &Link, end: End) {
-        self.swarm.close_connection(link.connection);
-        let (peer, address, outbound) = (link.id, &link.address, link.outbound);
-        match end {
-            End::Closed(why) => tracing::debug!(%peer, %address, why, "a session is over"),
-            End::Stranger(error) => self.on_stranger(link, &error),
-            End::Full => {
-                self.shared.metrics.refused.with_label_values(&["full"]).inc();
-                tracing::debug!(%peer, %address, outbound, "no place for this peer");
-            }
-            End::Slow => {
-                self.shared.metrics.slow.inc();
-                tracing::info!(%peer, %address, outbound, "closed a peer that was too slow");
-            }
-            End::Offended(offence, why) => {
-                tracing::info!(%peer, %address, why, "closed a peer that broke the rules");
-                self.blame(link, offence);
-            }
-        }
-    }
-
-    /// A node of another chain or version: it may change, so it is left alone for a while only.
-    fn on_stranger(&mut self, link: &Link, error: &HelloError) {
-        let reason = if matches!(error, HelloError::Version { .. }) { "version" } else { "genesis" };
-        self.shared.metrics.refused.with_label_values(&[reason]).inc();
-        match link.outbound {
-            true => tracing::warn!(peer = %link.id, address = %link.address, "refused: {error}"),
-            false => tracing::info!(peer = %link.id, address = %link.address, "refused: {error}"),
-        }
-        let (now, length) = (Instant::now(), self.shared.limits.stranger);
-        lock(&self.shared.bans).shut_out(link.id, length, now);
-        self.dialer.postpone(link.id, now + length);
-    }
-
-    fn blame(&mut self, link: &Link, offence: Offence) {
-        let enough = lock(&self.shared.bans).blame(link.id, offence, Instant::now());
-        if enough {
-            self.ban(link.id, ip_of(&link.address), &format!("{offence:?}"));
-        }
-    }
-
-    fn ban(&mut self, id: PeerId, ip: Option<IpAddr>, why: &str) {
-        let (now, length) = (Instant::now(), self.shared.limits.ban);
-        tracing::warn!(peer = %id, why, seconds = length.as_secs(), "a peer is banned");
-        self.shared.metrics.bans.inc();
-        lock(&self.shared.bans).ban(id, ip, length, now);
-        self.dialer.postpone(id, now + length);
-        self.disconnect(id);
-    }
-
-    fn disconnect(&mut self, id: PeerId) {
+    pub(super) fn disconnect(&mut self, id: PeerId) {
         // An error means that it is not connected.
         let _ = self.swarm.disconnect_peer_id(id);
     }
