@@ -1,4 +1,4 @@
-//! The node: configuration, the driver around the engine, the data directory, devnets. The
+//! The node: configuration, the driver around the engine, the data directory, devnets, testnets. The
 //! binary `chain-node` is a page on top.
 //!
 //! Not here: any rule of the chain (chain-core), JSON (chain-rpc), the form of a genesis (genesis).
@@ -12,3 +12,4 @@ pub mod driver;
 pub mod exit;
 pub mod logging;
 pub mod run;
+pub mod testnet;
