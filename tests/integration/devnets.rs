@@ -40,7 +40,7 @@ fn a_new_devnet_has_everything_for_every_node() {
     let dir = cluster.dir();
     assert_eq!((mode(&dir), mode(&dir.join("accounts.json"))), (0o700, 0o600));
     let set = cluster.genesis().validator_set().unwrap();
-    assert_eq!((set.len(), set.total_weight()), (4, 4));
+    assert_eq!((set.members().len(), set.total_weight()), (4, 4));
     let nodes: Value = serde_json::from_slice(&fs::read(dir.join("nodes.json")).unwrap()).unwrap();
     let mut ports = BTreeSet::new();
     for node in cluster.all() {

@@ -241,16 +241,31 @@ impl NodeFile {
     }
 
     fn entry(&self, name: String, validator: Option<PublicKey>) -> NodeEntry {
-        NodeEntry {
-            name,
-            rpc: format!("http://{}", SocketAddr::new(reach(self.rpc_host), self.rpc_port)),
-            metrics: format!("http://127.0.0.1:{}", self.metrics_port),
-            p2p: SocketAddr::new(reach(self.p2p_host), self.p2p_port).to_string(),
-            validator,
-            data_dir: self.data_dir.clone(),
-            pid: None,
-            pid_since: None,
-        }
+        let rpc = SocketAddr::new(self.rpc_host, self.rpc_port);
+        let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, self.metrics_port));
+        let p2p = SocketAddr::new(self.p2p_host, self.p2p_port);
+        let text = String::new;
+        let (data_dir, pid, pid_since) = (self.data_dir.clone(), None, None);
+        let mut entry =
+            NodeEntry { name, rpc: text(), metrics: text(), p2p: text(), validator, data_dir, pid, pid_since };
+        entry.listens(rpc, metrics, p2p);
+        entry
+    }
+}
+
+impl NodeEntry {
+    /// Writes down where the node listens, as one reaches it from here.
+    pub fn listens(&mut self, rpc: SocketAddr, metrics: SocketAddr, p2p: SocketAddr) {
+        let reached = |address: SocketAddr| SocketAddr::new(reach(address.ip()), address.port());
+        self.rpc = format!("http://{}", reached(rpc));
+        self.metrics = format!("http://{}", reached(metrics));
+        self.p2p = reached(p2p).to_string();
+    }
+
+    /// Writes down the process it is.
+    pub fn is_process(&mut self, pid: u32) {
+        self.pid = Some(pid);
+        self.pid_since = super::processes::stat(pid).map(|stat| stat.since);
     }
 }
 

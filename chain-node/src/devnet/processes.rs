@@ -5,9 +5,11 @@
 
 use super::layout::{Layout, NodeEntry};
 use super::status::wait_ready;
+use crate::config::Config;
 use crate::exit::Exit;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, OpenOptions};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -55,9 +57,13 @@ pub fn spawn_missing(layout: &Layout, chosen: &[usize], log_level: Option<&str>)
         let mut children = Vec::new();
         for index in chosen {
             let Some(node) = nodes.get_mut(*index).filter(|node| running(node).is_none()) else { continue };
+            // In the foreground its only node may have listened elsewhere than its file says.
+            let config = Config::from_file(&layout.config(node))?;
+            let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, config.metrics_port));
+            let p2p = SocketAddr::new(config.p2p_host, config.p2p_port);
+            node.listens(SocketAddr::new(config.rpc_host, config.rpc_port), metrics, p2p);
             let child = spawn(layout, node, log_level)?;
-            node.pid = Some(child.id());
-            node.pid_since = stat(child.id()).map(|stat| stat.since);
+            node.is_process(child.id());
             children.push((*index, child));
         }
         Ok(children)

@@ -4,7 +4,7 @@
 use super::ACCOUNTS;
 use super::Making;
 use super::layout::{Layout, NodeEntry};
-use super::processes::{self, log_end, running, spawn_missing, stat};
+use super::processes::{self, log_end, running, spawn_missing};
 use super::status::{Row, rows, short};
 use crate::cli::block_on;
 use crate::config::Config;
@@ -13,6 +13,7 @@ use crate::logging;
 use crate::run::{self, Signals};
 use genesis::accounts::AccountsFile;
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::process::Child;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
@@ -41,15 +42,9 @@ async fn inside(layout: &Layout, node: &NodeEntry, making: &Making) -> Result<()
     config.check()?;
     logging::start(making.log_level.as_deref().unwrap_or(&config.log_level), config.log_format)?;
     let service = run::start(&config).await?;
-    let pid = std::process::id();
-    let entry = NodeEntry {
-        rpc: format!("http://{}", service.rpc),
-        metrics: format!("http://{}", service.metrics),
-        p2p: format!("{}:{}", config.p2p_host, config.p2p_port),
-        pid: Some(pid),
-        pid_since: stat(pid).map(|stat| stat.since),
-        ..node.clone()
-    };
+    let mut entry = node.clone();
+    entry.listens(service.rpc, service.metrics, SocketAddr::new(config.p2p_host, config.p2p_port));
+    entry.is_process(std::process::id());
     let text = banner(layout, std::slice::from_ref(&entry))?;
     layout.edit(|nodes| {
         *nodes = vec![entry];
@@ -82,7 +77,7 @@ async fn outside(layout: &Layout, count: usize, making: &Making) -> Result<(), E
 async fn watch(layout: &Layout, mut children: Vec<(usize, Child)>) -> Result<(), Exit> {
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = Seen { runs: vec![true; layout.nodes()?.len()], height: None };
+    let mut seen = Seen { runs: vec![true; layout.nodes()?.len()], height: Some(0) };
     loop {
         look.tick().await;
         // Asking how they ended lets ended children go.
@@ -148,13 +143,16 @@ fn banner(layout: &Layout, nodes: &[NodeEntry]) -> Result<String, Exit> {
         let _ = writeln!(text, "{line}");
     };
     line(String::new());
-    for node in nodes {
-        if nodes.len() > 1 {
-            line(format!("  {} ({})", node.name, if node.validator.is_some() { "validator" } else { "follower" }));
-        }
+    if let [node] = nodes {
         line(format!("  JSON-RPC, REST   {}", node.rpc));
         line(format!("  WebSocket        {}", node.rpc.replacen("http", "ws", 1)));
         line(format!("  metrics, health  {}/metrics", node.metrics));
+    } else {
+        line("  JSON-RPC, REST, WebSocket; metrics:".into());
+        for NodeEntry { name, rpc, metrics, validator, .. } in nodes {
+            let role = if validator.is_some() { "validator" } else { "follower" };
+            line(format!("    {name:<8} {role:<10} {rpc}  {metrics}/metrics"));
+        }
     }
     line(format!("  directory        {dir}"));
     line(String::new());
@@ -171,7 +169,7 @@ fn banner(layout: &Layout, nodes: &[NodeEntry]) -> Result<String, Exit> {
     line(format!("    {tool} {rpc} balance dev0 {devnet}"));
     line(format!("    {tool} {rpc} transfer --from dev0 --to {to} --amount 5AIT {devnet}"));
     if nodes.len() > 1 {
-        line(format!("    chain-node devnet status --dir {dir}      (also: logs, kill, restart NODE)"));
+        line(format!("    chain-node devnet status --dir {dir}    (also: logs NODE, kill NODE, restart NODE)"));
     }
     line(String::new());
     line("  Ctrl-C stops the chain; the next start continues it.".into());
