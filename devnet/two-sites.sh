@@ -84,7 +84,7 @@ down() {
 up() {
     [ ! -d "$STATE" ] || { echo "the sites are there already; take them away first: $0 down" >&2; exit 1; }
     [ -f "$DIR/genesis.json" ] || "$CHAIN_NODE" devnet init --validators 4 --dir "$DIR" \
-        --rpc-host 10.77.0.2,10.77.0.2,10.77.0.6,10.77.0.6 --p2p-host 10.77.0.9,10.77.0.9,10.77.0.10,10.77.0.10
+        --rpc-host 10.77.0.2,10.77.0.2,10.77.0.6,10.77.0.6 --p2p-host 10.77.0.9,10.77.0.9,10.77.0.10,10.77.0.10 >/dev/null
     mkdir "$STATE"
     # Half made is taken away again.
     trap 'down' EXIT

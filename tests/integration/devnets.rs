@@ -221,6 +221,17 @@ async fn in_the_foreground_an_ended_node_is_told_and_all_end_together() {
 }
 
 #[test]
+fn when_nobody_reads_the_foreground_any_more_no_node_is_left_running() {
+    let devnet = InBackground(Cluster::with_block_time(2, 0, BLOCK_TIME));
+    let mut command = chain_node();
+    command.args(["devnet", "run", "--dir"]).arg(devnet.0.dir()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut watching = command.spawn().unwrap();
+    drop(watching.stdout.take());
+    refused(watching.wait_with_output().unwrap(), 1, "nobody reads");
+    assert_eq!(Status::of(&devnet.0).states(), ["stopped"; 2]);
+}
+
+#[test]
 fn wrong_wishes_are_refused_and_nothing_is_left_behind() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("d");

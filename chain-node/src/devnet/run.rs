@@ -12,7 +12,8 @@ use crate::exit::Exit;
 use crate::logging;
 use crate::run::{self, Signals};
 use genesis::accounts::AccountsFile;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::Child;
 use std::time::Duration;
@@ -58,37 +59,47 @@ async fn inside(layout: &Layout, node: &NodeEntry, making: &Making) -> Result<()
 async fn outside(layout: &Layout, count: usize, making: &Making) -> Result<(), Exit> {
     let mut signals = Signals::listen()?;
     let all: Vec<usize> = (0..count).collect();
-    let children = spawn_missing(layout, &all, making.log_level.as_deref())?;
-    print!("{}", banner(layout, &layout.nodes()?)?);
+    // Whatever ends this, the nodes are stopped.
     let watched = tokio::select! {
         () = signals.asked_to_stop() => Ok(()),
-        ended = watch(layout, children) => ended,
+        ended = watch(layout, &all, making.log_level.as_deref()) => ended,
     };
     let stopping = layout.clone();
     let stopped = tokio::task::spawn_blocking(move || processes::down(&stopping, &all)).await;
     let stopped = stopped.map_err(|e| Exit::Unhealthy(format!("stopping: {e}")))??;
-    if !stopped.is_empty() {
-        println!("stopped {}", stopped.join(", "));
-    }
-    watched
+    let told = match stopped.is_empty() {
+        true => Ok(()),
+        false => say(&format!("stopped {}\n", stopped.join(", "))),
+    };
+    watched.and(told)
 }
 
-/// Tells of every block and of every node that ends or begins to run. Ends when none runs any more.
-async fn watch(layout: &Layout, mut children: Vec<(usize, Child)>) -> Result<(), Exit> {
+/// Starts the nodes; tells of every block and of every node that ends or begins to run. Ends when
+/// none runs any more.
+async fn watch(layout: &Layout, all: &[usize], log_level: Option<&str>) -> Result<(), Exit> {
+    let mut children: Vec<(usize, Child)> = spawn_missing(layout, all, log_level)?;
+    say(&banner(layout, &layout.nodes()?)?)?;
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = Seen { runs: vec![true; layout.nodes()?.len()], height: Some(0) };
+    let mut seen = Seen { runs: vec![true; all.len()], height: Some(0) };
     loop {
         look.tick().await;
         // Asking how they ended lets ended children go.
         children.retain_mut(|(_, child)| !matches!(child.try_wait(), Ok(Some(_))));
         let nodes = layout.nodes()?;
-        print!("{}", seen.changes(layout, &nodes));
+        say(&seen.changes(layout, &nodes))?;
         if nodes.iter().all(|node| running(node).is_none()) {
             return Err(Exit::Unhealthy("no node runs any more".into()));
         }
-        print!("{}", seen.block(&rows(&nodes).await));
+        say(&seen.block(&rows(&nodes).await))?;
     }
+}
+
+/// Prints. That nobody reads any more is an error, not a panic: there are nodes to stop.
+fn say(text: &str) -> Result<(), Exit> {
+    let mut out = std::io::stdout();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|e| Exit::Unhealthy(format!("nobody reads what is told here: {e}")))
 }
 
 /// What was told already.
