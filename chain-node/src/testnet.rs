@@ -14,13 +14,12 @@
 use crate::cli::draw_seed;
 use crate::config::{METRICS_PORT, P2P_PORT, RPC_PORT};
 use crate::data_dir::{DataDir, write_new};
-use crate::devnet::layout::{NodeFile, draw_accounts, make_whole, multiaddr, others, write_accounts};
+use crate::devnet::layout::{NodeFile, check_spec, draw_accounts, make_whole, multiaddr, others, write_accounts};
 use crate::devnet::{ACCOUNTS, parse_duration_ms};
 use crate::driver::wall_clock;
 use crate::exit::Exit;
 use chain_core::crypto::{PublicKey, SecretKey};
 use chain_core::types::{Address, ChainId};
-use genesis::ChainSpec;
 use genesis::preset::{Facts, testnet};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -110,7 +109,7 @@ fn write(options: &Options, hosts: &[String], dir: &Path) -> Result<ChainId, Exi
     let addresses: Vec<Address> = accounts.iter().map(|account| account.address).collect();
     let facts = Facts { validators: &keys, accounts: &addresses, now: wall_clock(), salt: *draw_seed() };
     let spec = testnet(facts, &options.chain_name, options.block_time)?;
-    let chain = chain_id(&spec)?;
+    let chain = check_spec(&spec)?.chain_id();
     let json = spec.to_json().map_err(|e| Exit::Configuration(e.to_string()))?;
     write_accounts(accounts, &dir.join("accounts.json"))?;
     let addresses: Vec<String> = hosts.iter().map(|host| multiaddr(host, options.p2p_port)).collect();
@@ -122,14 +121,6 @@ fn write(options: &Options, hosts: &[String], dir: &Path) -> Result<ChainId, Exi
         write_new(&node.join("README"), readme(options, index, host).as_bytes(), 0o644)?;
     }
     Ok(chain)
-}
-
-fn chain_id(spec: &ChainSpec) -> Result<ChainId, Exit> {
-    let compiled = spec.compile().map_err(|problems| {
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Exit::Configuration(format!("no chain can begin so: {}", problems.join("; ")))
-    })?;
-    Ok(compiled.chain_id())
 }
 
 /// The network listens on every address of the host's family, the interfaces on loopback.

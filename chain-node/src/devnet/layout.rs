@@ -9,8 +9,10 @@ use crate::data_dir::{DataDir, make_private_dir, write_new};
 use crate::driver::wall_clock;
 use crate::exit::Exit;
 use chain_core::crypto::{PublicKey, SecretKey};
+use chain_core::genesis::Genesis;
 use chain_core::storage::DirLock;
 use chain_core::types::Address;
+use genesis::ChainSpec;
 use genesis::accounts::{AccountsFile, DevAccount};
 use genesis::preset::{Facts, bench, devnet};
 use serde::{Deserialize, Serialize};
@@ -122,7 +124,8 @@ impl Layout {
         };
         let nodes: Vec<NodeEntry> =
             serde_json::from_slice(&fs::read(&path).map_err(|e| wrong(&e))?).map_err(|e| wrong(&e))?;
-        if nodes.is_empty() { Err(wrong(&"it names no node")) } else { Ok(nodes) }
+        let signs = nodes.iter().any(|node| node.validator.is_some());
+        if signs { Ok(nodes) } else { Err(wrong(&"it names no validator")) }
     }
 
     /// Changes `nodes.json`; only one process at a time does.
@@ -163,10 +166,7 @@ impl Layout {
         let addresses: Vec<Address> = accounts.iter().map(|account| account.address).collect();
         let facts = Facts { validators: &keys, accounts: &addresses, now: wall_clock(), salt: *draw_seed() };
         let spec = if making.bench { bench(facts) } else { devnet(facts, making.block_time) }?;
-        spec.compile().map_err(|problems| {
-            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            Exit::Configuration(format!("no chain can begin so: {}", problems.join("; ")))
-        })?;
+        check_spec(&spec)?;
         let json = spec.to_json().map_err(|e| Exit::Configuration(e.to_string()))?;
         write_new(&new.join("genesis.json"), json.as_bytes(), 0o644)?;
         write_accounts(accounts, &new.join("accounts.json"))?;
@@ -341,6 +341,14 @@ fn free_ports() -> impl Iterator<Item = u16> {
         TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok()
     };
     (0..room).map(move |i| FREE_PORTS.start + ((begin + i) % room) as u16).filter(is_free)
+}
+
+/// Compiles a chain spec made of what somebody asked for; every problem is told.
+pub fn check_spec(spec: &ChainSpec) -> Result<Genesis, Exit> {
+    spec.compile().map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Exit::Configuration(format!("no chain can begin so: {}", problems.join("; ")))
+    })
 }
 
 /// New accounts with keys drawn at random.
