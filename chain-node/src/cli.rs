@@ -4,7 +4,7 @@ use crate::config::{Config, Flags, show};
 use crate::data_dir::DataDir;
 use crate::devnet;
 use crate::exit::Exit;
-use crate::{logging, run};
+use crate::{logging, run, testnet};
 use chain_core::crypto::SecretKey;
 use chain_core::types::Address;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 const PORTS: &str = "Default ports: p2p 8005, RPC and WebSocket 8006, metrics and health 9090.
+Node i of a devnet: p2p 8005 + 20 i, RPC 8006 + 20 i, metrics 9090 + i.
 Exit codes: 0 clean, 1 an asked node is not well, 2 configuration, 3 wrong chain, 4 database, 5 key, 6 disk full.";
 
 /// A node of the settlement chain for AI compute.
@@ -48,9 +49,11 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         validator_key: Option<PathBuf>,
     },
-    /// Starts and resets networks for development
+    /// Networks for development on this machine: start, watch, kill and restart nodes, reset
     #[command(subcommand)]
     Devnet(devnet::Command),
+    /// Makes the directories of a network over several machines, one for each validator
+    Testnet(testnet::Options),
     /// Looks at chain specs
     #[command(subcommand)]
     Genesis(GenesisCommand),
@@ -151,6 +154,7 @@ impl Cli {
                 init(data_dir, genesis, new_key, validator_key)
             }
             Command::Devnet(command) => command.run(),
+            Command::Testnet(options) => testnet::make(&options),
             Command::Genesis(command) => command.run(),
             Command::Config(command) => command.run(),
             Command::Db(DbCommand::Verify { config, flags }) => {

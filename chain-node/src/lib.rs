@@ -1,4 +1,4 @@
-//! The node: configuration, the driver around the engine, the data directory, devnets. The
+//! The node: configuration, the driver around the engine, the data directory, devnets, testnets. The
 //! binary `chain-node` is a page on top.
 //!
 //! Not here: any rule of the chain (chain-core), JSON (chain-rpc), the form of a genesis (genesis).
@@ -13,3 +13,4 @@ pub mod exit;
 pub mod logging;
 pub mod p2p;
 pub mod run;
+pub mod testnet;

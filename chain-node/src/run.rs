@@ -153,18 +153,20 @@ impl Service {
 }
 
 /// The signals that ask a node to stop.
-struct Signals {
+pub struct Signals {
     term: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn listen() -> Result<Self, Exit> {
+    /// Takes them over from their default, which ends the process by force.
+    pub fn listen() -> Result<Self, Exit> {
         let listen = |kind| signal(kind).map_err(|e| Exit::Configuration(format!("signal handling: {e}")));
         Ok(Self { term: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
-    async fn asked_to_stop(&mut self) {
+    /// Waits for one of them.
+    pub async fn asked_to_stop(&mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.interrupt.recv() => {}
