@@ -1,6 +1,8 @@
 //! What the interfaces may ask of this node: reads of the chain and the pool, and submission.
 
 use crate::driver::{Driver, wall_clock};
+use crate::net::Net;
+use crate::p2p::{Network, PeerSummary};
 use chain_core::Fault;
 use chain_core::block::Header;
 use chain_core::crypto::PublicKey;
@@ -36,11 +38,15 @@ pub struct Node {
     pub pool_limits: PoolLimits,
     /// The engine.
     pub driver: Arc<Driver>,
+    /// The network.
+    pub net: Arc<Net>,
 }
 
 /// A head older than so many block intervals, and a little, is not the newest block there is.
 const STALE_INTERVALS: u64 = 5;
 const STALE_SLACK_MS: u64 = 10_000;
+/// Somebody's claim of so many blocks more is the way of things, not a sign of being behind.
+const CLOSE_BLOCKS: u64 = 2;
 
 fn fault(fault: Fault) -> BackendError {
     BackendError::Fault(fault.to_string())
@@ -193,11 +199,14 @@ impl Backend for Node {
     fn sync(&self) -> SyncState {
         let head = self.chain.head();
         let (height, at) = (head.block.header.height, head.block.header.timestamp_ms);
-        // Nobody is there to tell of newer blocks, so the head's age has to.
+        // Whoever is cut off hears of nothing newer, so the head's age has to tell.
         let interval = params(&head.tree).map_or(0, |params| params.empty_block_interval_ms.into());
         let stale_ms = u64::saturating_mul(STALE_INTERVALS, interval).saturating_add(STALE_SLACK_MS);
-        let caught_up = wall_clock().get().saturating_sub(at.get()) <= stale_ms;
-        SyncState { height, target: height, caught_up, agreeing: !self.driver.is_halted(), peers: 0 }
+        let fresh = wall_clock().get().saturating_sub(at.get()) <= stale_ms;
+        let target = self.driver.progress().target().max(height);
+        let caught_up = fresh && target.get().saturating_sub(height.get()) <= CLOSE_BLOCKS;
+        let peers = u32::try_from(self.net.peers().len()).unwrap_or(u32::MAX);
+        SyncState { height, target, caught_up, agreeing: !self.driver.is_halted(), peers }
     }
 
     fn node(&self) -> NodeInfo {
@@ -205,11 +214,18 @@ impl Backend for Node {
     }
 
     fn peers(&self) -> Vec<PeerInfo> {
-        Vec::new()
+        let peers = self.net.peers().into_iter();
+        let info = |(peer, height): (PeerSummary, Height)| PeerInfo {
+            peer_id: peer.id.to_string(),
+            agent: peer.agent,
+            height,
+            outbound: peer.outbound,
+        };
+        peers.map(info).collect()
     }
 
     fn metrics_text(&self) -> String {
-        String::new()
+        self.net.network().map(Network::metrics_text).unwrap_or_default()
     }
 
     fn submit(
@@ -218,8 +234,11 @@ impl Backend for Node {
     ) -> Pin<Box<dyn Future<Output = Vec<Result<Submitted, BackendError>>> + Send + '_>> {
         let count = transactions.len();
         Box::pin(async move {
+            // A copy to pass on, if there is anybody to pass it to.
+            let told = if self.net.is_alone() { Vec::new() } else { transactions.clone() };
             match self.driver.submit(transactions).await {
                 Ok(verdicts) => {
+                    self.net.tell(&told, &verdicts);
                     verdicts.into_iter().map(|verdict| verdict.map(submitted).map_err(Into::into)).collect()
                 }
                 Err(_) => (0..count).map(|_| Err(BackendError::Busy)).collect(),

@@ -1,7 +1,7 @@
 //! The command line of `chain-node`.
 
 use crate::config::{Config, Flags, show};
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, ValidatorSeed};
 use crate::devnet;
 use crate::exit::Exit;
 use crate::{logging, run, testnet};
@@ -246,13 +246,10 @@ fn init(data_dir: PathBuf, genesis: PathBuf, new_key: bool, validator_key: Optio
         (None, false) => None,
     };
     let json = spec.to_json().map_err(|e| Exit::Configuration(e.to_string()))?;
-    let dir = DataDir::new(&data_dir);
-    dir.create(&json, seed.as_deref())?;
-    match new_key {
-        true => dir.create_sign_state()?,
-        // What an older key has signed nobody here knows: the node waits before it signs with it.
-        false if seed.is_some() => println!("note: this key may have signed elsewhere, so it signs only after a while"),
-        false => {}
+    let key = seed.as_deref().map(|seed| if new_key { ValidatorSeed::Drawn(seed) } else { ValidatorSeed::Given(seed) });
+    DataDir::new(&data_dir).create(&json, key)?;
+    if matches!(key, Some(ValidatorSeed::Given(_))) {
+        println!("note: this key may have signed elsewhere, so it waits for others' blocks before it signs");
     }
     println!("{} is ready for chain {}", data_dir.display(), compiled.chain_id());
     if let Some(seed) = seed {

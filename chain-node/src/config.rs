@@ -3,6 +3,7 @@
 //!
 //! Not here: what the chain itself decides (genesis, parameters in the state).
 
+use crate::data_dir::DataDir;
 use crate::exit::Exit;
 use chain_core::types::Address;
 use figment::Figment;
@@ -245,15 +246,7 @@ impl Config {
         if let Some(path) = &self.advanced.sign_state {
             return Ok(path.clone());
         }
-        let dir = std::path::absolute(&self.data_dir).ok();
-        let name = dir.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-        match (dir, name) {
-            (Some(dir), Some(name)) => Ok(dir.with_file_name(format!("{name}.sign_state"))),
-            _ => Err(Exit::Configuration(format!(
-                "{} has no name to put a file beside; set sign_state under [advanced]",
-                self.data_dir.display()
-            ))),
-        }
+        DataDir::new(&self.data_dir).sign_state()
     }
 
     /// Whether the options fit together.

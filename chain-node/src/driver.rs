@@ -137,27 +137,24 @@ impl Driver {
         (Arc::new(Self { jobs, urgent, announcements, progress, chain, room }), Running { engine, verifiers })
     }
 
-    /// A peer is connected. Answers false if the engine is gone.
+    /// A peer is connected. Answers false if too much is waiting.
     pub fn joined(&self, peer: Peer, validator: Option<PublicKey>) -> bool {
-        self.urgent.send(Urgent::Peer(Input::Joined { peer, validator })).is_ok()
+        self.offer_urgent(Input::Joined { peer, validator })
     }
 
-    /// A peer is gone. Answers false if the engine is gone.
+    /// A peer is gone. Answers false if too much is waiting.
     pub fn left(&self, peer: Peer) -> bool {
-        self.urgent.send(Urgent::Peer(Input::Left { peer })).is_ok()
+        self.offer_urgent(Input::Left { peer })
     }
 
-    /// Hands over what a peer said.
-    ///
-    /// # Errors
-    /// Too much is waiting: the message comes back, to be offered again.
-    pub fn hear(&self, from: Peer, message: Box<Message>) -> Result<(), Box<Message>> {
-        let event = Urgent::Peer(Input::Message { from, message });
-        match self.urgent.try_send(event) {
-            Err(TrySendError::Full(Urgent::Peer(Input::Message { message, .. }))) => Err(message),
-            // Nobody hears anything any more once the engine is gone.
-            _ => Ok(()),
-        }
+    fn offer_urgent(&self, input: Input) -> bool {
+        // Nobody hears anything any more once the engine is gone.
+        !matches!(self.urgent.try_send(Urgent::Peer(input)), Err(TrySendError::Full(_)))
+    }
+
+    /// Hands over what a peer said. Answers false if too much is waiting.
+    pub fn hear(&self, from: Peer, message: Box<Message>) -> bool {
+        self.offer_urgent(Input::Message { from, message })
     }
 
     /// The chain, for readers.

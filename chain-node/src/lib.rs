@@ -11,6 +11,7 @@ pub mod devnet;
 pub mod driver;
 pub mod exit;
 pub mod logging;
+pub mod net;
 pub mod p2p;
 pub mod run;
 pub mod testnet;

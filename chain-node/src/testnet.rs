@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! DIR/accounts.json            funded accounts with their secrets, for whoever runs the testnet
-//! DIR/node-0/genesis.json      the chain spec, the same everywhere
-//! DIR/node-0/validator_key     this validator's key, mode 0600
+//! DIR/node-0/data/             the data directory: genesis.json, validator_key (mode 0600)
+//! DIR/node-0/data.sign_state   what that key has signed: nothing yet; goes wherever the key goes
 //! DIR/node-0/node.toml         its configuration: where it listens, where the others are
 //! DIR/node-0/README            what to do with the directory
 //! ```
@@ -13,7 +13,7 @@
 
 use crate::cli::draw_seed;
 use crate::config::{METRICS_PORT, P2P_PORT, RPC_PORT};
-use crate::data_dir::{DataDir, write_new};
+use crate::data_dir::{DataDir, ValidatorSeed, make_private_dir, write_new};
 use crate::devnet::layout::{NodeFile, check_spec, draw_accounts, make_whole, multiaddr, others, write_accounts};
 use crate::devnet::{ACCOUNTS, parse_duration_ms};
 use crate::driver::wall_clock;
@@ -115,7 +115,8 @@ fn write(options: &Options, hosts: &[String], dir: &Path) -> Result<ChainId, Exi
     let addresses: Vec<String> = hosts.iter().map(|host| multiaddr(host, options.p2p_port)).collect();
     for (index, (host, seed)) in hosts.iter().zip(&seeds).enumerate() {
         let node = dir.join(format!("node-{index}"));
-        DataDir::new(&node).create(&json, Some(seed))?;
+        make_private_dir(&node)?;
+        DataDir::new(node.join("data")).create(&json, Some(ValidatorSeed::Drawn(seed)))?;
         let file = node_file(options, host, others(&addresses, index));
         write_new(&node.join("node.toml"), file.to_toml()?.as_bytes(), 0o644)?;
         write_new(&node.join("README"), readme(options, index, host).as_bytes(), 0o644)?;
@@ -130,7 +131,7 @@ fn node_file(options: &Options, host: &str, peers: Vec<String>) -> NodeFile {
         _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
     };
     NodeFile {
-        data_dir: PathBuf::from("."),
+        data_dir: PathBuf::from("data"),
         rpc_host: IpAddr::V4(Ipv4Addr::LOCALHOST),
         rpc_port: options.rpc_port,
         p2p_host: any,
@@ -143,7 +144,7 @@ fn node_file(options: &Options, host: &str, peers: Vec<String>) -> NodeFile {
 fn readme(options: &Options, index: usize, host: &str) -> String {
     let (chain, p2p) = (&options.chain_name, options.p2p_port);
     format!(
-        "node-{index} of {chain}: bring this directory, with its secret validator_key (mode 0600), to {host} alone; \
+        "node-{index} of {chain}: bring this directory, whole, with the secret data/validator_key (mode 0600), to {host} alone; \
          two nodes with one key harm the chain.\n\
          Let the other hosts reach port {p2p}, TCP and UDP.\n\
          Start it in this directory: chain-node run --config node.toml\n"

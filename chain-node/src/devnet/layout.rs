@@ -5,7 +5,7 @@
 use super::Making;
 use crate::cli::draw_seed;
 use crate::config::{METRICS_PORT, P2P_PORT, RPC_PORT};
-use crate::data_dir::{DataDir, make_private_dir, write_new};
+use crate::data_dir::{DataDir, ValidatorSeed, make_private_dir, write_new};
 use crate::driver::wall_clock;
 use crate::exit::Exit;
 use chain_core::crypto::{PublicKey, SecretKey};
@@ -174,7 +174,7 @@ impl Layout {
         let mut entries = Vec::new();
         for (index, file) in files.iter().enumerate() {
             let name = format!("node-{index}");
-            DataDir::new(new.join(&name)).create(&json, seeds.get(index).map(|seed| &**seed))?;
+            DataDir::new(new.join(&name)).create(&json, seeds.get(index).map(|seed| ValidatorSeed::Drawn(seed)))?;
             write_new(&new.join(format!("{name}.toml")), file.to_toml()?.as_bytes(), 0o644)?;
             entries.push(file.entry(name, keys.get(index).copied()));
         }
