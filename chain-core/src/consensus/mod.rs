@@ -34,8 +34,12 @@
 //!
 //! Never here: what a block contains, sockets, clocks, disks.
 
+mod ahead;
+mod answers;
+mod barrier;
 mod certificates;
 mod event;
+mod heard;
 mod interface;
 mod machine;
 mod pacing;

@@ -66,7 +66,7 @@ impl Engine {
         check_head(&chain, head)?;
         let mut pool = Pool::new(pool_limits);
         let restored = restore(&mut pool, &chain, &pool_log.records, clock)?;
-        let config = Config { chain: chain.id(), rule, key, barrier: Height::ZERO, wiped: false };
+        let config = Config { chain: chain.id(), rule, key, barrier: Height::ZERO, wiped: false, signing_from: None };
         let (consensus, effects) = Machine::recover(config, consensus_head(&chain)?, words, clock());
         let mut engine = Self {
             options,

@@ -34,7 +34,7 @@ fn chain() -> ChainId {
 }
 
 fn config(key: Option<&Arc<SecretKey>>) -> Config {
-    Config { chain: chain(), rule: QuorumRule::Byzantine, key: key.cloned(), barrier: Height::ZERO, wiped: false }
+    Config { chain: chain(), rule: QuorumRule::Byzantine, key: key.cloned(), barrier: Height::ZERO, wiped: false, signing_from: None }
 }
 
 /// A message from some peer.
