@@ -10,10 +10,8 @@ use super::interface::{Effect, Message, Now, Offence, Peer};
 use super::machine::Machine;
 use super::pacing::Mono;
 use super::rules::before;
-use crate::limits::{
-    ANSWER_INTERVAL_MS, FAST_WINDOW_HEIGHTS, MAX_ANSWERED_CERTIFICATES, MAX_ANSWERED_PEERS, RETRY_MS,
-};
-use crate::types::{Certificate, Height, VoteError, View};
+use crate::limits::{ANSWER_INTERVAL_MS, FAST_WINDOW_HEIGHTS, MAX_ANSWERED_CERTIFICATES, MAX_ANSWERED_PEERS, RETRY_MS};
+use crate::types::{Certificate, Height, View, VoteError};
 use std::collections::BTreeMap;
 
 /// Whom we answered lately. Memory: bounded, and nobody stays longer than the interval.
@@ -90,7 +88,8 @@ impl Machine {
     /// The certificate by which the current view was entered.
     pub(super) fn entry_certificate(&self) -> Option<&Certificate> {
         let certificates = &self.round.certificates;
-        before(self.round.view.number).and_then(|v| certificates.notarization(v).or_else(|| certificates.nullification(v)))
+        before(self.round.view.number)
+            .and_then(|v| certificates.notarization(v).or_else(|| certificates.nullification(v)))
     }
 
     /// Says that others are further, once that is more than a message that overtook another.

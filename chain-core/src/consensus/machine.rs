@@ -122,7 +122,9 @@ impl Machine {
     }
 
     fn on_built(&mut self, height: Height, view: View, block: BlockId) {
-        let Some((since, timestamp)) = self.round.view.building.filter(|_| self.is_current(height, view)) else { return };
+        let Some((since, timestamp)) = self.round.view.building.filter(|_| self.is_current(height, view)) else {
+            return;
+        };
         let Some(proposer) = self.signer.public() else { return };
         let verdict = Some(Verdict::Valid { view, proposer, timestamp });
         self.round.blocks.insert(block, Asked { since, verdict });

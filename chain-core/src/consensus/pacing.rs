@@ -6,7 +6,8 @@
 
 use super::interface::{Head, Now};
 use crate::limits::{
-    EARLY_STEP_MS, EARLY_STEPS, FAST_VIEW_MS, FINAL_WAIT_MS, MAX_CLOCK_DRIFT_MS, MAX_VIEW_MS, VIEW_BASE_MS, VIEW_STEP_MS,
+    EARLY_STEP_MS, EARLY_STEPS, FAST_VIEW_MS, FINAL_WAIT_MS, MAX_CLOCK_DRIFT_MS, MAX_VIEW_MS, VIEW_BASE_MS,
+    VIEW_STEP_MS,
 };
 use crate::types::{TimestampMs, View};
 

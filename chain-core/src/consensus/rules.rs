@@ -111,10 +111,13 @@ impl Machine {
 
     /// Whether nobody seems to have a notarized block's body, and a new block may take its place.
     fn may_replace(&self, block: BlockId, now: Now) -> bool {
-        let lost = self.round.blocks.get(&block).is_some_and(|asked| {
-            asked.verdict.is_none() && now.mono_ms >= asked.since.saturating_add(MAX_VIEW_MS)
-        });
-        lost && !self.signer.record().vouched_for(block) && self.round.certificates.all_nullified(self.round.view.number)
+        let lost = self
+            .round
+            .blocks
+            .get(&block)
+            .is_some_and(|asked| asked.verdict.is_none() && now.mono_ms >= asked.since.saturating_add(MAX_VIEW_MS));
+        lost && !self.signer.record().vouched_for(block)
+            && self.round.certificates.all_nullified(self.round.view.number)
     }
 
     fn build(&mut self, now: Now) -> bool {

@@ -239,7 +239,8 @@ fn a_leader_that_is_off_has_a_short_turn_until_it_is_heard() {
 
 #[test]
 fn a_start_or_a_lonely_node_knows_nothing_of_dead_leaders() {
-    for (heights, others) in [(4, vec![1, 2]), (8, vec![1])] {
+    // Number 1 leads heights 5 and 9.
+    for (heights, others) in [(4, vec![0, 2]), (8, vec![2])] {
         let mut node = Four::new(3);
         for height in 1..=heights {
             for i in &others {

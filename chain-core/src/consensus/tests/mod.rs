@@ -40,7 +40,14 @@ fn chain() -> ChainId {
 }
 
 fn config(key: Option<&Arc<SecretKey>>) -> Config {
-    Config { chain: chain(), rule: QuorumRule::Byzantine, key: key.cloned(), barrier: Height::ZERO, wiped: false, signing_from: None }
+    Config {
+        chain: chain(),
+        rule: QuorumRule::Byzantine,
+        key: key.cloned(),
+        barrier: Height::ZERO,
+        wiped: false,
+        signing_from: None,
+    }
 }
 
 /// A message from some peer.

@@ -144,11 +144,7 @@ fn r3_not_the_leader_not_signed_not_justified() {
     let not_leader = Proposal::sign((good.height, good.view), block(1), None, &chain(), &node.keys[2]);
     let not_signed = Proposal { block: block(2), ..good.clone() };
     let other_height = Proposal::sign((Height::ZERO, View::ZERO), block(1), None, &chain(), &node.keys[1]);
-    for (proposal, blamed) in [
-        (not_leader, None),
-        (not_signed, Some(Offence::BadSignature)),
-        (other_height, None),
-    ] {
+    for (proposal, blamed) in [(not_leader, None), (not_signed, Some(Offence::BadSignature)), (other_height, None)] {
         node.hear(Message::Proposal { proposal, justification: justification.clone() });
         assert_eq!((node.blames(), node.effects.len()), (blamed, usize::from(blamed.is_some())));
     }

@@ -225,7 +225,8 @@ impl World {
             OnDisk::Record(bytes) => Some(WalRecord::decode(bytes).unwrap()),
             OnDisk::Switch | OnDisk::Body(_) => None,
         });
-        let (machine, effects) = Machine::recover(Config { wiped: node.wiped, ..config(node.key.as_ref()) }, head, records.collect(), clock);
+        let (machine, effects) =
+            Machine::recover(Config { wiped: node.wiped, ..config(node.key.as_ref()) }, head, records.collect(), clock);
         node.machine = Some(machine);
         self.perform(i, effects);
     }

