@@ -183,11 +183,11 @@ fn r3_only_the_current_view_and_what_was_not_given_up() {
 fn r3_certificates_that_come_with_the_proposal_are_used() {
     let mut node = Four::new(0);
     node.now = BLOCK_TIME_MS;
-    let all: Vec<_> = (0..3).map(|view| node.certificate(Nullify, view, None)).collect();
     let proposal = node.proposal(3, block(1), None);
     assert_eq!(proposal.signer, node.keys[0].public());
     let mut other = Four::new(1);
     other.now = BLOCK_TIME_MS;
+    let all: Vec<_> = (0..3).map(|view| other.certificate(Nullify, view, None)).collect();
     let justification = Justification::new(all).unwrap();
     assert!(other.hear(Message::Proposal { proposal, justification }).judges());
     assert_eq!(other.view(), 3);
