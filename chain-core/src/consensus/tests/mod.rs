@@ -3,6 +3,7 @@
 mod anything;
 mod parts;
 mod runs;
+mod search;
 mod signing;
 mod simulation;
 mod table;
