@@ -10,8 +10,8 @@
 //! - finalizations, and certificates in contradiction: who hears one stops voting;
 //! - a second proposal in a view: it is evidence, and at most ends the view, as the clock does;
 //! - nullify votes in the last view: they matter to later views only;
-//! - not finalizing what is notarized in a view the node has left, unless it will lead: it costs
-//!   the node nothing it could still do;
+//! - not finalizing what is notarized in a view the node has left, unless it will lead, or may come
+//!   back to the view by losing its certificates: it costs the node nothing it could still do;
 //! - what a node knows of views it has left, unless it will lead: all of it that a proposal needs
 //!   travels with the proposal.
 
@@ -19,6 +19,15 @@ use super::super::*;
 use super::world::{Act, Game, Loss, Node, VIEWS, Votes, ones};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+
+/// When to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// At two finalizations of different blocks.
+    Fork,
+    /// At two certificates on which a node stops.
+    Contradiction,
+}
 
 /// What a search found.
 pub struct Found {
@@ -30,10 +39,10 @@ pub struct Found {
     pub node_states: usize,
     /// How many states were looked at when the first two certificates excluded each other.
     pub contradiction: Option<usize>,
-    /// Two finalizations of different blocks: what led there, by honest node.
-    pub fork: Option<Vec<(usize, Act)>>,
-    /// Whether there was more to look at.
-    pub cut: bool,
+    /// What led to the goal, each act with its node.
+    pub path: Option<Vec<(usize, Act)>>,
+    /// Whether all there is was looked at.
+    pub all: bool,
 }
 
 /// What the search needs to know of a node in one state.
@@ -94,24 +103,26 @@ fn packed(state: State) -> u64 {
     state.iter().fold(0, |all, node| all << 21 | u64::from(*node))
 }
 
-/// Searches until two blocks are final, all is seen, or `limit` states were looked at. A crash, of
+/// Searches until the goal is reached, all is seen, or `limit` states were looked at. A crash, of
 /// one node once, is part of it if `loss` says what it takes.
-pub fn explore(game: &Game, loss: Option<Loss>, limit: usize) -> Found {
-    let mut search =
-        Search { game, loss, known: vec![], numbers: HashMap::new(), steps: 0 };
+pub fn explore(game: &Game, loss: Option<Loss>, goal: Goal, limit: usize) -> Found {
+    let mut search = Search { game, loss, known: vec![], numbers: HashMap::new(), steps: 0 };
     let start = game.honest.map(|place| search.number(game.node(place)));
     let (mut seen, mut all) = (Seen::default(), vec![(start, 0u32)]);
     seen.insert(packed(start));
-    let (mut contradiction, mut at) = (None, 0);
-    let mut next = vec![];
-    while let Some((state, _)) = all.get(at).copied().filter(|_| at < limit) {
+    let (mut contradiction, mut path, mut at, mut next) = (None, None, 0, vec![]);
+    while at < all.len().min(limit) && path.is_none() {
+        let (state, _) = all[at];
         let certifiable = game.certifiable(search.votes(state));
         if contradiction.is_none() && game.contradiction(certifiable) {
             contradiction = Some(at + 1);
         }
-        if game.fork(certifiable).is_some() {
-            let fork = Some(search.path(&all, at));
-            return search.found(at + 1, contradiction, fork, true);
+        let reached = match goal {
+            Goal::Fork => game.fork(certifiable).is_some(),
+            Goal::Contradiction => contradiction.is_some(),
+        };
+        if reached {
+            path = Some(search.path(&all, at));
         }
         search.successors(state, certifiable, &mut next);
         for (_, _, state) in next.drain(..) {
@@ -121,14 +132,11 @@ pub fn explore(game: &Game, loss: Option<Loss>, limit: usize) -> Found {
         }
         at += 1;
     }
-    search.found(at, contradiction, None, at < all.len())
+    let (steps, node_states) = (search.steps, search.known.len());
+    Found { states: at, steps, node_states, contradiction, path, all: at == all.len() }
 }
 
 impl Search<'_> {
-    fn found(&self, states: usize, contradiction: Option<usize>, fork: Option<Vec<(usize, Act)>>, cut: bool) -> Found {
-        Found { states, steps: self.steps, node_states: self.known.len(), contradiction, fork, cut }
-    }
-
     fn votes(&self, state: State) -> Votes {
         state.iter().fold(self.game.treason(), |votes, node| votes | self.known[*node as usize].node.votes)
     }
@@ -189,7 +197,7 @@ impl Search<'_> {
             }
             for offer in (0..self.game.offers.len()).filter(|_| !proposed_to) {
                 let of = self.game.offers[offer];
-                let exists = self.game.leader(of.view) == self.game.traitor || offers >> offer & 1 == 1;
+                let exists = self.game.is_traitors(offer) || offers >> offer & 1 == 1;
                 if of.view == view && exists && self.is_first_of_twins(of.block, votes) {
                     let with = self.game.justification(offer) & certifiable & !closed;
                     moved(self, Act::Offer { offer, with }, false);
@@ -209,6 +217,10 @@ impl Search<'_> {
 
     /// A finalize vote that costs its node nothing, if there is one: nothing else needs a look.
     fn certain(&mut self, state: State, certifiable: u32, votes: Votes) -> Option<(usize, Act, State)> {
+        let crashed = state.iter().any(|node| self.known[*node as usize].node.crashes > 0);
+        if self.loss == Some(Loss::Certificates) && !crashed {
+            return None;
+        }
         for (i, from) in state.into_iter().enumerate() {
             let Known { closed, left, will_lead, .. } = self.known[from as usize];
             for slot in ones(certifiable & left & !closed).filter(|_| !will_lead) {

@@ -85,6 +85,10 @@ pub struct Game {
     same: Vec<Vec<usize>>,
     /// Of each slot, the slots a certificate of which contradicts one of it.
     against: Vec<u32>,
+    /// Of each slot, the vote of each validator.
+    said: Vec<[Vote; VALIDATORS]>,
+    /// The proposals, signed.
+    proposals: Vec<Proposal>,
     /// Of each set of signers, whether they can make a certificate.
     enough: [bool; 1 << VALIDATORS],
 }
@@ -128,13 +132,25 @@ impl Game {
             true => signers != 0,
             false => QuorumRule::Byzantine.is_quorum(u64::from(signers.count_ones()), VALIDATORS as u64),
         });
+        // Ed25519 signs the same thing the same way: what is signed here is what a node will send.
+        let said = slots.iter().map(|slot| std::array::from_fn(|i| vote(&keys[i], *slot))).collect();
+        let sign = |Offer { view, block, again }: &Offer| {
+            let (at, key) = ((Height::new(1), View::new(*view)), &keys[(1 + *view as usize) % VALIDATORS]);
+            Proposal::sign(at, blocks[*block].id, again.map(View::new), &chain(), key)
+        };
+        let proposals = offers.iter().map(sign).collect();
         let honest = honest.try_into().unwrap();
-        Self { keys, set, traitor, honest, blocks, slots, offers, same, against, enough }
+        Self { keys, set, traitor, honest, blocks, slots, offers, same, against, said, proposals, enough }
     }
 
     /// The place of a view's leader.
     pub fn leader(&self, view: u32) -> usize {
         (1 + view as usize) % VALIDATORS
+    }
+
+    /// Whether the traitor can make the offer.
+    pub fn is_traitors(&self, offer: usize) -> bool {
+        self.leader(self.offers[offer].view) == self.traitor
     }
 
     /// The votes a traitor can give: all.
@@ -149,7 +165,9 @@ impl Game {
 
     /// The slots of which a certificate can be made of these votes.
     pub fn certifiable(&self, votes: Votes) -> u32 {
-        (0..self.slots.len()).filter(|slot| self.enough[self.signers(*slot, votes)]).fold(0, |all, slot| all | 1 << slot)
+        (0..self.slots.len())
+            .filter(|slot| self.enough[self.signers(*slot, votes)])
+            .fold(0, |all, slot| all | 1 << slot)
     }
 
     fn signers(&self, slot: usize, votes: Votes) -> usize {
@@ -170,25 +188,21 @@ impl Game {
 
     /// A certificate made of such votes.
     pub fn certificate(&self, slot: usize, votes: Votes) -> Certificate {
-        let message = self.slots[slot];
-        let signers = self.signers(slot, votes);
-        let mut signed: Vec<_> = (0..VALIDATORS).filter(|i| signers >> i & 1 == 1).collect();
-        // Ed25519 signs the same thing the same way, so this is the signature that was sent.
-        let given: Vec<_> = signed.iter().map(|i| vote(&self.keys[*i], message)).collect();
+        let (message, mut given) = (self.slots[slot], self.given(slot, votes));
         if let Some(good) = Certificate::from_votes(message, &given, QuorumRule::Byzantine, &self.set) {
             return good;
         }
-        let bitmap: SignerBitmap = serde_json::from_str(&format!("\"0x{signers:02x}\"")).unwrap();
-        signed.resize(3, *signed.last().unwrap());
-        let signatures = signed.iter().map(|i| vote(&self.keys[*i], message).signature).collect();
-        let signatures = crate::codec::List::new(signatures).unwrap();
+        let bitmap = format!("\"0x{:02x}\"", self.signers(slot, votes));
+        let bitmap: SignerBitmap = serde_json::from_str(&bitmap).unwrap();
+        given.resize(3, given.last().unwrap().clone());
+        let signatures = crate::codec::List::new(given.iter().map(|vote| vote.signature).collect()).unwrap();
         Certificate { message, rule: QuorumRule::Byzantine, signers: bitmap, signatures }
     }
 
     /// The votes a certificate of the slot is made of.
     pub fn given(&self, slot: usize, votes: Votes) -> Vec<Vote> {
         let signers = self.signers(slot, votes);
-        (0..VALIDATORS).filter(|i| signers >> i & 1 == 1).map(|i| vote(&self.keys[i], self.slots[slot])).collect()
+        (0..VALIDATORS).filter(|i| signers >> i & 1 == 1).map(|i| self.said[slot][i].clone()).collect()
     }
 
     /// The slots whose certificates justify an offer.
@@ -208,9 +222,7 @@ impl Game {
 
     /// A proposal with certificates made of such votes.
     pub fn proposal(&self, offer: usize, with: u32, votes: Votes) -> Message {
-        let Offer { view, block, again } = self.offers[offer];
-        let (at, key) = ((Height::new(1), View::new(view)), &self.keys[self.leader(view)]);
-        let proposal = Proposal::sign(at, self.blocks[block].id, again.map(View::new), &chain(), key);
+        let proposal = self.proposals[offer].clone();
         let certificates = ones(with).map(|slot| self.certificate(slot, votes)).collect();
         Message::Proposal { proposal, justification: Justification::new(certificates).unwrap() }
     }
@@ -227,8 +239,7 @@ impl Game {
         let (machine, effects) = self.recover(me, BLOCK_TIME_MS, vec![]);
         let (log, now) = (vec![], BLOCK_TIME_MS);
         let (committed, halted) = (None, None);
-        let mut node =
-            Node { me, machine, log, votes: 0, offers: 0, crashes: 0, committed, halted, steps: 1, now };
+        let mut node = Node { me, machine, log, votes: 0, offers: 0, crashes: 0, committed, halted, steps: 1, now };
         node.perform(self, effects);
         node
     }
