@@ -125,16 +125,12 @@ impl SafetyRecord {
                     said.nullify.is_some() && !on(Mutation::NotarizeAfterNullify),
                     false,
                 ),
-                VoteKind::Nullify => (
-                    said.nullify.is_some(),
-                    false,
-                    said.finalize.is_some() && !on(Mutation::NullifyAfterFinalize),
-                ),
-                VoteKind::Finalize => (
-                    said.finalize.is_some(),
-                    said.nullify.is_some() && !on(Mutation::FinalizeAfterNullify),
-                    false,
-                ),
+                VoteKind::Nullify => {
+                    (said.nullify.is_some(), false, said.finalize.is_some() && !on(Mutation::NullifyAfterFinalize))
+                }
+                VoteKind::Finalize => {
+                    (said.finalize.is_some(), said.nullify.is_some() && !on(Mutation::FinalizeAfterNullify), false)
+                }
             },
         };
         match (made, nullified, finalized) {
