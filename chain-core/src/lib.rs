@@ -9,6 +9,7 @@
 //! interfaces (chain-rpc), the chain spec (genesis).
 
 pub mod limits;
+mod mutation;
 pub mod codec;
 pub mod crypto;
 pub mod types;

@@ -8,6 +8,7 @@
 
 use super::interface::Justification;
 use crate::limits::MAX_JUSTIFICATION_CERTIFICATES;
+use crate::mutation::{Mutation, on};
 use crate::types::{BlockId, Certificate, SignedMessage, View, VoteKind};
 use std::collections::BTreeMap;
 
@@ -159,7 +160,15 @@ impl Certificates {
             }
             Some(_) => return false,
         };
-        (first..view.get()).all(|between| self.nullification(View::new(between)).is_some())
+        let end = if on(Mutation::CoverageOffByOne) { view.get().saturating_sub(1) } else { view.get() };
+        let unchecked = on(if again.is_none() { Mutation::NewUncovered } else { Mutation::AgainUncovered });
+        unchecked || (first..end).all(|between| self.covers(View::new(between)))
+    }
+
+    /// Whether a view is no obstacle for blocks of earlier views and for new ones.
+    fn covers(&self, view: View) -> bool {
+        let notarized = on(Mutation::NotarizedCovers) && self.notarization(view).is_some();
+        notarized || self.nullification(view).is_some()
     }
 
     /// The certificates that justify a proposal in `view`: ascending, the newest that fit.

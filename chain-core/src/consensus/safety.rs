@@ -11,6 +11,7 @@
 use super::WalRecord;
 use super::barrier::Barrier;
 use crate::crypto::{PublicKey, SecretKey};
+use crate::mutation::{Mutation, on};
 use crate::types::{BlockId, ChainId, Height, Proposal, SignedMessage, TimestampMs, View, Vote, VoteKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -130,9 +131,17 @@ impl SafetyRecord {
         let (made, nullified, finalized) = match statement {
             Statement::Proposal { .. } => (said.proposal.is_some(), false, false),
             Statement::Vote(message) => match message.kind {
-                VoteKind::Notarize => (said.notarize.is_some(), said.nullify.is_some(), false),
-                VoteKind::Nullify => (said.nullify.is_some(), false, said.finalize.is_some()),
-                VoteKind::Finalize => (said.finalize.is_some(), said.nullify.is_some(), false),
+                VoteKind::Notarize => (
+                    said.notarize.as_ref().is_some_and(|vote| !on(Mutation::TwoNotarize) || vote.message == *message),
+                    said.nullify.is_some() && !on(Mutation::NotarizeAfterNullify),
+                    false,
+                ),
+                VoteKind::Nullify => {
+                    (said.nullify.is_some(), false, said.finalize.is_some() && !on(Mutation::NullifyAfterFinalize))
+                }
+                VoteKind::Finalize => {
+                    (said.finalize.is_some(), said.nullify.is_some() && !on(Mutation::FinalizeAfterNullify), false)
+                }
             },
         };
         match (made, nullified, finalized) {
@@ -175,7 +184,10 @@ impl SafetyRecord {
 
     fn note_vote(&mut self, vote: &Vote) {
         let said = self.said.entry((vote.message.height, vote.message.view)).or_default();
-        said.slot(vote.message.kind).get_or_insert_with(|| vote.clone());
+        let slot = said.slot(vote.message.kind);
+        if slot.is_none() || on(Mutation::TwoNotarize) {
+            *slot = Some(vote.clone());
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod four;
 mod parts;
 mod propose;
 mod runs;
+mod search;
 mod signing;
 mod simulation;
 mod traces;
