@@ -53,6 +53,13 @@ fn failure(failure: Failure) -> BackendError {
     }
 }
 
+impl Node {
+    /// Why there is no block at a height.
+    fn absent(&self, height: Height) -> BackendError {
+        if height < self.chain.oldest_body() { BackendError::Pruned } else { BackendError::NotFound }
+    }
+}
+
 impl Backend for Node {
     fn chain(&self) -> &ChainFacts {
         &self.facts
@@ -103,7 +110,7 @@ impl Backend for Node {
     }
 
     fn block(&self, height: Height) -> Answer<Arc<CommittedBlock>> {
-        self.chain.block(height).map_err(fault)?.ok_or(BackendError::NotFound)
+        self.chain.block(height).map_err(fault)?.ok_or_else(|| self.absent(height))
     }
 
     fn block_height(&self, id: &BlockId) -> Answer<Height> {
@@ -111,12 +118,12 @@ impl Backend for Node {
     }
 
     fn header(&self, height: Height) -> Answer<Header> {
-        self.chain.header(height).map_err(fault)?.ok_or(BackendError::NotFound)
+        self.chain.header(height).map_err(fault)?.ok_or_else(|| self.absent(height))
     }
 
     fn certificate(&self, height: Height) -> Answer<Option<Certificate>> {
         match self.chain.certificate(height).map_err(fault)? {
-            None if self.chain.header(height).map_err(fault)?.is_none() => Err(BackendError::NotFound),
+            None if self.chain.header(height).map_err(fault)?.is_none() => Err(self.absent(height)),
             certificate => Ok(certificate),
         }
     }
@@ -201,7 +208,7 @@ impl Backend for Node {
     }
 
     fn node(&self) -> NodeInfo {
-        self.info.clone()
+        NodeInfo { oldest_body: self.chain.oldest_body(), ..self.info.clone() }
     }
 
     fn peers(&self) -> Vec<PeerInfo> {

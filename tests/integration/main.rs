@@ -9,5 +9,6 @@ mod house;
 mod kills;
 mod life;
 mod malformed;
+mod snapshots;
 mod startup;
 mod traffic;
