@@ -252,10 +252,13 @@ fn parse_cursor(cursor: &str) -> Answer<HistoryPosition> {
     parse().ok_or(BackendError::NotFound)
 }
 
-/// The validator's role for `node_info`.
-pub fn role(key: Option<&PublicKey>, set: &ValidatorSet) -> &'static str {
+/// The node's shape for `node_info`: it signs, it forgets old blocks, it has all of them, or all since
+/// a snapshot.
+pub fn role(key: Option<&PublicKey>, set: &ValidatorSet, prunes: bool, oldest_body: Height) -> &'static str {
     match key {
         Some(key) if set.index_of(key).is_some() => "validator",
+        _ if prunes => "pruned",
+        _ if oldest_body == Height::ZERO => "archive",
         _ => "follower",
     }
 }

@@ -59,7 +59,7 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
     let public = key.as_ref().map(|key| key.public());
     let info = NodeInfo {
         version: env!("CARGO_PKG_VERSION").into(),
-        role: role(public.as_ref(), &set).into(),
+        role: role(public.as_ref(), &set, config.advanced.prune_keep_blocks > 0, chain.oldest_body()).into(),
         validator: public.filter(|key| set.index_of(key).is_some()),
         peer_id: None,
         oldest_body: chain.oldest_body(),

@@ -347,8 +347,11 @@ fn the_validator_set_is_followed_from_the_genesis() {
     assert_eq!(imported(&copy.export()).unwrap().1.height, copy.height());
 }
 
+type Frames = Vec<(u8, Vec<u8>)>;
+type Rows = Vec<(crate::state::RowKey, u32, Vec<u8>)>;
+
 /// The frames of a stream, and a stream of frames.
-fn split(bytes: &[u8]) -> (Vec<u8>, Vec<(u8, Vec<u8>)>) {
+fn split(bytes: &[u8]) -> (Vec<u8>, Frames) {
     let (preface, mut rest) = bytes.split_at(12 + 1 + 32);
     let mut frames = Vec::new();
     while !rest.is_empty() {
@@ -384,8 +387,7 @@ fn sample() -> Vec<u8> {
 fn every_damage_is_refused_and_leaves_nothing() {
     let good = sample();
     assert!(imported(&good).is_ok());
-    let step = if cfg!(debug_assertions) { 97 } else { 7 };
-    for at in (0..good.len()).step_by(step).chain(0..120).chain(good.len() - 80..good.len()) {
+    for at in (0..good.len()).step_by(7).chain(0..120).chain(good.len() - 80..good.len()) {
         let mut flipped = good.clone();
         flipped[at] ^= 1 << (at % 8);
         refused(&flipped);
@@ -407,7 +409,7 @@ fn every_forgery_is_named() {
     let good = sample();
     let (preface, frames) = split(&good);
     assert_eq!(join(&preface, &frames), good);
-    let forge = |change: &dyn Fn(&mut Vec<(u8, Vec<u8>)>)| {
+    let forge = |change: &dyn Fn(&mut Frames)| {
         let mut frames = frames.clone();
         change(&mut frames);
         refused(&join(&preface, &frames))
@@ -456,10 +458,10 @@ fn every_forgery_is_named() {
     assert!(why(forge(&|frames| drop(frames.remove(0)))).contains("another validator set"));
     assert!(why(forge(&|frames| frames.insert(0, frames[0].clone()))).contains("does not follow"));
     assert!(matches!(forge(&|frames| drop(frames.remove(1))), SnapshotError::Malformed { .. }));
-    let rows = |change: &dyn Fn(&mut Vec<(crate::state::RowKey, u32, Vec<u8>)>)| {
+    let rows = |change: &dyn Fn(&mut Rows)| {
         forge(&|frames| {
             let mut bytes = frames[2].1.as_slice();
-            let mut rows = Vec::new();
+            let mut rows = Rows::new();
             while !bytes.is_empty() {
                 rows.push(codec::decode_next(&mut bytes).unwrap());
             }
@@ -468,11 +470,10 @@ fn every_forgery_is_named() {
             frames[3].1 = codec::encode(&(rows.len() as u64));
         })
     };
-    assert!(matches!(rows(&|rows| rows[5].2[3] ^= 1), SnapshotError::Root { .. } | SnapshotError::Fault(_)));
+    assert!(matches!(rows(&|rows| rows[5].2[3] ^= 1), SnapshotError::Root { .. }));
     assert!(matches!(rows(&|rows| drop(rows.remove(5))), SnapshotError::Root { .. }));
     assert!(matches!(rows(&|rows| rows.swap(4, 5)), SnapshotError::Damaged { .. }));
-    let swap_slots =
-        |rows: &mut Vec<(crate::state::RowKey, u32, Vec<u8>)>| (rows[4].1, rows[5].1) = (rows[5].1, rows[4].1);
+    let swap_slots = |rows: &mut Rows| (rows[4].1, rows[5].1) = (rows[5].1, rows[4].1);
     assert!(matches!(rows(&swap_slots), SnapshotError::Root { .. }));
     assert!(matches!(rows(&|rows| rows[4].1 = rows[5].1), SnapshotError::Rows(_)));
     assert!(matches!(rows(&|rows| rows[4].1 = u32::MAX), SnapshotError::Rows(_)), "bounded memory");

@@ -187,10 +187,9 @@ impl<'g> Follower<'g> {
         if tx_root(&self.chain, &ids) != header.tx_root {
             return Err(wrong);
         }
-        let results = Results::decode(&results)?;
-        if !self.are_results_of(&results, &header) {
+        let Some(results) = Results::decode(&results).ok().filter(|found| self.are_results_of(found, &header)) else {
             return Err(wrong);
-        }
+        };
         let ids = decode_ids(&self.chain, &body)?;
         let block = FinalBlock { block: Block { header, body }, certificate: Some(certificate) };
         Ok(CommittedBlock::of(block, ids, results, 0))
