@@ -286,7 +286,7 @@ fn follow(chain: Arc<Chain>, options: &Advanced, stopping: Arc<AtomicBool>) -> O
                 Ok(0) => std::thread::sleep(Duration::from_millis(50)),
                 Ok(_) => {}
                 Err(fault) => {
-                    tracing::error!(%fault, "indexing histories stopped; get_history answers up to where it came");
+                    tracing::error!(%fault, "indexing histories stopped, and pruning with it; get_history answers up to where it came");
                     return;
                 }
             }

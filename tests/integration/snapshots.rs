@@ -69,9 +69,9 @@ async fn run(data_dir: &Path, log: &Path, more: &[&str]) -> (Process, SocketAddr
         if let Some(status) = process.ended() {
             panic!("it ended with {status}: {}", process.output());
         }
-        let found = process.output().lines().find(|line| line.contains("serving")).map(|line| {
-            let line: Value = serde_json::from_str(line).unwrap();
-            line["fields"]["rpc"].as_str().unwrap().parse().unwrap()
+        let found = process.output().lines().filter(|line| line.contains("serving")).find_map(|line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            line["rpc"].as_str()?.parse().ok()
         });
         async move { found }
     })
@@ -107,7 +107,7 @@ async fn a_snapshot_makes_another_directory_the_same_chain() {
     assert_eq!(client.node_info().await.unwrap().oldest_body, head.height);
     let below = Height::new(head.height.get() - 1);
     let answer = http::call(rpc, "get_block", json!({ "block": below.to_string() })).await.json();
-    assert_eq!(answer["error"]["message"], "pruned", "{answer}");
+    assert_eq!(answer["error"]["data"]["reason"], "pruned", "{answer}");
     process.signal("TERM");
     assert_eq!(process.end().await.code(), Some(0));
 }
@@ -161,7 +161,7 @@ async fn damaged_and_foreign_snapshots_leave_a_directory_as_it_was() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pruned_node_forgets_contents_and_keeps_certificates() {
-    let mut devnet = Devnet::below(&std::env::temp_dir());
+    let mut devnet = Devnet::new();
     let made = chain_node().args(["devnet", "init", "--block-time", "50ms", "--dir"]).arg(devnet.dir()).output();
     said(&made.unwrap(), 0);
     let pruning = devnet.beside("pruning.toml");
@@ -177,7 +177,7 @@ async fn a_pruned_node_forgets_contents_and_keeps_certificates() {
     let head = client.get_head().await.unwrap().height;
     assert!(oldest.get() + 64 <= head.get(), "{oldest} of {head}");
     let answer = http::call(rpc, "get_block", json!({ "block": "3" })).await.json();
-    assert_eq!(answer["error"]["message"], "pruned", "{answer}");
+    assert_eq!(answer["error"]["data"]["reason"], "pruned", "{answer}");
     for method in ["get_header", "get_certificate"] {
         let answer = http::call(rpc, method, json!({ "block": "3" })).await.json();
         assert!(answer["error"].is_null(), "{method}: {answer}");
@@ -186,7 +186,7 @@ async fn a_pruned_node_forgets_contents_and_keeps_certificates() {
     devnet.up().await;
     assert_eq!(devnet.stop("TERM").await, Some(0));
     let inspected = said(&db(&["inspect"], &devnet.data_dir()), 0);
-    assert!(value(&inspected, "oldest body").parse::<u64>().unwrap() + 64 <= head.get() + 1000, "{inspected}");
+    assert!(value(&inspected, "oldest body").parse::<u64>().unwrap() >= oldest.get(), "{inspected}");
     assert!(said(&db(&["prune", "--keep", "63"], &devnet.data_dir()), 2).contains("at least 64"));
     said(&db(&["prune", "--keep", "64"], &devnet.data_dir()), 0);
     let after = said(&db(&["inspect"], &devnet.data_dir()), 0);
