@@ -59,6 +59,13 @@ fn failure(failure: Failure) -> BackendError {
     }
 }
 
+impl Node {
+    /// Why there is no block at a height.
+    fn absent(&self, height: Height) -> BackendError {
+        if height < self.chain.oldest_body() { BackendError::Pruned } else { BackendError::NotFound }
+    }
+}
+
 impl Backend for Node {
     fn chain(&self) -> &ChainFacts {
         &self.facts
@@ -109,7 +116,7 @@ impl Backend for Node {
     }
 
     fn block(&self, height: Height) -> Answer<Arc<CommittedBlock>> {
-        self.chain.block(height).map_err(fault)?.ok_or(BackendError::NotFound)
+        self.chain.block(height).map_err(fault)?.ok_or_else(|| self.absent(height))
     }
 
     fn block_height(&self, id: &BlockId) -> Answer<Height> {
@@ -117,12 +124,12 @@ impl Backend for Node {
     }
 
     fn header(&self, height: Height) -> Answer<Header> {
-        self.chain.header(height).map_err(fault)?.ok_or(BackendError::NotFound)
+        self.chain.header(height).map_err(fault)?.ok_or_else(|| self.absent(height))
     }
 
     fn certificate(&self, height: Height) -> Answer<Option<Certificate>> {
         match self.chain.certificate(height).map_err(fault)? {
-            None if self.chain.header(height).map_err(fault)?.is_none() => Err(BackendError::NotFound),
+            None if self.chain.header(height).map_err(fault)?.is_none() => Err(self.absent(height)),
             certificate => Ok(certificate),
         }
     }
@@ -210,7 +217,7 @@ impl Backend for Node {
     }
 
     fn node(&self) -> NodeInfo {
-        self.info.clone()
+        NodeInfo { oldest_body: self.chain.oldest_body(), ..self.info.clone() }
     }
 
     fn peers(&self) -> Vec<PeerInfo> {
@@ -264,10 +271,13 @@ fn parse_cursor(cursor: &str) -> Answer<HistoryPosition> {
     parse().ok_or(BackendError::NotFound)
 }
 
-/// The validator's role for `node_info`.
-pub fn role(key: Option<&PublicKey>, set: &ValidatorSet) -> &'static str {
+/// The node's shape for `node_info`: it signs, it forgets old blocks, it has all of them, or all since
+/// a snapshot.
+pub fn role(key: Option<&PublicKey>, set: &ValidatorSet, prunes: bool, oldest_body: Height) -> &'static str {
     match key {
         Some(key) if set.index_of(key).is_some() => "validator",
+        _ if prunes => "pruned",
+        _ if oldest_body == Height::ZERO => "archive",
         _ => "follower",
     }
 }

@@ -2,9 +2,8 @@
 
 use crate::config::{Config, Flags, show};
 use crate::data_dir::{DataDir, ValidatorSeed};
-use crate::devnet;
 use crate::exit::Exit;
-use crate::{logging, run, testnet};
+use crate::{db, devnet, logging, run, testnet};
 use chain_core::crypto::SecretKey;
 use chain_core::types::Address;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -60,9 +59,9 @@ enum Command {
     /// Looks at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Looks at the database of a stopped node
+    /// Works on the database of a stopped node
     #[command(subcommand)]
-    Db(DbCommand),
+    Db(db::Command),
     /// Asks a node whether it is caught up and agreeing; fails if it is not
     Health {
         /// Where the node answers
@@ -120,18 +119,6 @@ enum ConfigCommand {
 }
 
 #[derive(Debug, Subcommand)]
-enum DbCommand {
-    /// Loads the state, compares it with its root, executes what was not flushed
-    Verify {
-        /// Configuration file (TOML)
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
-        #[command(flatten)]
-        flags: Flags,
-    },
-}
-
-#[derive(Debug, Subcommand)]
 enum DocCommand {
     /// docs/rpc.md
     Rpc,
@@ -157,33 +144,7 @@ impl Cli {
             Command::Testnet(options) => testnet::make(&options),
             Command::Genesis(command) => command.run(),
             Command::Config(command) => command.run(),
-            Command::Db(DbCommand::Verify { config, flags }) => {
-                let (config, _) = Config::load(config.as_deref(), &flags)?;
-                let dir = DataDir::new(&config.data_dir);
-                let (_, genesis) = run::compile(&dir.genesis())?;
-                if !config.database()?.is_dir() {
-                    return Err(Exit::Database(format!("there is no database in {}", config.database()?.display())));
-                }
-                let _lock = chain_core::storage::DirLock::acquire(dir.path())?;
-                let chain = run::open_ledger(&config, &genesis)?;
-                let head = chain.head();
-                for supply in chain_core::state::money::audit(&head.tree)? {
-                    if !supply.is_conserved() {
-                        let symbol = &*supply.asset.symbol;
-                        return Err(Exit::Database(format!(
-                            "{symbol}: the accounts hold {}, which is not minted minus burned",
-                            supply.in_accounts
-                        )));
-                    }
-                }
-                println!(
-                    "height {}, block {}, state root {}",
-                    head.block.header.height,
-                    head.block.id,
-                    head.tree.root()
-                );
-                Ok(())
-            }
+            Command::Db(command) => command.run(),
             Command::Health { url } => block_on(health(url)),
             Command::Keys { data_dir } => {
                 let key = DataDir::new(data_dir).read_key()?;

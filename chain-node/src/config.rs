@@ -5,6 +5,7 @@
 
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
+use chain_core::ledger::MIN_KEPT_BLOCKS;
 use chain_core::types::Address;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
@@ -114,6 +115,8 @@ pub struct Advanced {
     pub flush_interval_blocks: u64,
     /// Whether accounts' histories are indexed.
     pub history: bool,
+    /// Contents of blocks this far below the newest one are forgotten; 0: everything is kept.
+    pub prune_keep_blocks: u64,
     /// Threads that verify signatures.
     pub verify_threads: usize,
     /// Start a validator whose consensus log is gone. Dangerous where a copy of its key may sign.
@@ -159,6 +162,7 @@ impl Default for Config {
             advanced: Advanced {
                 flush_interval_blocks: 8,
                 history: true,
+                prune_keep_blocks: 0,
                 verify_threads: 2,
                 accept_lost_consensus_log: false,
                 rpc_hosts: Vec::new(),
@@ -259,6 +263,12 @@ impl Config {
         }
         if self.advanced.flush_interval_blocks == 0 || self.advanced.verify_threads == 0 {
             return Err(Exit::Configuration("flush_interval_blocks and verify_threads must be at least 1".into()));
+        }
+        let keep = self.advanced.prune_keep_blocks;
+        if keep != 0 && keep < MIN_KEPT_BLOCKS {
+            return Err(Exit::Configuration(format!(
+                "prune_keep_blocks is {keep}; it must be 0 (nothing is pruned) or at least {MIN_KEPT_BLOCKS}"
+            )));
         }
         if self.rpc_timeout == 0 {
             return Err(Exit::Configuration("rpc_timeout must be at least 1 ms".into()));
@@ -381,6 +391,7 @@ mod tests {
             "rpc_port = 8005\n",
             "database_url = \"mysql://x\"\n",
             "[advanced]\nflush_interval_blocks = 0\n",
+            "[advanced]\nprune_keep_blocks = 63\n",
             "[advanced]\nx = 0\n",
             "[advanced]\nmax_peers = 0\n",
             "[advanced]\nsync_mode = \"fast\"\n",

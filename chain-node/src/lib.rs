@@ -7,6 +7,7 @@ pub mod backend;
 pub mod cli;
 pub mod config;
 pub mod data_dir;
+pub mod db;
 pub mod devnet;
 pub mod driver;
 pub mod exit;

@@ -2,12 +2,13 @@
 //! stop or meets a fault.
 
 use crate::backend::{Node, role};
-use crate::config::{Config, SyncMode};
+use crate::config::{Advanced, Config, SyncMode};
 use crate::data_dir::DataDir;
 use crate::driver::{Driver, MonoClock, Running, wall_clock};
 use crate::exit::Exit;
 use crate::net::{self, Net};
 use crate::p2p::{self, P2pConfig};
+use chain_core::Fault;
 use chain_core::crypto::SecretKey;
 use chain_core::engine::{Engine, EngineLog, Options, SharedPool, SignMemory, Start, Trust};
 use chain_core::genesis::Genesis;
@@ -67,10 +68,10 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
     let public = key.as_ref().map(|key| key.public());
     let mut info = NodeInfo {
         version: env!("CARGO_PKG_VERSION").into(),
-        role: role(public.as_ref(), &set).into(),
+        role: role(public.as_ref(), &set, config.advanced.prune_keep_blocks > 0, chain.oldest_body()).into(),
         validator: public.filter(|key| set.index_of(key).is_some()),
         peer_id: None,
-        oldest_body: Height::ZERO,
+        oldest_body: chain.oldest_body(),
         started_ms: wall_clock().get(),
     };
     let clock = MonoClock::start();
@@ -124,7 +125,7 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
     let node = Node { facts, info, chain: chain.clone(), pool, pool_limits, driver: driver.clone(), net: net.clone() };
     let (rpc, metrics, doors) = open_doors(config, Arc::new(node), listeners)?;
     let stopping = Arc::new(AtomicBool::new(false));
-    let history = config.advanced.history.then(|| follow_history(chain, stopping.clone()));
+    let history = follow(chain, &config.advanced, stopping.clone());
     Ok(Service { rpc, metrics, driver, net, engine, doors, signals, stopping, history, _lock: lock })
 }
 
@@ -238,8 +239,6 @@ pub fn open_ledger(config: &Config, genesis: &Genesis) -> Result<Chain, Exit> {
         RocksOptions { cache_bytes: config.block_cache_size as usize * 1024 * 1024, ..RocksOptions::default() };
     let path = config.database()?;
     let store = RocksStore::open(&path, &options)?;
-    let (tree, header) = genesis.build().map_err(|e| Exit::Configuration(format!("genesis: {e}")))?;
-    let genesis = ledger::Genesis { chain: genesis.chain_id(), canonical: genesis.encode(), header, tree };
     let opened = ledger::open(Arc::new(store), genesis, &mut |height| {
         if height.get().is_multiple_of(1000) {
             tracing::info!(height = height.get(), "executing again");
@@ -350,18 +349,25 @@ fn open_doors(
     Ok((rpc_address, metrics_address, vec![public, ops]))
 }
 
-/// Indexes histories behind the head, off the commit path.
-fn follow_history(chain: Arc<Chain>, stopping: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
-    std::thread::spawn(move || {
+/// Indexes histories and forgets old blocks behind the head, off the commit path, if the node is told to.
+fn follow(chain: Arc<Chain>, options: &Advanced, stopping: Arc<AtomicBool>) -> Option<std::thread::JoinHandle<()>> {
+    let (history, keep) = (options.history, options.prune_keep_blocks);
+    let step = move || {
+        let indexed = if history { index_history(&chain, 64)? } else { 0 };
+        let pruned = if keep > 0 && indexed == 0 { chain.prune(keep, 64)? } else { 0 };
+        Ok::<_, Fault>(indexed + pruned)
+    };
+    let work = move || {
         while !stopping.load(Ordering::Relaxed) {
-            match index_history(&chain, 64) {
+            match step() {
                 Ok(0) => std::thread::sleep(Duration::from_millis(50)),
                 Ok(_) => {}
                 Err(fault) => {
-                    tracing::error!(%fault, "indexing histories stopped; get_history answers up to where it came");
+                    tracing::error!(%fault, "indexing histories stopped, and pruning with it; get_history answers up to where it came");
                     return;
                 }
             }
         }
-    })
+    };
+    (history || keep > 0).then(|| std::thread::spawn(work))
 }

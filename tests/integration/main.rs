@@ -11,5 +11,6 @@ mod kills;
 mod life;
 mod lines;
 mod malformed;
+mod snapshots;
 mod startup;
 mod traffic;
