@@ -11,4 +11,5 @@ pub mod devnet;
 pub mod driver;
 pub mod exit;
 pub mod logging;
+pub mod remote;
 pub mod run;
