@@ -34,6 +34,8 @@ const GATHER: Duration = Duration::from_millis(20);
 const MAX_ANSWER: u32 = 2 * 1024 * 1024;
 /// Rule 3, in polls.
 const AGAIN_POLLS: u32 = 6;
+/// First pause after a failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause after failures, in polls.
 const MAX_PAUSE_POLLS: u32 = 6;
 
@@ -52,7 +54,7 @@ pub(super) async fn run(site: Arc<Site>) {
         refill: true,
         refill_at: Instant::now(),
     };
-    let mut failures = Backoff::new(poll / 10, poll * MAX_PAUSE_POLLS);
+    let mut failures = Backoff::new(FIRST_PAUSE, poll * MAX_PAUSE_POLLS);
     while push.gather().await {
         if site.covered.load(Ordering::Relaxed) {
             // The network carries them; once it does not, what is still pending goes.
