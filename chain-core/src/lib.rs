@@ -20,6 +20,7 @@ pub mod tx;
 pub mod block;
 pub mod execute;
 pub mod genesis;
+pub mod light;
 pub mod ledger;
 pub mod mempool;
 pub mod consensus;

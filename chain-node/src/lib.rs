@@ -14,5 +14,6 @@ pub mod exit;
 pub mod logging;
 pub mod net;
 pub mod p2p;
+pub mod remote;
 pub mod run;
 pub mod testnet;

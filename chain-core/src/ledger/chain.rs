@@ -208,16 +208,11 @@ impl Chain {
 
     /// The final block at a height as it was agreed on, without what its execution reported.
     pub fn final_block(&self, height: Height) -> Result<Option<FinalBlock>, Fault> {
-        let Some(recent) = self.recent_or_above(height) else { return read_block(&*self.store, height) };
+        let Some(recent) = self.recent_or_above(height) else { return self.read_final(height) };
         Ok(recent.map(|block| FinalBlock {
             block: Block { header: block.header.clone(), body: block.body.clone() },
             certificate: block.certificate.clone(),
         }))
-    }
-
-    /// The lowest height whose block is here; genesis needs none.
-    pub fn oldest(&self) -> Result<Height, Fault> {
-        Ok(Height::new(1))
     }
 
     /// The header of the final block at a height. Reads no body.
