@@ -2,7 +2,7 @@
 
 use crate::driver::{Driver, wall_clock};
 use crate::net::Net;
-use crate::p2p::{Network, PeerSummary};
+use crate::p2p::Network;
 use chain_core::Fault;
 use chain_core::block::Header;
 use chain_core::crypto::PublicKey;
@@ -221,14 +221,7 @@ impl Backend for Node {
     }
 
     fn peers(&self) -> Vec<PeerInfo> {
-        let peers = self.net.peers().into_iter();
-        let info = |(peer, height): (PeerSummary, Height)| PeerInfo {
-            peer_id: peer.id.to_string(),
-            agent: peer.agent,
-            height,
-            outbound: peer.outbound,
-        };
-        peers.map(info).collect()
+        self.net.peers()
     }
 
     fn metrics_text(&self) -> String {

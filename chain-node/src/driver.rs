@@ -11,7 +11,6 @@
 
 use crate::exit::Exit;
 use chain_core::consensus::{Now, Offence, Peer};
-use chain_core::crypto::PublicKey;
 use chain_core::engine::{Announcement, Engine, Input, Output, Progress, Submission, Submitted, Ticket};
 use chain_core::execute::glance;
 use chain_core::fault::Failure;
@@ -43,7 +42,7 @@ const ANNOUNCEMENTS: usize = 65_536;
 /// Where what the engine says to peers goes. Never blocks.
 pub trait Links: Send + Sync {
     /// Sends one frame to these peers; those that are gone are no mistake.
-    fn send(&self, to: &[Peer], lane: Lane, frame: Arc<[u8]>, message: &Arc<Message>);
+    fn send(&self, to: &[Peer], lane: Lane, frame: Arc<[u8]>, message: &Message);
     /// A peer did what no honest node does.
     fn blame(&self, peer: Peer, offence: Offence);
 }
@@ -137,24 +136,13 @@ impl Driver {
         (Arc::new(Self { jobs, urgent, announcements, progress, chain, room }), Running { engine, verifiers })
     }
 
-    /// A peer is connected. Answers false if too much is waiting.
-    pub fn joined(&self, peer: Peer, validator: Option<PublicKey>) -> bool {
-        self.offer_urgent(Input::Joined { peer, validator })
-    }
-
-    /// A peer is gone. Answers false if too much is waiting.
-    pub fn left(&self, peer: Peer) -> bool {
-        self.offer_urgent(Input::Left { peer })
-    }
-
-    fn offer_urgent(&self, input: Input) -> bool {
-        // Nobody hears anything any more once the engine is gone.
-        !matches!(self.urgent.try_send(Urgent::Peer(input)), Err(TrySendError::Full(_)))
-    }
-
-    /// Hands over what a peer said. Answers false if too much is waiting.
-    pub fn hear(&self, from: Peer, message: Box<Message>) -> bool {
-        self.offer_urgent(Input::Message { from, message })
+    /// Hands over what peers do and say; gives it back if too much is waiting.
+    pub fn deliver(&self, input: Input) -> Option<Input> {
+        match self.urgent.try_send(Urgent::Peer(input)) {
+            Err(TrySendError::Full(Urgent::Peer(input))) => Some(input),
+            // Nobody hears anything any more once the engine is gone.
+            _ => None,
+        }
     }
 
     /// The chain, for readers.

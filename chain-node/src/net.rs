@@ -5,18 +5,22 @@
 
 use crate::driver::{Driver, Links, Verdicts};
 use crate::p2p::{GossipTicket, GossipVerdict, Network, NetworkEvent, PeerSummary};
+use crate::remote::{Local, Pace, Remotes};
 use chain_core::consensus::{Offence, Peer};
 use chain_core::crypto::PublicKey;
-use chain_core::engine::{self, Announcement, SharedPool};
+use chain_core::engine::{self, Announcement, Input, SharedPool};
 use chain_core::mempool::Status;
 use chain_core::state::validators;
-use chain_core::types::{Height, TxId};
+use chain_core::tx::Checked;
+use chain_core::types::{ChainId, Height, TxId};
 use chain_core::wire::{GossipFrame, Lane, Message, TxBytes};
+use chain_rpc::backend::PeerInfo;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 
 /// Ranges of old blocks read at the same time.
 const SERVING: usize = 4;
@@ -33,6 +37,8 @@ const FORM_REJECTIONS: u16 = 20;
 /// The network as the node uses it.
 pub struct Net {
     network: OnceLock<Network>,
+    remotes: OnceLock<Remotes>,
+    joined: AtomicUsize,
     heights: Mutex<BTreeMap<Peer, Height>>,
     told: Mutex<VecDeque<Told>>,
     serving: Arc<Semaphore>,
@@ -51,7 +57,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Links for Net {
-    fn send(&self, to: &[Peer], lane: Lane, frame: Arc<[u8]>, _: &Arc<Message>) {
+    fn send(&self, to: &[Peer], lane: Lane, frame: Arc<[u8]>, message: &Message) {
+        if let Some(remotes) = self.remotes.get() {
+            to.iter().filter(|peer| Remotes::owns(**peer)).for_each(|peer| remotes.send(*peer, message));
+        }
         if let Some(network) = self.network.get() {
             network.send(to, lane, libp2p::bytes::Bytes::from_owner(frame));
         }
@@ -59,8 +68,10 @@ impl Links for Net {
 
     fn blame(&self, peer: Peer, offence: Offence) {
         tracing::debug!(peer = peer.0, ?offence, "a peer broke the rules");
-        if let Some(network) = self.network.get() {
-            network.blame(peer, offence);
+        match (self.remotes.get(), self.network.get()) {
+            (Some(remotes), _) if Remotes::owns(peer) => remotes.blame(peer),
+            (_, Some(network)) => network.blame(peer, offence),
+            _ => {}
         }
     }
 }
@@ -70,6 +81,8 @@ impl Net {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             network: OnceLock::new(),
+            remotes: OnceLock::new(),
+            joined: AtomicUsize::new(0),
             heights: Mutex::default(),
             told: Mutex::default(),
             serving: Arc::new(Semaphore::new(SERVING)),
@@ -88,31 +101,50 @@ impl Net {
         self.network.get()
     }
 
-    /// Whether there is no network: one validator on its own.
+    /// Whether nobody is connected.
     pub fn is_alone(&self) -> bool {
-        self.network.get().is_none()
+        self.joined.load(Ordering::Relaxed) == 0
     }
 
-    /// The connected peers with the heights they claim.
-    pub fn peers(&self) -> Vec<(PeerSummary, Height)> {
+    /// Follows other sites over their RPC URLs.
+    pub fn follow(self: &Arc<Self>, urls: &[String], driver: &Arc<Driver>, pool: SharedPool) {
+        let local = Here { net: self.clone(), driver: driver.clone(), pool };
+        // They are started once in a node's life.
+        let _ = self.remotes.set(Remotes::start(urls, Pace::default(), Arc::new(local)));
+    }
+
+    /// Peers and sites this node is in touch with.
+    pub fn peers(&self) -> Vec<PeerInfo> {
         let heights = lock(&self.heights);
+        let info = |peer: PeerSummary| PeerInfo {
+            peer_id: peer.id.to_string(),
+            agent: peer.agent,
+            height: heights.get(&peer.peer).copied().unwrap_or_default(),
+            outbound: peer.outbound,
+        };
         let peers = self.network.get().map(Network::peers).unwrap_or_default();
-        peers.into_iter().map(|peer| (heights.get(&peer.peer).copied().unwrap_or_default(), peer)).map(swap).collect()
+        let sites = self.remotes.get().map(Remotes::peers).unwrap_or_default();
+        peers.into_iter().map(info).chain(sites).collect()
     }
 
     /// Takes what happened in the network, or gives it back if the engine has too much to do.
     pub fn take(self: &Arc<Self>, driver: &Arc<Driver>, event: NetworkEvent) -> Option<NetworkEvent> {
         match event {
             NetworkEvent::Joined { peer, validator, id, address } => {
-                if !driver.joined(peer, validator) {
+                if !driver.deliver(Input::Joined { peer, validator }).is_none() {
                     return Some(NetworkEvent::Joined { peer, validator, id, address });
                 }
+                self.joined.fetch_add(1, Ordering::Relaxed);
                 tracing::info!(peer = %id, %address, validator = validator.is_some(), "connected");
                 None
             }
             NetworkEvent::Left { peer } => {
+                if driver.deliver(Input::Left { peer }).is_some() {
+                    return Some(NetworkEvent::Left { peer });
+                }
                 lock(&self.heights).remove(&peer);
-                (!driver.left(peer)).then_some(NetworkEvent::Left { peer })
+                self.joined.fetch_sub(1, Ordering::Relaxed);
+                None
             }
             NetworkEvent::Frame { from, lane, bytes } => self.take_frame(driver, from, lane, bytes),
             NetworkEvent::Gossip { from: _, bytes, ticket } => {
@@ -140,7 +172,7 @@ impl Net {
         self.note_height(from, &message);
         let taken = match message {
             Message::NeedBlocks { .. } => self.serve(driver, from, message),
-            message => driver.hear(from, Box::new(message)),
+            message => driver.deliver(Input::Message { from, message: Box::new(message) }).is_none(),
         };
         (!taken).then_some(NetworkEvent::Frame { from, lane, bytes })
     }
@@ -162,7 +194,7 @@ impl Net {
         let (net, chain) = (self.clone(), driver.chain().clone());
         tokio::task::spawn_blocking(move || {
             match engine::answer(&chain, &question) {
-                Ok(Some(answer)) => net.send(&[to], answer.lane(), answer.encode().into(), &Arc::new(answer)),
+                Ok(Some(answer)) => net.send(&[to], answer.lane(), answer.encode().into(), &answer),
                 Ok(None) => {}
                 // The engine meets the same fault at its next read and stops the node.
                 Err(fault) => tracing::error!(%fault, "blocks for a peer cannot be read"),
@@ -195,13 +227,15 @@ impl Net {
         }
     }
 
-    /// Tells the network of transactions that were taken here.
+    /// Tells the network of transactions that were taken here, and remembers to tell it again while
+    /// they wait. Without the bytes it is only remembered: while nobody is connected.
     pub fn tell(&self, transactions: &[Vec<u8>], verdicts: &Verdicts) {
-        let taken = |verdict: &&_| matches!(verdict, Ok(engine::Submitted { status, .. }) if is_waiting(status));
         let (mut ids, mut bytes) = (Vec::new(), Vec::new());
-        for (transaction, verdict) in transactions.iter().zip(verdicts).filter(|(_, verdict)| taken(verdict)) {
-            bytes.push(transaction.as_slice());
-            ids.extend(verdict.as_ref().ok().map(|taken| taken.tx_id));
+        for (place, taken) in verdicts.iter().enumerate() {
+            if let Ok(engine::Submitted { tx_id, status: Status::Pending | Status::Queued, .. }) = taken {
+                bytes.extend(transactions.get(place).map(Vec::as_slice));
+                ids.push(*tx_id);
+            }
         }
         self.gossip(0, bytes);
         let at = Instant::now();
@@ -223,6 +257,9 @@ impl Net {
         let mut tick = tokio::time::interval(TELL_AGAIN / 5);
         loop {
             tick.tick().await;
+            if self.is_alone() {
+                continue;
+            }
             for (round, transactions) in self.overdue(&pool) {
                 self.gossip(round, transactions.iter().map(Vec::as_slice));
             }
@@ -246,12 +283,38 @@ impl Net {
     }
 }
 
-fn swap((height, peer): (Height, PeerSummary)) -> (PeerSummary, Height) {
-    (peer, height)
+/// This node as the tasks of remote sites see it.
+struct Here {
+    net: Arc<Net>,
+    driver: Arc<Driver>,
+    pool: SharedPool,
 }
 
-fn is_waiting(status: &Status) -> bool {
-    matches!(status, Status::Pending | Status::Queued)
+impl Local for Here {
+    fn chain(&self) -> ChainId {
+        self.driver.chain().id()
+    }
+
+    fn head(&self) -> Height {
+        self.driver.chain().head().block.header.height
+    }
+
+    fn has_peer(&self) -> bool {
+        let own = self.head();
+        lock(&self.net.heights).values().any(|height| *height >= own)
+    }
+
+    fn deliver(&self, input: Input) -> Option<Input> {
+        self.driver.deliver(input)
+    }
+
+    fn pending(&self, limit: usize) -> Vec<Checked> {
+        self.pool.read().candidates().take(limit).cloned().collect()
+    }
+
+    fn announcements(&self) -> broadcast::Receiver<Announcement> {
+        self.driver.subscribe()
+    }
 }
 
 /// What becomes of a frame: passed on if it brought something, held against its sender if it holds

@@ -285,6 +285,7 @@ async fn start_network(
     let network = p2p::start(p2p, move |event| taker.take(&hearer, event)).await.map_err(|e| wrong(&e))?;
     tracing::info!(p2p = %network.local_id(), port = config.p2p_port, "the network listens");
     net.connect(network);
+    net.follow(&config.rpc_peers, driver, pool.clone());
     tokio::spawn(net::follow_validators(driver.clone(), places));
     tokio::spawn(net.clone().tell_again(pool));
     Ok(())

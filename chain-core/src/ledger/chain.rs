@@ -369,6 +369,17 @@ impl Chain {
         }
     }
 
+    fn read_final(&self, height: Height) -> Result<Option<FinalBlock>, Fault> {
+        if height < self.oldest_body() {
+            return Ok(None);
+        }
+        match read_block(&*self.store, height) {
+            // It was removed between the look above and now.
+            Err(_) if height < self.oldest_body() => Ok(None),
+            read => read,
+        }
+    }
+
     fn read_committed(&self, height: Height) -> Result<Option<Arc<CommittedBlock>>, Fault> {
         let Some(stored) = read_block(&*self.store, height)? else { return Ok(None) };
         let results = keys::get(&*self.store, Table::Events, &height_key(height))?;
