@@ -2,10 +2,6 @@
 
 export CARGO_TARGET_DIR ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/chain-target
 DEVNET_DIR ?= .devnet
-VALIDATORS ?= 1
-RPC_PORT ?= 8006
-P2P_PORT ?= 8005
-METRICS_PORT ?= 9090
 SEEDS ?= 2000
 FROM ?= 0
 THREADS ?= 2
@@ -22,9 +18,9 @@ deps: ## Installs the system packages the build needs
 build: deps ## Builds the binaries chain-node and chain
 	cargo build --release --workspace --bins
 
-devnet: build ## Starts a devnet in the foreground; Ctrl-C stops it, the next start continues it
-	@$(CARGO_TARGET_DIR)/release/chain-node devnet run --dir "$(DEVNET_DIR)" --validators $(VALIDATORS) \
-		--rpc-port $(RPC_PORT) --p2p-port $(P2P_PORT) --metrics-port $(METRICS_PORT)
+# VALIDATORS, BLOCK_TIME, RPC_PORT, P2P_PORT, METRICS_PORT and LOG_LEVEL reach it through the environment.
+devnet: build ## Starts a devnet in the foreground (VALIDATORS=4: of four); Ctrl-C stops it, the next start continues it
+	@$(CARGO_TARGET_DIR)/release/chain-node devnet run --dir "$(DEVNET_DIR)"
 
 devnet-reset: build ## Throws the devnet's chain away; the next start makes a new one
 	@$(CARGO_TARGET_DIR)/release/chain-node devnet reset --dir "$(DEVNET_DIR)"

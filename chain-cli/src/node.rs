@@ -140,8 +140,9 @@ fn asset_of(action: &Action) -> Option<AssetId> {
 fn socket_url(url: &str) -> Answer<String> {
     match url.split_once("://") {
         Some(("http", rest)) => Ok(format!("ws://{rest}")),
-        Some(("ws", _)) => Ok(url.to_owned()),
-        _ => Err(CliError::Usage(format!("a node's URL starts with http:// or ws://, not {url}"))),
+        Some(("https", rest)) => Ok(format!("wss://{rest}")),
+        Some(("ws" | "wss", _)) => Ok(url.to_owned()),
+        _ => Err(CliError::Usage(format!("a node's URL starts with http://, https://, ws:// or wss://, not {url}"))),
     }
 }
 
@@ -180,7 +181,8 @@ mod tests {
     fn requests_go_over_the_socket() {
         assert_eq!(socket_url("http://127.0.0.1:8006").unwrap(), "ws://127.0.0.1:8006");
         assert_eq!(socket_url("ws://h:1/x").unwrap(), "ws://h:1/x");
-        for bad in ["https://h", "h:1", ""] {
+        assert_eq!(socket_url("https://h/node").unwrap(), "wss://h/node");
+        for bad in ["ftp://h", "h:1", ""] {
             assert!(matches!(socket_url(bad), Err(CliError::Usage(_))), "{bad}");
         }
     }

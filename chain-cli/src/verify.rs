@@ -1,28 +1,23 @@
-//! Believes a proof only as far as it leads back to a genesis. Pure: a file's content and a chain spec in, a statement
-//! out.
+//! What a proof file says, believed only as far as the light client does. Pure: a file's content and a chain spec in,
+//! a statement out.
 //!
 //! ```text
-//! chain spec → genesis → chain id, first validators, block 0
-//!                            │
-//! certificate (a quorum's finalize votes) → header id → header → state_root | outcome_root → row | outcome
+//! chain spec → genesis → block 0 → hops → set in charge → header → state_root | outcome_root → row | outcome
 //! ```
 //!
-//! Each step has a name; the first that does not hold is the answer. The validators of a header must be those of
-//! genesis:
-//! a set that changed since can't be followed from one file, and is refused rather than believed.
-//! Not here: files, printing (`commands/proof.rs`).
+//! Each step has a name; the first that does not hold is the answer.
+//! Not here: why a step holds (`chain_core::light`), files, printing (`commands/proof.rs`).
 
 use chain_core::{
-    block::{Header, Outcome},
-    codec,
+    block::Outcome,
     genesis::Genesis,
-    limits::MAX_TX_BYTES,
+    light::{LightClient, LightError, TrustedHeader},
     state::{
         ACCOUNTS, Account, Asset, RowKey, decode_value,
         money::{ASSETS, BALANCES},
     },
     tx::{Action, Signed},
-    types::{Address, Amount, AssetId, BlockId, ChainId, Height, TimestampMs, TxId, ValidatorSet, VoteKind, WireId},
+    types::{Address, Amount, AssetId, BlockId, ChainId, Height, TimestampMs, TxId, WireId},
 };
 use chain_rpc::view::{Anchor, OutcomeProof, OutcomeView, ProofView, RowProofView};
 use serde::Serialize;
@@ -51,7 +46,7 @@ pub struct Proven {
     pub timestamp: TimestampMs,
     /// How many validators signed it; 0: it is genesis itself.
     pub signers: usize,
-    /// Of how many.
+    /// Of how many; 0 as above.
     pub validators: usize,
     /// What is so.
     #[serde(flatten)]
@@ -124,21 +119,18 @@ pub fn verify(genesis: &Genesis, proof: &ProofView, signed_tx: Option<&[u8]>, su
         ProofView::Row(row) => &row.anchor,
         ProofView::Outcome(outcome) => &outcome.anchor,
     };
-    let chain = genesis.chain_id();
-    let (signers, set) = check_anchor(genesis, &chain, anchor)?;
+    let block = believe(genesis, anchor)?;
     let fact = match proof {
-        ProofView::Row(row) => check_row(&chain, row, subject)?,
-        ProofView::Outcome(outcome) => check_outcome(&chain, outcome, signed_tx, subject)?,
+        ProofView::Row(row) => check_row(&block, row, subject)?,
+        ProofView::Outcome(outcome) => check_outcome(&block, outcome, signed_tx, subject)?,
     };
-    let header = &anchor.header;
-    let (height, timestamp) = (header.height, header.timestamp_ms);
     Ok(Proven {
-        chain_id: chain,
-        height,
+        chain_id: block.header().chain_id,
+        height: block.header().height,
         block: anchor.hash,
-        timestamp,
-        signers,
-        validators: set.members().len(),
+        timestamp: block.header().timestamp_ms,
+        signers: block.signers(),
+        validators: block.validators(),
         fact,
     })
 }
@@ -147,60 +139,43 @@ fn fails<T>(step: &'static str, why: impl ToString) -> Answer<T> {
     Err(CliError::Unproven { step, why: why.to_string() })
 }
 
-/// Whether the header is final on the genesis's chain; how many signed, and out of which set.
-fn check_anchor(genesis: &Genesis, chain: &ChainId, anchor: &Anchor) -> Answer<(usize, ValidatorSet)> {
-    let header = &anchor.header;
-    if header.chain_id != *chain {
-        return fails("chain", format_args!("the header is of chain {}, the genesis is of {chain}", header.chain_id));
+impl From<LightError> for CliError {
+    fn from(error: LightError) -> Self {
+        let step = match &error {
+            LightError::Genesis(_) | LightError::NotPinned { .. } => "genesis",
+            LightError::Chain { .. } => "chain",
+            LightError::Version(_) | LightError::NotAbove { .. } => "header",
+            LightError::Set { .. } | LightError::NextMembers(_) | LightError::NextSet { .. } => "validators",
+            LightError::NoCertificate | LightError::NotFinal | LightError::OtherBlock | LightError::Certificate(_) => {
+                "certificate"
+            }
+            LightError::Row(_) => "state",
+            LightError::Value(_) => "value",
+            LightError::Outcome(_) => "outcome",
+            LightError::OtherTransaction { .. } | LightError::Transaction(_) => "transaction",
+        };
+        Self::Unproven { step, why: error.to_string() }
     }
+}
+
+/// The header that the file rests on, if it is final on the genesis's chain.
+fn believe(genesis: &Genesis, anchor: &Anchor) -> Answer<TrustedHeader> {
+    let header = &anchor.header;
     if header.id() != anchor.hash {
         return fails("header", format_args!("the header's hash is {}, the file says {}", header.id(), anchor.hash));
     }
-    let Ok(set) = genesis.validator_set() else { return fails("genesis", "it has no usable validators") };
-    if header.height == Height::ZERO {
-        check_block_0(genesis, header)?;
-        return Ok((0, set));
-    }
-    if header.validators_hash != set.hash(chain) {
-        return fails("validators", "the set that signed this block is not the one of genesis");
-    }
-    let Some(certificate) = &anchor.certificate else { return fails("certificate", "there is none") };
-    if certificate.kind() != VoteKind::Finalize {
-        return fails("certificate", "it does not say that a block is final");
-    }
-    if (certificate.height(), certificate.block()) != (header.height, Some(header.id())) {
-        return fails("certificate", "it is about another block than the header's");
-    }
-    if let Err(error) = certificate.verify(chain, genesis.quorum_rule, &set) {
-        return fails("certificate", error);
-    }
-    Ok((certificate.signatures.len(), set))
+    Ok(LightClient::from_genesis(genesis)?.header(header.clone(), anchor.certificate.as_ref())?)
 }
 
-/// Genesis needs no signatures: its header follows from the chain spec.
-fn check_block_0(genesis: &Genesis, header: &Header) -> Answer<()> {
-    match genesis.build() {
-        Ok((_, built)) if built == *header => Ok(()),
-        Ok(_) => fails("genesis", "block 0 is not the one that follows from the genesis"),
-        Err(error) => fails("genesis", error),
-    }
-}
-
-fn check_row(chain: &ChainId, row: &RowProofView, subject: Subject) -> Answer<Fact> {
+fn check_row(block: &TrustedHeader, row: &RowProofView, subject: Subject) -> Answer<Fact> {
     if subject.tx_id.is_some() {
         return fails("subject", "the file proves a row of the state, not a transaction's outcome");
     }
-    let value = match row.proof.verify(&chain.0, &row.anchor.header.state_root, &row.key) {
-        Ok(value) => value,
-        Err(error) => return fails("state", error),
-    };
+    let value = block.row(&row.key, &row.proof)?;
     if value.is_some() != row.present {
         return fails("state", "the file says of the row's presence the opposite of what is proven");
     }
-    let fact = match read_row(&row.key, value) {
-        Ok(fact) => fact,
-        Err(error) => return fails("value", error),
-    };
+    let fact = read_row(&row.key, value).map_err(LightError::Value)?;
     match (subject.account, &fact) {
         (None, _) => Ok(fact),
         (Some(asked), Fact::Account { address, .. } | Fact::Balance { address, .. }) if asked == *address => Ok(fact),
@@ -230,13 +205,13 @@ fn read_row(key: &RowKey, value: Option<&[u8]>) -> Result<Fact, chain_core::Faul
     Ok(Fact::Row { key: *key, value: value.map(|bytes| format!("0x{}", hex::encode(bytes))) })
 }
 
-fn check_outcome(chain: &ChainId, found: &OutcomeProof, signed: Option<&[u8]>, subject: Subject) -> Answer<Fact> {
+fn check_outcome(block: &TrustedHeader, found: &OutcomeProof, signed: Option<&[u8]>, subject: Subject) -> Answer<Fact> {
     let outcome: &Outcome = &found.outcome;
-    let root = &found.anchor.header.outcome_root;
-    if let Err(error) = found.proof.verify(&chain.0, root, found.index, &outcome.hash(chain)) {
-        return fails("outcome", error);
-    }
-    let transaction = signed.map(|bytes| read_tx(chain, bytes, outcome.wire_id)).transpose()?;
+    let transaction = match signed {
+        None => block.outcome(found.index, outcome, &found.proof).map(|()| None)?,
+        Some(bytes) => Some(block.transaction(found.index, outcome, &found.proof, bytes)?),
+    };
+    let transaction = transaction.map(|signed| proven_tx(&block.header().chain_id, signed));
     let tx_id = transaction.as_ref().map(|transaction| transaction.tx_id);
     if subject.account.is_some() {
         return fails("subject", "the file proves a transaction's outcome, not an account");
@@ -250,18 +225,9 @@ fn check_outcome(chain: &ChainId, found: &OutcomeProof, signed: Option<&[u8]>, s
     Ok(Fact::Outcome { wire_id, transaction: transaction.map(Box::new), index, outcome })
 }
 
-/// The transaction whose bytes have this name.
-fn read_tx(chain: &ChainId, bytes: &[u8], wire_id: WireId) -> Answer<ProvenTx> {
-    if Signed::wire_id(bytes, chain) != wire_id {
-        return fails("transaction", "its bytes are not those the outcome is about");
-    }
-    match codec::decode::<Signed>(bytes, MAX_TX_BYTES) {
-        Ok(Signed { transaction, .. }) => {
-            let (tx_id, sender) = (transaction.id(chain), transaction.sender);
-            Ok(ProvenTx { tx_id, sender, actions: transaction.actions.to_vec() })
-        }
-        Err(error) => fails("transaction", error),
-    }
+fn proven_tx(chain: &ChainId, Signed { transaction, .. }: Signed) -> ProvenTx {
+    let (tx_id, sender) = (transaction.id(chain), transaction.sender);
+    ProvenTx { tx_id, sender, actions: transaction.actions.to_vec() }
 }
 
 #[cfg(test)]

@@ -2,14 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use chain_core::{
-    block::{Verdict, outcome_root},
-    codec::{List, Text},
-    crypto::{Hash, PublicKey, SecretKey, Signature, merkle::list_proof},
+    block::{Header, Verdict, outcome_root},
+    codec::{self, List, Text},
+    crypto::{Hash, SecretKey, Signature, merkle::list_proof},
     genesis::{ConsensusMode, GENESIS_VERSION, GenesisAsset, GenesisBalance},
     state::{Params, Symbol, Tree},
     testing::{address, key, pay},
     tx::{TRANSACTION_VERSION, Transaction},
-    types::{Certificate, QuorumRule, SignedMessage, Validator, View, Vote},
+    types::{Certificate, QuorumRule, SignedMessage, Validator, View, Vote, VoteKind},
 };
 
 use super::*;
@@ -174,7 +174,10 @@ fn block_0_needs_no_signatures_but_must_be_the_specs_own() {
 #[test]
 fn a_spoiled_anchor_fails_at_its_step() {
     let world = World::new();
-    world.spoiled("chain", |row| row.anchor.header.chain_id = ChainId(Hash([1; 32])));
+    world.spoiled("chain", |row| {
+        row.anchor.header.chain_id = ChainId(Hash([1; 32]));
+        row.anchor.hash = row.anchor.header.id();
+    });
     world.spoiled("header", |row| row.anchor.header.timestamp_ms = TimestampMs::new(1));
     world.spoiled("header", |row| row.anchor.hash = BlockId::default());
     world.spoiled("certificate", |row| row.anchor.certificate = None);
@@ -230,7 +233,7 @@ fn another_genesis_proves_nothing() {
     let world = World::new();
     for change in [
         |genesis: &mut Genesis| genesis.salt = [8; 32],
-        |genesis: &mut Genesis| genesis.validators[0].public_key = PublicKey(*address(1).as_bytes()),
+        |genesis: &mut Genesis| genesis.validators[0].weight = 2,
         |genesis: &mut Genesis| genesis.balances[0].amount = Amount::new(5001),
     ] {
         let mut other = world.genesis.clone();

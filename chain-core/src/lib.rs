@@ -9,6 +9,7 @@
 //! interfaces (chain-rpc), the chain spec (genesis).
 
 pub mod limits;
+mod mutation;
 pub mod codec;
 pub mod crypto;
 pub mod types;
@@ -19,6 +20,7 @@ pub mod tx;
 pub mod block;
 pub mod execute;
 pub mod genesis;
+pub mod light;
 pub mod ledger;
 pub mod mempool;
 pub mod consensus;

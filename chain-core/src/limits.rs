@@ -106,6 +106,18 @@ pub const WIPED_WAIT_MS: u64 = 10_000;
 pub const MAX_HEIGHTS_AHEAD: u64 = 2;
 /// At most one answer per peer in this time, to messages of the past.
 pub const ANSWER_INTERVAL_MS: u64 = 200;
+/// Most certificates in one answer to who asks for them.
+pub const MAX_ANSWERED_CERTIFICATES: usize = 64;
+/// Most peers answered within `ANSWER_INTERVAL_MS`.
+pub const MAX_ANSWERED_PEERS: usize = 1024;
+/// Most bytes kept of one peer's messages of later heights.
+pub const MAX_AHEAD_PEER_BYTES: usize = 1024 * 1024;
+/// Most bytes kept of all peers' messages of later heights.
+pub const MAX_AHEAD_BYTES: usize = 32 * 1024 * 1024;
+/// How long view v waits for a leader that seems to be off: (1 + v) times this.
+pub const FAST_VIEW_MS: u64 = 150;
+/// A leader seems to be off after it was not heard of during this many decided heights.
+pub const FAST_WINDOW_HEIGHTS: u64 = 5;
 /// Basis points of the whole.
 pub const BPS: u128 = 10_000;
 

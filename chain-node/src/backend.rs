@@ -1,6 +1,8 @@
 //! What the interfaces may ask of this node: reads of the chain and the pool, and submission.
 
 use crate::driver::{Driver, wall_clock};
+use crate::net::Net;
+use crate::p2p::Network;
 use chain_core::Fault;
 use chain_core::block::Header;
 use chain_core::crypto::PublicKey;
@@ -36,11 +38,15 @@ pub struct Node {
     pub pool_limits: PoolLimits,
     /// The engine.
     pub driver: Arc<Driver>,
+    /// The network.
+    pub net: Arc<Net>,
 }
 
 /// A head older than so many block intervals, and a little, is not the newest block there is.
 const STALE_INTERVALS: u64 = 5;
 const STALE_SLACK_MS: u64 = 10_000;
+/// Somebody's claim of so many blocks more is the way of things, not a sign of being behind.
+const CLOSE_BLOCKS: u64 = 2;
 
 fn fault(fault: Fault) -> BackendError {
     BackendError::Fault(fault.to_string())
@@ -50,6 +56,13 @@ fn failure(failure: Failure) -> BackendError {
     match failure {
         Failure::Rejected(rejected) => BackendError::Rejected(rejected),
         Failure::Fault(fault) => BackendError::Fault(fault.to_string()),
+    }
+}
+
+impl Node {
+    /// Why there is no block at a height.
+    fn absent(&self, height: Height) -> BackendError {
+        if height < self.chain.oldest_body() { BackendError::Pruned } else { BackendError::NotFound }
     }
 }
 
@@ -103,7 +116,7 @@ impl Backend for Node {
     }
 
     fn block(&self, height: Height) -> Answer<Arc<CommittedBlock>> {
-        self.chain.block(height).map_err(fault)?.ok_or(BackendError::NotFound)
+        self.chain.block(height).map_err(fault)?.ok_or_else(|| self.absent(height))
     }
 
     fn block_height(&self, id: &BlockId) -> Answer<Height> {
@@ -111,12 +124,12 @@ impl Backend for Node {
     }
 
     fn header(&self, height: Height) -> Answer<Header> {
-        self.chain.header(height).map_err(fault)?.ok_or(BackendError::NotFound)
+        self.chain.header(height).map_err(fault)?.ok_or_else(|| self.absent(height))
     }
 
     fn certificate(&self, height: Height) -> Answer<Option<Certificate>> {
         match self.chain.certificate(height).map_err(fault)? {
-            None if self.chain.header(height).map_err(fault)?.is_none() => Err(BackendError::NotFound),
+            None if self.chain.header(height).map_err(fault)?.is_none() => Err(self.absent(height)),
             certificate => Ok(certificate),
         }
     }
@@ -193,23 +206,26 @@ impl Backend for Node {
     fn sync(&self) -> SyncState {
         let head = self.chain.head();
         let (height, at) = (head.block.header.height, head.block.header.timestamp_ms);
-        // Nobody is there to tell of newer blocks, so the head's age has to.
+        // Whoever is cut off hears of nothing newer, so the head's age has to tell.
         let interval = params(&head.tree).map_or(0, |params| params.empty_block_interval_ms.into());
         let stale_ms = u64::saturating_mul(STALE_INTERVALS, interval).saturating_add(STALE_SLACK_MS);
-        let caught_up = wall_clock().get().saturating_sub(at.get()) <= stale_ms;
-        SyncState { height, target: height, caught_up, agreeing: !self.driver.is_halted(), peers: 0 }
+        let fresh = wall_clock().get().saturating_sub(at.get()) <= stale_ms;
+        let target = self.driver.progress().target().max(height);
+        let caught_up = fresh && target.get().saturating_sub(height.get()) <= CLOSE_BLOCKS;
+        let peers = u32::try_from(self.net.peers().len()).unwrap_or(u32::MAX);
+        SyncState { height, target, caught_up, agreeing: !self.driver.is_halted(), peers }
     }
 
     fn node(&self) -> NodeInfo {
-        self.info.clone()
+        NodeInfo { oldest_body: self.chain.oldest_body(), ..self.info.clone() }
     }
 
     fn peers(&self) -> Vec<PeerInfo> {
-        Vec::new()
+        self.net.peers()
     }
 
     fn metrics_text(&self) -> String {
-        String::new()
+        self.net.network().map(Network::metrics_text).unwrap_or_default()
     }
 
     fn submit(
@@ -218,8 +234,11 @@ impl Backend for Node {
     ) -> Pin<Box<dyn Future<Output = Vec<Result<Submitted, BackendError>>> + Send + '_>> {
         let count = transactions.len();
         Box::pin(async move {
+            // A copy to pass on, if there is anybody to pass it to.
+            let told = if self.net.is_alone() { Vec::new() } else { transactions.clone() };
             match self.driver.submit(transactions).await {
                 Ok(verdicts) => {
+                    self.net.tell(&told, &verdicts);
                     verdicts.into_iter().map(|verdict| verdict.map(submitted).map_err(Into::into)).collect()
                 }
                 Err(_) => (0..count).map(|_| Err(BackendError::Busy)).collect(),
@@ -245,10 +264,13 @@ fn parse_cursor(cursor: &str) -> Answer<HistoryPosition> {
     parse().ok_or(BackendError::NotFound)
 }
 
-/// The validator's role for `node_info`.
-pub fn role(key: Option<&PublicKey>, set: &ValidatorSet) -> &'static str {
+/// The node's shape for `node_info`: it signs, it forgets old blocks, it has all of them, or all since
+/// a snapshot.
+pub fn role(key: Option<&PublicKey>, set: &ValidatorSet, prunes: bool, oldest_body: Height) -> &'static str {
     match key {
         Some(key) if set.index_of(key).is_some() => "validator",
+        _ if prunes => "pruned",
+        _ if oldest_body == Height::ZERO => "archive",
         _ => "follower",
     }
 }

@@ -1,10 +1,9 @@
 //! The command line of `chain-node`.
 
 use crate::config::{Config, Flags, show};
-use crate::data_dir::DataDir;
-use crate::devnet;
+use crate::data_dir::{DataDir, ValidatorSeed};
 use crate::exit::Exit;
-use crate::{logging, run};
+use crate::{db, devnet, logging, run, testnet};
 use chain_core::crypto::SecretKey;
 use chain_core::types::Address;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -13,6 +12,7 @@ use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 const PORTS: &str = "Default ports: p2p 8005, RPC and WebSocket 8006, metrics and health 9090.
+Node i of a devnet: p2p 8005 + 20 i, RPC 8006 + 20 i, metrics 9090 + i.
 Exit codes: 0 clean, 1 an asked node is not well, 2 configuration, 3 wrong chain, 4 database, 5 key, 6 disk full.";
 
 /// A node of the settlement chain for AI compute.
@@ -48,18 +48,20 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         validator_key: Option<PathBuf>,
     },
-    /// Starts and resets networks for development
+    /// Networks for development on this machine: start, watch, kill and restart nodes, reset
     #[command(subcommand)]
     Devnet(devnet::Command),
+    /// Makes the directories of a network over several machines, one for each validator
+    Testnet(testnet::Options),
     /// Looks at chain specs
     #[command(subcommand)]
     Genesis(GenesisCommand),
     /// Looks at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Looks at the database of a stopped node
+    /// Works on the database of a stopped node
     #[command(subcommand)]
-    Db(DbCommand),
+    Db(db::Command),
     /// Asks a node whether it is caught up and agreeing; fails if it is not
     Health {
         /// Where the node answers
@@ -117,18 +119,6 @@ enum ConfigCommand {
 }
 
 #[derive(Debug, Subcommand)]
-enum DbCommand {
-    /// Loads the state, compares it with its root, executes what was not flushed
-    Verify {
-        /// Configuration file (TOML)
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
-        #[command(flatten)]
-        flags: Flags,
-    },
-}
-
-#[derive(Debug, Subcommand)]
 enum DocCommand {
     /// docs/rpc.md
     Rpc,
@@ -151,35 +141,10 @@ impl Cli {
                 init(data_dir, genesis, new_key, validator_key)
             }
             Command::Devnet(command) => command.run(),
+            Command::Testnet(options) => testnet::make(&options),
             Command::Genesis(command) => command.run(),
             Command::Config(command) => command.run(),
-            Command::Db(DbCommand::Verify { config, flags }) => {
-                let (config, _) = Config::load(config.as_deref(), &flags)?;
-                let dir = DataDir::new(&config.data_dir);
-                let (_, genesis) = run::compile(&dir.genesis())?;
-                if !config.database()?.is_dir() {
-                    return Err(Exit::Database(format!("there is no database in {}", config.database()?.display())));
-                }
-                let _lock = chain_core::storage::DirLock::acquire(dir.path())?;
-                let chain = run::open_ledger(&config, &genesis)?;
-                let head = chain.head();
-                for supply in chain_core::state::money::audit(&head.tree)? {
-                    if !supply.is_conserved() {
-                        let symbol = &*supply.asset.symbol;
-                        return Err(Exit::Database(format!(
-                            "{symbol}: the accounts hold {}, which is not minted minus burned",
-                            supply.in_accounts
-                        )));
-                    }
-                }
-                println!(
-                    "height {}, block {}, state root {}",
-                    head.block.header.height,
-                    head.block.id,
-                    head.tree.root()
-                );
-                Ok(())
-            }
+            Command::Db(command) => command.run(),
             Command::Health { url } => block_on(health(url)),
             Command::Keys { data_dir } => {
                 let key = DataDir::new(data_dir).read_key()?;
@@ -242,13 +207,10 @@ fn init(data_dir: PathBuf, genesis: PathBuf, new_key: bool, validator_key: Optio
         (None, false) => None,
     };
     let json = spec.to_json().map_err(|e| Exit::Configuration(e.to_string()))?;
-    let dir = DataDir::new(&data_dir);
-    dir.create(&json, seed.as_deref())?;
-    match new_key {
-        true => dir.create_sign_state()?,
-        // What an older key has signed nobody here knows: the node waits before it signs with it.
-        false if seed.is_some() => println!("note: this key may have signed elsewhere, so it signs only after a while"),
-        false => {}
+    let key = seed.as_deref().map(|seed| if new_key { ValidatorSeed::Drawn(seed) } else { ValidatorSeed::Given(seed) });
+    DataDir::new(&data_dir).create(&json, key)?;
+    if matches!(key, Some(ValidatorSeed::Given(_))) {
+        println!("note: this key may have signed elsewhere, so it waits for others' blocks before it signs");
     }
     println!("{} is ready for chain {}", data_dir.display(), compiled.chain_id());
     if let Some(seed) = seed {

@@ -18,6 +18,15 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
+/// A validator's secret, and whether anybody can have signed with it before.
+#[derive(Clone, Copy)]
+pub enum ValidatorSeed<'s> {
+    /// Just drawn: it has signed nothing, and a sign state says so.
+    Drawn(&'s [u8; 32]),
+    /// From elsewhere: what it has signed nobody here knows.
+    Given(&'s [u8; 32]),
+}
+
 /// A node's data directory.
 #[derive(Clone, Debug)]
 pub struct DataDir(PathBuf);
@@ -58,24 +67,29 @@ impl DataDir {
         self.0.join("p2p_key")
     }
 
-    /// How far the validator's key has signed, unless configured elsewhere: beside the directory, not in it.
-    pub fn sign_state(&self) -> PathBuf {
-        let mut name = self.0.file_name().unwrap_or_default().to_os_string();
-        name.push(".sign_state");
-        self.0.with_file_name(name)
-    }
-
-    /// Makes the sign state of a key that has just been drawn and has never signed.
-    pub fn create_sign_state(&self) -> Result<(), Exit> {
-        SignFile::create(&self.sign_state()).map_err(|e| Exit::Key(e.to_string()))
+    /// How far the validator's key has signed, unless configured elsewhere: beside the directory, so
+    /// that restoring a backup of it does not bring back an older state.
+    pub fn sign_state(&self) -> Result<PathBuf, Exit> {
+        let dir = std::path::absolute(&self.0).ok();
+        let name = dir.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+        match (dir, name) {
+            (Some(dir), Some(name)) => Ok(dir.with_file_name(format!("{name}.sign_state"))),
+            _ => Err(Exit::Configuration(format!(
+                "{} has no name to put a file beside; set sign_state under [advanced]",
+                self.0.display()
+            ))),
+        }
     }
 
     /// Makes the directory with a chain spec and, for a validator, a key. Refuses to touch one
     /// that holds either already.
-    pub fn create(&self, genesis_json: &str, key: Option<&[u8; 32]>) -> Result<(), Exit> {
+    pub fn create(&self, genesis_json: &str, key: Option<ValidatorSeed<'_>>) -> Result<(), Exit> {
         make_private_dir(&self.0)?;
         write_new(&self.genesis(), genesis_json.as_bytes(), 0o644)?;
-        if let Some(seed) = key {
+        if let Some(ValidatorSeed::Drawn(_)) = key {
+            SignFile::create(&self.sign_state()?).map_err(|e| Exit::Key(e.to_string()))?;
+        }
+        if let Some(ValidatorSeed::Drawn(seed) | ValidatorSeed::Given(seed)) = key {
             let text = Zeroizing::new(format!("{}\n", hex::encode(seed)));
             write_new(&self.validator_key(), text.as_bytes(), 0o600)?;
         }

@@ -2,24 +2,25 @@
 //! answers; and the threads that verify signatures before anything reaches it.
 //!
 //! ```text
-//! submit ──► verify threads (batches) ──► engine thread ──► replies, announcements
+//! peers  ──────────────────────────────► ┐ first
+//!                                        ├─ engine thread ──► replies, announcements, frames
+//! submit ──► verify threads (batches) ─► ┘ then
 //! ```
 //!
-//! Not here: any rule. Not yet: the network.
+//! Not here: any rule, sockets (`p2p`).
 
 use crate::exit::Exit;
-use chain_core::Fault;
-use chain_core::consensus::Now;
-use chain_core::engine::{Announcement, Engine, Input, Output, Submission, Submitted, Ticket};
+use chain_core::consensus::{Now, Offence, Peer};
+use chain_core::engine::{Announcement, Engine, Input, Output, Progress, Submission, Submitted, Ticket};
 use chain_core::execute::glance;
 use chain_core::fault::Failure;
 use chain_core::ledger::Chain;
 use chain_core::state::params;
 use chain_core::tx::{self, Checked, Formed};
-use chain_core::types::{Rejected, TimestampMs};
+use chain_core::types::{Height, Rejected, TimestampMs};
+use chain_core::wire::{Lane, Message};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded, select_biased};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -29,12 +30,22 @@ use tokio::sync::{Semaphore, broadcast, oneshot};
 const VERIFY_QUEUE: usize = 1024;
 /// Verified submissions waiting for the engine.
 const ENGINE_QUEUE: usize = 256;
+/// Messages of peers waiting for the engine.
+const PEER_QUEUE: usize = 4096;
 /// Transactions verified, and handed to the engine, at a time.
 const BATCH_TXS: usize = 1024;
 /// Bytes of submissions under way.
 const WAITING_BYTES: usize = 64 * 1024 * 1024;
 /// Announcements a reader may be behind.
 const ANNOUNCEMENTS: usize = 65_536;
+
+/// Where what the engine says to peers goes. Never blocks.
+pub trait Links: Send + Sync {
+    /// Sends one frame to these peers; those that are gone are no mistake.
+    fn send(&self, to: &[Peer], lane: Lane, frame: Arc<[u8]>, message: &Message);
+    /// A peer did what no honest node does.
+    fn blame(&self, peer: Peer, offence: Offence);
+}
 
 /// How a submission ended.
 pub type Verdicts = Vec<Result<Submitted, Rejected>>;
@@ -45,25 +56,29 @@ struct Job {
     reply: oneshot::Sender<Verdicts>,
 }
 
-enum Event {
-    Submit(Vec<Result<Checked, Rejected>>, oneshot::Sender<Verdicts>),
+type Verified = (Vec<Result<Checked, Rejected>>, oneshot::Sender<Verdicts>);
+
+/// What reaches the engine before any submission.
+enum Urgent {
+    Peer(Input),
     Stop,
 }
 
 /// A running engine.
 pub struct Driver {
     /// Taken away on stop: that ends the verify threads.
-    jobs: Mutex<Option<SyncSender<Job>>>,
-    events: SyncSender<Event>,
+    jobs: Mutex<Option<Sender<Job>>>,
+    urgent: Sender<Urgent>,
     announcements: broadcast::Sender<Announcement>,
-    halted: Arc<AtomicBool>,
+    progress: Arc<Progress>,
+    chain: Arc<Chain>,
     /// Bytes that may still be taken in.
     room: Semaphore,
 }
 
 /// The engine's thread: ends when told to stop, or with a fault.
 pub struct Running {
-    engine: JoinHandle<Result<(), Fault>>,
+    engine: JoinHandle<Result<(), Exit>>,
     verifiers: Vec<JoinHandle<()>>,
 }
 
@@ -79,7 +94,7 @@ impl Running {
         // Each holds the database, which must be closed before the process goes.
         let verified = self.verifiers.into_iter().map(JoinHandle::join).all(|ended| ended.is_ok());
         match ended {
-            Ok(result) if verified => Ok(result?),
+            Ok(result) if verified => result,
             _ => Err(Exit::Database("the engine panicked; this is a bug, please report it".into())),
         }
     }
@@ -96,27 +111,48 @@ impl Driver {
         outputs: Vec<Output>,
         clock: MonoClock,
         verify_threads: usize,
+        links: Arc<dyn Links>,
     ) -> (Arc<Self>, Running) {
-        let (jobs, job_queue) = sync_channel(VERIFY_QUEUE);
-        let (events, event_queue) = sync_channel(ENGINE_QUEUE);
+        let (jobs, job_queue) = bounded(VERIFY_QUEUE);
+        let (verified, verified_queue) = bounded(ENGINE_QUEUE);
+        let (urgent, urgent_queue) = bounded(PEER_QUEUE);
         let (announcements, _) = broadcast::channel(ANNOUNCEMENTS);
-        let halted = Arc::new(AtomicBool::new(false));
-        let queue = Arc::new(Mutex::new(job_queue));
+        let (chain, progress) = (engine.chain().clone(), engine.progress().clone());
         let mut verifiers = Vec::new();
         for _ in 0..verify_threads {
-            let (chain, queue, events) = (engine.chain().clone(), queue.clone(), events.clone());
-            verifiers.push(std::thread::spawn(move || verify(&chain, &queue, &events)));
+            let (chain, queue, verified) = (chain.clone(), job_queue.clone(), verified.clone());
+            verifiers.push(std::thread::spawn(move || verify(&chain, &queue, &verified)));
         }
         let outside = Outside {
             announcements: announcements.clone(),
-            halted: halted.clone(),
+            links,
             clock,
             wake_at: None,
+            own_key_seen: None,
             replies: HashMap::new(),
         };
-        let engine = std::thread::spawn(move || outside.run(engine, outputs, &event_queue));
+        let engine = std::thread::spawn(move || outside.run(engine, outputs, &urgent_queue, &verified_queue));
         let (jobs, room) = (Mutex::new(Some(jobs)), Semaphore::new(WAITING_BYTES));
-        (Arc::new(Self { jobs, events, announcements, halted, room }), Running { engine, verifiers })
+        (Arc::new(Self { jobs, urgent, announcements, progress, chain, room }), Running { engine, verifiers })
+    }
+
+    /// Hands over what peers do and say; gives it back if too much is waiting.
+    pub fn deliver(&self, input: Input) -> Option<Input> {
+        match self.urgent.try_send(Urgent::Peer(input)) {
+            Err(TrySendError::Full(Urgent::Peer(input))) => Some(input),
+            // Nobody hears anything any more once the engine is gone.
+            _ => None,
+        }
+    }
+
+    /// The chain, for readers.
+    pub fn chain(&self) -> &Arc<Chain> {
+        &self.chain
+    }
+
+    /// How far others are.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// Verifies transactions and offers them to the pool; answers once that is durable.
@@ -152,14 +188,14 @@ impl Driver {
 
     /// Whether the agreement has stopped on a conflict.
     pub fn is_halted(&self) -> bool {
-        self.halted.load(Ordering::Relaxed)
+        self.progress.is_halted()
     }
 
     /// Asks the engine to write what it holds and end.
     pub fn stop(&self) {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
         // If the engine is gone there is nothing left to stop.
-        let _ = self.events.send(Event::Stop);
+        let _ = self.urgent.send(Urgent::Stop);
     }
 }
 
@@ -186,13 +222,13 @@ pub fn wall_clock() -> TimestampMs {
 }
 
 /// Verifies whatever is waiting, many at a time: one batch costs half of single verifications.
-fn verify(chain: &Chain, queue: &Mutex<Receiver<Job>>, events: &SyncSender<Event>) {
+fn verify(chain: &Chain, queue: &Receiver<Job>, verified: &Sender<Verified>) {
     while let Some(jobs) = gather(queue) {
         let formed = jobs.iter().flat_map(|job| &job.bytes).map(|bytes| look(chain, bytes)).collect();
         let mut checked = tx::verify(formed).into_iter();
         for job in jobs {
             let own = checked.by_ref().take(job.bytes.len()).collect();
-            if events.send(Event::Submit(own, job.reply)).is_err() {
+            if verified.send((own, job.reply)).is_err() {
                 return;
             }
         }
@@ -213,8 +249,7 @@ fn look(chain: &Chain, bytes: &[u8]) -> Result<Formed, Rejected> {
     }
 }
 
-fn gather(queue: &Mutex<Receiver<Job>>) -> Option<Vec<Job>> {
-    let queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+fn gather(queue: &Receiver<Job>) -> Option<Vec<Job>> {
     let first = queue.recv().ok()?;
     let mut count = first.bytes.len();
     let mut jobs = vec![first];
@@ -235,58 +270,74 @@ struct Reply {
 
 struct Outside {
     announcements: broadcast::Sender<Announcement>,
-    halted: Arc<AtomicBool>,
+    links: Arc<dyn Links>,
     clock: MonoClock,
     wake_at: Option<u64>,
+    own_key_seen: Option<Height>,
     replies: HashMap<u64, Reply>,
 }
 
 impl Outside {
-    fn run(mut self, mut engine: Engine, outputs: Vec<Output>, events: &Receiver<Event>) -> Result<(), Fault> {
+    fn run(
+        mut self,
+        mut engine: Engine,
+        outputs: Vec<Output>,
+        urgent: &Receiver<Urgent>,
+        verified: &Receiver<Verified>,
+    ) -> Result<(), Exit> {
         let clock = self.clock;
         let now = move || clock.now();
         self.perform(outputs);
         loop {
             let due = self.wake_at.map(|at| at.saturating_sub(now().mono_ms));
             let wait = Duration::from_millis(due.unwrap_or(1_000));
-            match events.recv_timeout(wait) {
-                Ok(Event::Submit(checked, reply)) => {
-                    let (submissions, stop) = self.collect(checked, reply, events);
-                    let outputs = engine.handle(&now, Input::Submit(submissions))?;
-                    self.perform(outputs);
-                    self.answer();
-                    if stop {
-                        return engine.shut_down();
-                    }
-                }
-                Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return engine.shut_down(),
-                Err(RecvTimeoutError::Timeout) => {}
+            // Words of the agreement never wait behind transactions.
+            let input = select_biased! {
+                recv(urgent) -> event => match event {
+                    Ok(Urgent::Peer(input)) => Some(input),
+                    Ok(Urgent::Stop) | Err(_) => return Ok(engine.shut_down()?),
+                },
+                recv(verified) -> batch => match batch {
+                    Ok(batch) => Some(Input::Submit(self.collect(batch, verified))),
+                    // The verify threads end first when the node stops.
+                    Err(_) => match urgent.recv_timeout(wait) {
+                        Ok(Urgent::Peer(input)) => Some(input),
+                        Err(RecvTimeoutError::Timeout) => None,
+                        Ok(Urgent::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(engine.shut_down()?),
+                    },
+                },
+                default(wait) => None,
+            };
+            if let Some(input) = input {
+                let outputs = engine.handle(&now, input)?;
+                self.perform(outputs);
+                self.answer();
             }
             if self.wake_at.is_some_and(|at| at <= now().mono_ms) {
                 self.wake_at = None;
                 let outputs = engine.handle(&now, Input::Tick)?;
                 self.perform(outputs);
             }
+            if let Some(height) = self.own_key_seen {
+                engine.shut_down()?;
+                return Err(Exit::Key(format!(
+                    "somebody else signs with this validator's key (height {height}): a second node runs with a copy of it"
+                )));
+            }
         }
     }
 
     /// Takes what else is waiting, so that one write to the log answers for many.
-    fn collect(
-        &mut self,
-        checked: Vec<Result<Checked, Rejected>>,
-        sender: oneshot::Sender<Verdicts>,
-        events: &Receiver<Event>,
-    ) -> (Vec<Submission>, bool) {
+    fn collect(&mut self, (checked, sender): Verified, verified: &Receiver<Verified>) -> Vec<Submission> {
         let mut submissions = Vec::new();
         self.enter(checked, sender, &mut submissions);
         while submissions.len() < BATCH_TXS && self.replies.len() < ENGINE_QUEUE {
-            match events.try_recv() {
-                Ok(Event::Submit(checked, sender)) => self.enter(checked, sender, &mut submissions),
-                Ok(Event::Stop) => return (submissions, true),
+            match verified.try_recv() {
+                Ok((checked, sender)) => self.enter(checked, sender, &mut submissions),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
         }
-        (submissions, false)
+        submissions
     }
 
     /// A ticket is the reply's number in the upper half, the place within it in the lower.
@@ -326,11 +377,14 @@ impl Outside {
                     let _ = self.announcements.send(announcement);
                 }
                 Output::WakeAt(at) => self.wake_at = Some(at),
-                Output::Send { .. } | Output::Blame { .. } => {}
-                Output::OwnKey(height) => tracing::error!(height = height.get(), "somebody else signs with our key"),
+                Output::Send { to, message } if !to.is_empty() => {
+                    self.links.send(&to, message.lane(), message.encode().into(), &message);
+                }
+                Output::Send { .. } => {}
+                Output::Blame { peer, offence } => self.links.blame(peer, offence),
+                Output::OwnKey(height) => self.own_key_seen = Some(height),
                 Output::Evidence(evidence) => tracing::warn!(?evidence, "a validator contradicted itself"),
                 Output::Halted(reason) => {
-                    self.halted.store(true, Ordering::Relaxed);
                     tracing::error!(
                         ?reason,
                         "the agreement met a conflict and stopped; do not restart before it is understood"

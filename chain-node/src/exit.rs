@@ -1,7 +1,7 @@
 //! Why the process ends: one error type, one exit code each.
 
 use chain_core::Fault;
-use chain_core::ledger::OpenError;
+use chain_core::ledger::{OpenError, SnapshotError};
 use chain_core::storage::{JournalError, StoreError};
 
 /// Why the node can't start or go on. The number is the process' exit code.
@@ -74,7 +74,25 @@ impl From<OpenError> for Exit {
             OpenError::Damaged(_) => {
                 Self::Database(format!("{error}. Restore a backup of the data directory, or remove it and sync anew"))
             }
+            OpenError::Unfinished(_) => {
+                Self::Database(format!("{error}. Run chain-node db restore again, or remove the database"))
+            }
+            OpenError::Genesis(_) => Self::Configuration(error.to_string()),
             OpenError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SnapshotError> for Exit {
+    fn from(error: SnapshotError) -> Self {
+        match error {
+            SnapshotError::Fault(fault) => fault.into(),
+            SnapshotError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                Self::Disk(format!("{error}. Free some space and start again"))
+            }
+            SnapshotError::OtherChain { .. } => Self::OtherChain(error.to_string()),
+            SnapshotError::Genesis(_) => Self::Configuration(error.to_string()),
+            other => Self::Database(other.to_string()),
         }
     }
 }

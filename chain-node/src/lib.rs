@@ -1,4 +1,4 @@
-//! The node: configuration, the driver around the engine, the data directory, devnets. The
+//! The node: configuration, the driver around the engine, the data directory, devnets, testnets. The
 //! binary `chain-node` is a page on top.
 //!
 //! Not here: any rule of the chain (chain-core), JSON (chain-rpc), the form of a genesis (genesis).
@@ -7,8 +7,13 @@ pub mod backend;
 pub mod cli;
 pub mod config;
 pub mod data_dir;
+pub mod db;
 pub mod devnet;
 pub mod driver;
 pub mod exit;
 pub mod logging;
+pub mod net;
+pub mod p2p;
+pub mod remote;
 pub mod run;
+pub mod testnet;

@@ -2,12 +2,15 @@
 //! stop or meets a fault.
 
 use crate::backend::{Node, role};
-use crate::config::Config;
+use crate::config::{Advanced, Config, SyncMode};
 use crate::data_dir::DataDir;
 use crate::driver::{Driver, MonoClock, Running, wall_clock};
 use crate::exit::Exit;
+use crate::net::{self, Net};
+use crate::p2p::{self, P2pConfig};
+use chain_core::Fault;
 use chain_core::crypto::SecretKey;
-use chain_core::engine::{Engine, EngineLog, Options, SignMemory, Start, Trust};
+use chain_core::engine::{Engine, EngineLog, Options, SharedPool, SignMemory, Start, Trust};
 use chain_core::genesis::Genesis;
 use chain_core::ledger::{self, Chain, index_history};
 use chain_core::mempool::PoolLimits;
@@ -16,13 +19,19 @@ use chain_core::types::{Address, Height};
 use chain_rpc::backend::{ChainFacts, NodeInfo};
 use chain_rpc::{Limits, Metrics};
 use genesis::ChainSpec;
-use std::net::SocketAddr;
+use libp2p::Multiaddr;
+use libp2p::multiaddr::Protocol;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+/// Most connections one address may open to us.
+const MAX_INBOUND_PER_ADDRESS: usize = 16;
 
 /// A running node. Dropping it without `stop` leaves what a kill would leave.
 pub struct Service {
@@ -31,6 +40,7 @@ pub struct Service {
     /// Where metrics and health listen.
     pub metrics: SocketAddr,
     driver: Arc<Driver>,
+    net: Arc<Net>,
     engine: Running,
     doors: Vec<chain_rpc::Running>,
     signals: Signals,
@@ -56,12 +66,12 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
     };
     let set = genesis.validator_set().map_err(|e| Exit::OtherChain(format!("genesis: {e}")))?;
     let public = key.as_ref().map(|key| key.public());
-    let info = NodeInfo {
+    let mut info = NodeInfo {
         version: env!("CARGO_PKG_VERSION").into(),
-        role: role(public.as_ref(), &set).into(),
+        role: role(public.as_ref(), &set, config.advanced.prune_keep_blocks > 0, chain.oldest_body()).into(),
         validator: public.filter(|key| set.index_of(key).is_some()),
         peer_id: None,
-        oldest_body: Height::ZERO,
+        oldest_body: chain.oldest_body(),
         started_ms: wall_clock().get(),
     };
     let clock = MonoClock::start();
@@ -79,17 +89,21 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
         tracing::warn!("going on without the consensus log, as configured");
     }
     let (pool_log, _) = open_log(&dir, "mempool")?;
-    let sign_memory = key.as_ref().map(|_| open_sign_state(&dir.sign_state())).transpose()?;
+    let trust = match config.advanced.sync_mode {
+        SyncMode::Full => Trust::Nobody,
+        SyncMode::Certificate => Trust::Quorum,
+    };
+    let sign_memory = key.as_ref().map(|_| config.sign_state().and_then(|path| open_sign_state(&path))).transpose()?;
     let start = Start {
-        options: Options { flush_interval_blocks: config.advanced.flush_interval_blocks, trust: Trust::Nobody },
+        options: Options { flush_interval_blocks: config.advanced.flush_interval_blocks, trust },
         pool_limits,
         chain,
         rule: genesis.quorum_rule,
-        key,
+        key: key.clone(),
         wal,
         pool_log,
         sign_memory,
-        resume_signing_at: None,
+        resume_signing_at: config.advanced.resume_signing_at.map(Height::new),
     };
     let (engine, outputs) = Engine::start(start, &move || clock.now())?;
     let status = engine.status();
@@ -104,12 +118,15 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
     // From here on a signal ends the node in order, not by force.
     let signals = Signals::listen()?;
     let listeners = bind(config).await?;
-    let (driver, engine) = Driver::start(engine, outputs, clock, config.advanced.verify_threads);
-    let node = Node { facts, info, chain: chain.clone(), pool, pool_limits, driver: driver.clone() };
+    let net = Net::new();
+    let (driver, engine) = Driver::start(engine, outputs, clock, config.advanced.verify_threads, net.clone());
+    start_network(config, &dir, key, (&net, &driver, pool.clone())).await?;
+    info.peer_id = net.network().map(|network| network.local_id().to_string());
+    let node = Node { facts, info, chain: chain.clone(), pool, pool_limits, driver: driver.clone(), net: net.clone() };
     let (rpc, metrics, doors) = open_doors(config, Arc::new(node), listeners)?;
     let stopping = Arc::new(AtomicBool::new(false));
-    let history = config.advanced.history.then(|| follow_history(chain, stopping.clone()));
-    Ok(Service { rpc, metrics, driver, engine, doors, signals, stopping, history, _lock: lock })
+    let history = follow(chain, &config.advanced, stopping.clone());
+    Ok(Service { rpc, metrics, driver, net, engine, doors, signals, stopping, history, _lock: lock })
 }
 
 impl Service {
@@ -138,6 +155,9 @@ impl Service {
         for door in self.doors {
             door.stop().await;
         }
+        if let Some(network) = self.net.network() {
+            network.clone().stop().await;
+        }
         self.driver.stop();
         let ended = tokio::task::spawn_blocking(move || {
             if let Some(history) = self.history {
@@ -151,18 +171,20 @@ impl Service {
 }
 
 /// The signals that ask a node to stop.
-struct Signals {
+pub struct Signals {
     term: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn listen() -> Result<Self, Exit> {
+    /// Takes them over from their default, which ends the process by force.
+    pub fn listen() -> Result<Self, Exit> {
         let listen = |kind| signal(kind).map_err(|e| Exit::Configuration(format!("signal handling: {e}")));
         Ok(Self { term: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
-    async fn asked_to_stop(&mut self) {
+    /// Waits for one of them.
+    pub async fn asked_to_stop(&mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -217,8 +239,6 @@ pub fn open_ledger(config: &Config, genesis: &Genesis) -> Result<Chain, Exit> {
         RocksOptions { cache_bytes: config.block_cache_size as usize * 1024 * 1024, ..RocksOptions::default() };
     let path = config.database()?;
     let store = RocksStore::open(&path, &options)?;
-    let (tree, header) = genesis.build().map_err(|e| Exit::Configuration(format!("genesis: {e}")))?;
-    let genesis = ledger::Genesis { chain: genesis.chain_id(), canonical: genesis.encode(), header, tree };
     let opened = ledger::open(Arc::new(store), genesis, &mut |height| {
         if height.get().is_multiple_of(1000) {
             tracing::info!(height = height.get(), "executing again");
@@ -237,6 +257,48 @@ fn open_log(dir: &DataDir, name: &str) -> Result<(EngineLog, bool), Exit> {
     }
     let records = replay.records().map(<[u8]>::to_vec).collect();
     Ok((EngineLog { records, log: Box::new(log) }, replay.created))
+}
+
+/// Starts the network and what keeps it and the engine together.
+async fn start_network(
+    config: &Config,
+    dir: &DataDir,
+    key: Option<Arc<SecretKey>>,
+    (net, driver, pool): (&Arc<Net>, &Arc<Driver>, SharedPool),
+) -> Result<(), Exit> {
+    let wrong = |e: &dyn std::fmt::Display| Exit::Configuration(e.to_string());
+    let (places, validators) = watch::channel(Arc::new(net::current_validators(driver.chain())));
+    let p2p = P2pConfig {
+        listen: listen_addresses(config.p2p_host, config.p2p_port),
+        identity: p2p::load_or_create_identity(&dir.p2p_key()).map_err(|e| wrong(&e))?,
+        chain: driver.chain().id(),
+        validator: key,
+        static_peers: addresses(&config.p2p_peers)?,
+        bootnodes: addresses(&config.p2p_bootnodes)?,
+        mdns: config.p2p_mdns,
+        max_peers: config.advanced.max_peers as usize,
+        max_inbound_per_address: MAX_INBOUND_PER_ADDRESS,
+        validators,
+        limits: p2p::Limits::default(),
+    };
+    let (taker, hearer) = (net.clone(), driver.clone());
+    let network = p2p::start(p2p, move |event| taker.take(&hearer, event)).await.map_err(|e| wrong(&e))?;
+    tracing::info!(p2p = %network.local_id(), port = config.p2p_port, "the network listens");
+    net.connect(network);
+    net.follow(&config.rpc_peers, driver, pool.clone());
+    tokio::spawn(net::follow_validators(driver.clone(), places));
+    tokio::spawn(net.clone().tell_again(pool));
+    Ok(())
+}
+
+fn listen_addresses(host: IpAddr, port: u16) -> Vec<Multiaddr> {
+    let host = Multiaddr::from(host);
+    vec![host.clone().with(Protocol::Tcp(port)), host.with(Protocol::Udp(port)).with(Protocol::QuicV1)]
+}
+
+fn addresses(texts: &[String]) -> Result<Vec<Multiaddr>, Exit> {
+    let parse = |text: &String| text.parse().map_err(|e| Exit::Configuration(format!("{text} is no multiaddr: {e}")));
+    texts.iter().map(parse).collect()
 }
 
 /// Opens the second memory of what the key signed.
@@ -288,18 +350,25 @@ fn open_doors(
     Ok((rpc_address, metrics_address, vec![public, ops]))
 }
 
-/// Indexes histories behind the head, off the commit path.
-fn follow_history(chain: Arc<Chain>, stopping: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
-    std::thread::spawn(move || {
+/// Indexes histories and forgets old blocks behind the head, off the commit path, if the node is told to.
+fn follow(chain: Arc<Chain>, options: &Advanced, stopping: Arc<AtomicBool>) -> Option<std::thread::JoinHandle<()>> {
+    let (history, keep) = (options.history, options.prune_keep_blocks);
+    let step = move || {
+        let indexed = if history { index_history(&chain, 64)? } else { 0 };
+        let pruned = if keep > 0 && indexed == 0 { chain.prune(keep, 64)? } else { 0 };
+        Ok::<_, Fault>(indexed + pruned)
+    };
+    let work = move || {
         while !stopping.load(Ordering::Relaxed) {
-            match index_history(&chain, 64) {
+            match step() {
                 Ok(0) => std::thread::sleep(Duration::from_millis(50)),
                 Ok(_) => {}
                 Err(fault) => {
-                    tracing::error!(%fault, "indexing histories stopped; get_history answers up to where it came");
+                    tracing::error!(%fault, "indexing histories stopped, and pruning with it; get_history answers up to where it came");
                     return;
                 }
             }
         }
-    })
+    };
+    (history || keep > 0).then(|| std::thread::spawn(work))
 }

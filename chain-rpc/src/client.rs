@@ -25,8 +25,8 @@ pub enum ClientError {
     /// The node refused; `code` and `data` say why.
     #[error("{} ({})", .0.message, .0.data.reason)]
     Refused(Box<RpcError>),
-    /// The URL is neither http:// nor ws://.
-    #[error("a node's URL starts with http:// or ws://: {0}")]
+    /// The URL's scheme is none a node is called by.
+    #[error("a node's URL starts with http://, https://, ws:// or wss://: {0}")]
     Url(String),
     /// The node can't be reached, or did not answer in time or in form.
     #[error("no answer: {0}")]
@@ -59,9 +59,9 @@ impl From<CallError> for ClientError {
 /// A node to call: over HTTP, or over one WebSocket (which can subscribe).
 #[derive(Debug)]
 pub enum Client {
-    /// `http://…`
+    /// `http://…` or `https://…`
     Http(HttpClient),
-    /// `ws://…`
+    /// `ws://…` or `wss://…`
     Socket(WsClient),
 }
 
@@ -91,11 +91,17 @@ impl Client {
 
     /// Connects; every call may take this long.
     pub async fn connect_with(url: &str, timeout: Duration) -> Result<Self, ClientError> {
-        if url.starts_with("http://") {
-            let builder = HttpClientBuilder::new().request_timeout(timeout).max_response_size(MAX_ANSWER);
+        Self::connect_bounded(url, timeout, MAX_ANSWER).await
+    }
+
+    /// As `connect_with`; no answer may be longer than this many bytes. TLS trusts what the system
+    /// trusts.
+    pub async fn connect_bounded(url: &str, timeout: Duration, max_answer: u32) -> Result<Self, ClientError> {
+        if url.starts_with("http://") || url.starts_with("https://") {
+            let builder = HttpClientBuilder::new().request_timeout(timeout).max_response_size(max_answer);
             Ok(Self::Http(builder.build(url)?))
-        } else if url.starts_with("ws://") {
-            let builder = WsClientBuilder::new().request_timeout(timeout).max_response_size(MAX_ANSWER);
+        } else if url.starts_with("ws://") || url.starts_with("wss://") {
+            let builder = WsClientBuilder::new().request_timeout(timeout).max_response_size(max_answer);
             Ok(Self::Socket(builder.build(url).await?))
         } else {
             Err(ClientError::Url(url.into()))
@@ -133,6 +139,8 @@ impl Client {
         get_blocks(from: Height, to: Option<Height>, include: Include) -> BlocksView;
         /// The proof that a block is final.
         get_certificate(block: BlockRef) -> CertificateView;
+        /// Final blocks with their certificates.
+        get_final_blocks(from: Height, count: u32) -> FinalBlocksView;
         /// What the chain began with.
         get_genesis() -> GenesisView;
         /// The parameters in force.

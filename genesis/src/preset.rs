@@ -41,9 +41,10 @@ pub fn devnet(facts: Facts<'_>, block_time_ms: u32) -> Result<ChainSpec, Fault> 
     spec("devnet", facts, &params, &[FUNDS, STAKE_FUNDS])
 }
 
-/// A public chain to try things on: as a devnet, with the default parameters.
-pub fn testnet(facts: Facts<'_>) -> Result<ChainSpec, Fault> {
-    spec("testnet", facts, &Params::default(), &[FUNDS, STAKE_FUNDS])
+/// A chain over several machines to try things on: as a devnet, under a name of its own.
+pub fn testnet(facts: Facts<'_>, name: &str, block_time_ms: u32) -> Result<ChainSpec, Fault> {
+    let params = Params { block_time_ms, empty_block_interval_ms: block_time_ms, ..Params::default() };
+    spec(name, facts, &params, &[FUNDS, STAKE_FUNDS])
 }
 
 /// A chain to measure with: a block every 250 ms, of up to 16 MiB.

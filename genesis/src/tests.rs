@@ -316,7 +316,7 @@ fn facts<'a>(validators: &'a [PublicKey], accounts: &'a [Address]) -> Facts<'a> 
 fn presets_compile_and_fund_their_accounts() {
     let (validators, accounts) = ([1, 2, 3, 4].map(key), [5, 6].map(address));
     let facts = facts(&validators, &accounts);
-    for spec in [preset::devnet(facts, 500), preset::testnet(facts), preset::bench(facts)] {
+    for spec in [preset::devnet(facts, 500), preset::testnet(facts, "testnet", 2_000), preset::bench(facts)] {
         let spec = spec.unwrap();
         let (tree, _) = spec.compile().unwrap().build().unwrap();
         for account in &accounts {
@@ -337,7 +337,7 @@ fn notes_warn_of_small_or_odd_sets() {
     let with = |count: u8, change: fn(&mut Genesis)| {
         let validators: Vec<PublicKey> = (1..=count).map(key).collect();
         let accounts = [address(20)];
-        let mut genesis = preset::testnet(facts(&validators, &accounts)).unwrap().compile().unwrap();
+        let mut genesis = preset::testnet(facts(&validators, &accounts), "testnet", 2_000).unwrap().compile().unwrap();
         change(&mut genesis);
         notes(&genesis).join("\n")
     };

@@ -1,6 +1,7 @@
 //! The whole: nodes as processes, faults, the house rules. One binary, so that RocksDB is linked once.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::indexing_slicing)]
 
+mod devnets;
 mod docs;
 mod faults;
 mod feeds;
@@ -8,7 +9,9 @@ mod full;
 mod house;
 mod kills;
 mod life;
+mod lines;
 mod malformed;
 mod simulation;
+mod snapshots;
 mod startup;
 mod traffic;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// `chain-node run` on a data directory, with free ports.
 fn run(data_dir: &Path) -> Command {
     let mut command = chain_node();
-    command.args(["run", "--rpc-port", "0", "--metrics-port", "0", "--data-dir"]).arg(data_dir);
+    command.args(["run", "--rpc-port", "0", "--p2p-port", "0", "--metrics-port", "0", "--data-dir"]).arg(data_dir);
     command
 }
 
@@ -192,7 +192,7 @@ async fn configurations_that_are_wrong() {
     for flag in ["--rpc-port", "--metrics-port"] {
         let mut command = chain_node();
         let other = if flag == "--rpc-port" { "--metrics-port" } else { "--rpc-port" };
-        command.args(["run", flag, &port, other, "0", "--data-dir"]).arg(&copy);
+        command.args(["run", flag, &port, other, "0", "--p2p-port", "0", "--data-dir"]).arg(&copy);
         let started = start(&mut command, &stopped.devnet.beside("start.log")).await;
         let Start::Refused(code, words) = started else { panic!("two listeners on one port") };
         assert_eq!(code, Some(2), "{words}");

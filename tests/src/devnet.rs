@@ -22,7 +22,10 @@ const ENVIRONMENT: &[&str] = &[
     "BLOCK_TIME",
     "RPC_HOST",
     "RPC_PORT",
+    "P2P_HOST",
     "P2P_PORT",
+    "P2P_PEERS",
+    "RPC_PEERS",
     "METRICS_PORT",
     "CONSENSUS_MODE",
     "VALIDATOR_ADDRESS",
@@ -156,7 +159,8 @@ impl Devnet {
     /// `chain-node devnet run` for this devnet.
     pub fn command(&self) -> Command {
         let mut command = chain_node();
-        command.args(["devnet", "run", "--block-time", "200ms", "--rpc-port", "0", "--metrics-port", "0", "--dir"]);
+        command.args(["devnet", "run", "--block-time", "200ms"]);
+        command.args(["--rpc-port", "0", "--p2p-port", "0", "--metrics-port", "0", "--dir"]);
         command.arg(self.dir());
         command
     }

@@ -1,14 +1,18 @@
-//! What the tests share: nodes as real processes, HTTP by hand, transactions of a devnet's accounts,
-//! an engine on a disk that fails, many of them in a simulated world.
+//! What the tests share: nodes as real processes, alone and several together, lines that are slow or
+//! cut, HTTP by hand, transactions of a devnet's accounts, an engine on a disk that fails, many
+//! engines in a simulated world.
 //!
 //! Everything here panics on a mistake of the test that uses it. Not here: the tests (`integration/`).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::indexing_slicing)]
 
+pub mod cluster;
 pub mod devnet;
 pub mod disk;
 pub mod http;
 pub mod machine;
-pub mod sim;
+//! What the tests share: nodes as real processes, alone and several together, lines that are slow or
+//! cut, HTTP by hand, transactions of a devnet's accounts, an engine on a disk that fails, many
+//! engines in a simulated world.
 pub mod wallet;
 pub mod workspace;
 

@@ -81,9 +81,7 @@ impl Machine {
         told: &mut Told,
     ) -> Result<Self, String> {
         let genesis = genesis();
-        let (tree, header) = genesis.build().unwrap();
-        let first = ledger::Genesis { chain: genesis.chain_id(), canonical: genesis.encode(), header, tree };
-        let opened = ledger::open(disk.store(fuse), first, &mut |_| {}).map_err(|e| e.to_string())?;
+        let opened = ledger::open(disk.store(fuse), &genesis, &mut |_| {}).map_err(|e| e.to_string())?;
         let found = opened.chain.head().block.clone();
         let start = Start {
             options: Options { flush_interval_blocks, trust: Trust::Nobody },

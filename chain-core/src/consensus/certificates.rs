@@ -8,6 +8,7 @@
 
 use super::interface::Justification;
 use crate::limits::MAX_JUSTIFICATION_CERTIFICATES;
+use crate::mutation::{Mutation, on};
 use crate::types::{BlockId, Certificate, SignedMessage, View, VoteKind};
 use std::collections::BTreeMap;
 
@@ -98,6 +99,36 @@ impl Certificates {
         self.views.keys().next_back().map_or(View::ZERO, |view| view.next())
     }
 
+    /// All certificates of views from `first` on, ascending.
+    pub fn since(&self, first: View) -> impl Iterator<Item = &Certificate> {
+        self.views.range(first..).flat_map(|(_, of)| of.notarization.iter().chain(&of.nullification))
+    }
+
+    /// The first of the views without certificate that keep the leader of `view` from proposing.
+    pub fn gap(&self, view: View) -> Option<View> {
+        let Choice::Gap(last) = self.choice(view) else { return None };
+        let notarized = self.views.range(..last).rev().find(|(_, of)| of.notarization.is_some());
+        let first = notarized.map_or(View::ZERO, |(notarized, _)| notarized.next());
+        (first.get()..=last.get()).map(View::new).find(|between| !self.views.contains_key(between))
+    }
+
+    /// The first view whose certificate is missing for a proposal to be justified.
+    pub fn lacking(&self, view: View, again: Option<View>) -> Option<View> {
+        match again {
+            Some(again) if again >= view => None,
+            Some(again) if self.notarization(again).is_none() => Some(again),
+            _ => {
+                let first = again.map_or(0, |again| again.next().get());
+                (first..view.get()).map(View::new).find(|between| self.nullification(*between).is_none())
+            }
+        }
+    }
+
+    /// Whether all views below this one are nullified.
+    pub fn all_nullified(&self, view: View) -> bool {
+        self.lacking(view, None).is_none()
+    }
+
     /// What the leader of `view` may propose: the newest notarized block from which on all views
     /// are nullified.
     pub fn choice(&self, view: View) -> Choice {
@@ -129,7 +160,15 @@ impl Certificates {
             }
             Some(_) => return false,
         };
-        (first..view.get()).all(|between| self.nullification(View::new(between)).is_some())
+        let end = if on(Mutation::CoverageOffByOne) { view.get().saturating_sub(1) } else { view.get() };
+        let unchecked = on(if again.is_none() { Mutation::NewUncovered } else { Mutation::AgainUncovered });
+        unchecked || (first..end).all(|between| self.covers(View::new(between)))
+    }
+
+    /// Whether a view is no obstacle for blocks of earlier views and for new ones.
+    fn covers(&self, view: View) -> bool {
+        let notarized = on(Mutation::NotarizedCovers) && self.notarization(view).is_some();
+        notarized || self.nullification(view).is_some()
     }
 
     /// The certificates that justify a proposal in `view`: ascending, the newest that fit.

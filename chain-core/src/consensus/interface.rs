@@ -36,7 +36,16 @@ pub struct Config {
     /// The memory of what was signed is gone (no sign-state file, or one without its log): nothing
     /// is signed before height H + 2, H the first final height whose timestamp is more than
     /// `WIPED_WAIT_MS` after our start.
+    ///
+    /// False on a new data directory at height 0, or a chain where every validator is new could
+    /// never start. Once true, the engine keeps saying so after a restart until the first vote
+    /// after the wait is in the log and the sign-state file.
     pub wiped: bool,
+    /// The operator's word: sign again from this height on, whatever `barrier`, `wiped`, a log
+    /// ahead of the blocks or an alarm about our own key say. Dangerous: it is safe only if the
+    /// weight that signs again without its memory and the byzantine weight together are less than
+    /// 2 · quorum − W. Never lifts the committed height.
+    pub signing_from: Option<Height>,
 }
 
 /// The last committed block and what it fixes for the height above it.
@@ -218,7 +227,8 @@ pub enum Effect {
         /// How.
         offence: Offence,
     },
-    /// Others decide this height already: fetch the blocks below it. The agreement goes on.
+    /// Others say they decide this height already (a claim, not proven): fetch the blocks below
+    /// it. The agreement goes on. At most once per `RETRY_MS`.
     Behind {
         /// The height others are at.
         height: Height,
@@ -306,7 +316,8 @@ pub struct Status {
     pub view: View,
     /// Whose turn it is.
     pub leader: PublicKey,
-    /// Nothing is signed at or below this height.
+    /// Nothing is signed at or below this height; [`Height::MAX`] while a node that lost its memory
+    /// waits.
     pub barrier: Height,
     /// Stopped at this height by a `Halt`.
     pub halted: bool,

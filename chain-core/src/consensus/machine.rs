@@ -3,13 +3,20 @@
 //!
 //! Not here: the rules (`rules`), what is remembered (`round`), what may be signed (`safety`).
 
-use super::interface::{Config, Effect, Evidence, HaltReason, Head, Input, Message, Now, Status, Verdict};
-use super::round::{Output, Phase, Round};
+use super::ahead::Ahead;
+use super::answers::Answered;
+use super::barrier::{Barrier, furthest_logged};
+use super::heard::Heard;
+use super::interface::{
+    Config, Effect, Evidence, HaltReason, Head, Input, Message, Now, Offence, Peer, Status, Verdict,
+};
+use super::round::{Asked, Output, Phase, Round};
 use super::safety::Signer;
 use super::tally::Added;
 use super::{ConsensusEvent, WalRecord};
 use crate::crypto::PublicKey;
 use crate::types::{BlockId, Certificate, Height, Proposal, SignedMessage, View, Vote, VoteKind};
+use std::cmp::Ordering;
 
 /// The agreement of one node, height after height.
 #[derive(Clone, Debug)]
@@ -20,6 +27,13 @@ pub struct Machine {
     pub(super) pool_empty: bool,
     pub(super) round: Round,
     pub(super) out: Output,
+    /// Up to here the barrier at our start explains words of our key that the record lacks.
+    pub(super) explained: Height,
+    pub(super) ahead: Ahead,
+    pub(super) heard: Heard,
+    /// Whom we told lately where we are, and to whom we sent what they asked for.
+    pub(super) pointed: Answered,
+    pub(super) served: Answered,
 }
 
 impl Machine {
@@ -30,11 +44,21 @@ impl Machine {
     /// Nothing of the log is verified: it is our own, and the engine has checked its frames.
     pub fn recover(config: Config, head: Head, log: Vec<WalRecord>, now: Now) -> (Self, Vec<Effect>) {
         let height = head.height.next();
-        let logged = log.iter().map(WalRecord::height).filter(|logged| *logged > height).max();
-        let barrier = config.barrier.max(head.height).max(logged.unwrap_or_default());
-        let signer = Signer::new(config.key.clone(), config.chain, barrier);
-        let round = Round::begin(&head, now, false);
-        let mut machine = Self { config, head, signer, pool_empty: true, round, out: Output::default() };
+        let mut signer = Signer::new(config.key.clone(), config.chain, Barrier::at_start(&config, &head, &log, now));
+        log.iter().filter(|record| record.height() >= height).for_each(|record| signer.restore(record));
+        let mut machine = Self {
+            signer,
+            pool_empty: true,
+            round: Round::begin(&head, now, false),
+            out: Output::default(),
+            explained: config.barrier.max(furthest_logged(&head, &log)),
+            ahead: Ahead::default(),
+            heard: Heard::since(height),
+            pointed: Answered::default(),
+            served: Answered::default(),
+            config,
+            head,
+        };
         machine.report_view();
         machine.replay(log.into_iter().filter(|record| record.height() == height).collect());
         machine.advance(now);
@@ -51,7 +75,7 @@ impl Machine {
             Input::Built { height, view, block } => self.on_built(height, view, block),
             Input::BuildFailed { height, view } => self.on_build_failed(height, view),
             Input::Judged { block, verdict } => self.on_judged(block, verdict),
-            Input::Message { from: _, message } => self.on_message(now, message),
+            Input::Message { from, message } => self.on_message(now, from, message),
             Input::Committed(head) => self.on_committed(now, head),
         }
         self.advance(now);
@@ -72,7 +96,6 @@ impl Machine {
     /// Certificates first, so that counting our votes again makes none a second time.
     fn replay(&mut self, log: Vec<WalRecord>) {
         for record in &log {
-            self.signer.restore(record);
             if let WalRecord::Certificate(certificate) = record {
                 match self.round.certificates.conflict(&certificate.message).cloned() {
                     Some(other) => self.halt(HaltReason::Conflict(other, certificate.clone())),
@@ -86,7 +109,7 @@ impl Machine {
                     self.round.proposals.entry(proposal.view).or_insert(proposal);
                 }
                 WalRecord::Vote(vote) => self.count(vote),
-                WalRecord::Certificate(_) => {}
+                WalRecord::Certificate(_) | WalRecord::Barrier(_) => {}
             }
         }
     }
@@ -99,9 +122,12 @@ impl Machine {
     }
 
     fn on_built(&mut self, height: Height, view: View, block: BlockId) {
-        let Some((_, timestamp)) = self.round.view.building.filter(|_| self.is_current(height, view)) else { return };
+        let Some((since, timestamp)) = self.round.view.building.filter(|_| self.is_current(height, view)) else {
+            return;
+        };
         let Some(proposer) = self.signer.public() else { return };
-        self.round.blocks.insert(block, Some(Verdict::Valid { view, proposer, timestamp }));
+        let verdict = Some(Verdict::Valid { view, proposer, timestamp });
+        self.round.blocks.insert(block, Asked { since, verdict });
         self.say_proposal(block, None);
     }
 
@@ -113,53 +139,86 @@ impl Machine {
 
     fn on_judged(&mut self, block: BlockId, verdict: Verdict) {
         if let Some(asked) = self.round.blocks.get_mut(&block) {
-            asked.get_or_insert(verdict);
+            asked.verdict.get_or_insert(verdict);
         }
     }
 
-    fn on_message(&mut self, now: Now, message: Message) {
+    fn on_message(&mut self, now: Now, from: Peer, message: Message) {
+        if self.round.phase == Phase::Halted {
+            return;
+        }
+        self.watch_own_key(&message);
+        match message.height().cmp(&self.round.height) {
+            Ordering::Less => self.overhear(&message),
+            Ordering::Equal => self.on_current(now, from, message),
+            Ordering::Greater => self.ahead.hear(now.mono_ms, self.round.height, from, message),
+        }
+    }
+
+    fn on_current(&mut self, now: Now, from: Peer, message: Message) {
+        self.point_the_way(now, from, &message);
         match message {
-            Message::Certificate(certificate) => self.on_certificate(certificate),
+            Message::Certificate(certificate) => self.on_certificate(from, certificate),
             _ if self.round.phase != Phase::Deciding => {}
-            Message::Vote(vote) => self.on_vote(vote),
-            Message::Proposal { proposal, justification } => self.on_proposal(now, proposal, &justification),
-            Message::NeedCertificates { .. } | Message::Status { .. } => {}
+            Message::Vote(vote) => self.on_vote(from, vote),
+            Message::Proposal { proposal, justification } => self.on_proposal(now, from, proposal, &justification),
+            Message::NeedCertificates { from: first, .. } => self.serve(now, from, first),
+            Message::Status { .. } => {}
         }
     }
 
-    fn on_vote(&mut self, vote: Vote) {
+    fn on_vote(&mut self, from: Peer, vote: Vote) {
         let message = &vote.message;
-        let relevant = message.height == self.round.height
-            && message.view <= self.round.furthest_accepted_view()
+        let relevant = message.view <= self.round.furthest_accepted_view()
             && self.head.set.index_of(&vote.signer).is_some()
             && !self.round.tally.knows(&vote);
-        if relevant && vote.verify(&self.config.chain).is_ok() {
-            self.count(vote);
+        if !relevant {
+            return;
+        }
+        match vote.verify(&self.config.chain) {
+            Ok(()) => {
+                self.heard.note(vote.signer, self.round.height);
+                self.count(vote);
+            }
+            Err(error) => self.blame_for(from, error),
         }
     }
 
     /// Once the height is decided, only a certificate that contradicts the decision is news.
-    fn on_certificate(&mut self, certificate: Certificate) {
+    /// Honest nodes pass on nothing that they have not verified.
+    fn on_certificate(&mut self, from: Peer, certificate: Certificate) {
         let news = match self.round.phase {
             Phase::Deciding => !self.round.certificates.knows(&certificate.message),
             Phase::Decided => self.round.certificates.conflict(&certificate.message).is_some(),
             Phase::Halted => false,
         };
-        let relevant = news && certificate.height() == self.round.height;
-        if relevant && certificate.verify(&self.config.chain, self.config.rule, &self.head.set).is_ok() {
+        let claims_our_vote = self.claims_our_vote(&certificate);
+        if !(news || claims_our_vote) || certificate.height() != self.round.height {
+            return;
+        }
+        if certificate.verify(&self.config.chain, self.config.rule, &self.head.set).is_err() {
+            return self.blame(from, Offence::BadCertificate);
+        }
+        if claims_our_vote {
+            self.own_key_used(certificate.height());
+        }
+        if news {
             self.learn(certificate);
         }
     }
 
     /// The leader's signature first: only a leader may make us verify a pile of certificates.
-    fn on_proposal(&mut self, now: Now, proposal: Proposal, justification: &[Certificate]) {
-        let relevant = proposal.height == self.round.height
-            && proposal.signer == self.leader(proposal.view)
+    fn on_proposal(&mut self, now: Now, from: Peer, proposal: Proposal, justification: &[Certificate]) {
+        let relevant = proposal.signer == self.leader(proposal.view)
             && self.round.proposals.get(&proposal.view) != Some(&proposal);
-        if !relevant || proposal.verify(&self.config.chain).is_err() {
+        if !relevant {
             return;
         }
-        justification.iter().for_each(|certificate| self.on_certificate(certificate.clone()));
+        if let Err(error) = proposal.verify(&self.config.chain) {
+            return self.blame_for(from, error);
+        }
+        self.heard.note(proposal.signer, self.round.height);
+        justification.iter().for_each(|certificate| self.on_certificate(from, certificate.clone()));
         self.r1_enter(now);
         let current = self.round.view.number;
         if proposal.view >= current && proposal.view <= self.round.furthest_accepted_view() {
@@ -183,18 +242,28 @@ impl Machine {
     }
 
     /// R8, the end of it: the next height. A log that was ahead of the blocks stays until they
-    /// have caught up: it is why nothing may be signed, also after the next restart.
+    /// have caught up: it is why nothing may be signed, also after the next restart. Of any other
+    /// barrier the new log is told.
     fn on_committed(&mut self, now: Now, head: Head) {
         if head.height < self.round.height {
             return;
         }
-        self.signer.raise_barrier(head.height);
+        self.signer.commit(head.height, head.timestamp);
         self.round = Round::begin(&head, now, !self.pool_empty);
         self.head = head;
-        if self.round.height > self.signer.record().barrier() {
-            self.out.records.push(Effect::SwitchWal { height: self.round.height });
+        let height = self.round.height;
+        if height > self.explained {
+            self.out.records.push(Effect::SwitchWal { height });
+            if let Some(barrier) = self.signer.record().barrier_to_remember(height) {
+                self.out.persist(WalRecord::Barrier(barrier));
+            }
         }
+        self.heard.keep_members(&self.head.set);
         self.report_view();
+        self.count_own_again();
+        for (from, message) in self.ahead.take(now.mono_ms, height) {
+            self.on_message(now, from, message);
+        }
     }
 
     /// Counts a verified vote of a member.

@@ -6,7 +6,8 @@
 
 use super::interface::{Head, Now};
 use crate::limits::{
-    EARLY_STEP_MS, EARLY_STEPS, FINAL_WAIT_MS, MAX_CLOCK_DRIFT_MS, MAX_VIEW_MS, VIEW_BASE_MS, VIEW_STEP_MS,
+    EARLY_STEP_MS, EARLY_STEPS, FAST_VIEW_MS, FINAL_WAIT_MS, MAX_CLOCK_DRIFT_MS, MAX_VIEW_MS, VIEW_BASE_MS,
+    VIEW_STEP_MS,
 };
 use crate::types::{TimestampMs, View};
 
@@ -42,6 +43,8 @@ pub struct ViewClock {
     pub block_known: bool,
     /// When we asked for a block of our own.
     pub building_since: Option<Mono>,
+    /// Whether the leader seems to be off (`heard`).
+    pub leader_off: bool,
     /// Whether waiting is known to be useless.
     pub hopeless: bool,
 }
@@ -99,7 +102,12 @@ impl Pacing {
         let entered = clock.entered.mono_ms;
         let due = if clock.block_known { entered } else { self.block_due(clock.entered) };
         let start = due.max(self.busy_since.unwrap_or(0)).max(clock.building_since.unwrap_or(0)).max(entered);
-        let base = view.saturating_mul(VIEW_STEP_MS).saturating_add(VIEW_BASE_MS).min(MAX_VIEW_MS);
+        // Grows with the view in both cases: links slower than the first guess must not stop us.
+        let base = match clock.leader_off {
+            true => view.saturating_add(1).saturating_mul(FAST_VIEW_MS),
+            false => view.saturating_mul(VIEW_STEP_MS).saturating_add(VIEW_BASE_MS),
+        };
+        let base = base.min(MAX_VIEW_MS);
         let wait = if clock.after_notarization { FINAL_WAIT_MS } else { 0 };
         let deadline = start.saturating_add(base + wait);
         match clock.hopeless {

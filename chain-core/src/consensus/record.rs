@@ -21,6 +21,9 @@ pub enum WalRecord {
     Vote(Vote) = 2,
     /// A certificate we learned of.
     Certificate(Certificate) = 3,
+    /// Nothing is signed at or below this height: our key was used elsewhere, or our memory was
+    /// lost.
+    Barrier(Height) = 4,
 }
 
 impl WalRecord {
@@ -30,6 +33,7 @@ impl WalRecord {
             Self::Proposal(proposal) => proposal.height,
             Self::Vote(vote) => vote.message.height,
             Self::Certificate(certificate) => certificate.height(),
+            Self::Barrier(height) => *height,
         }
     }
 

@@ -3,7 +3,7 @@
 //! Not here: what is done with it (`machine`, `rules`).
 
 use super::certificates::Certificates;
-use super::interface::{Effect, Evidence, Head, Message, Now, Verdict};
+use super::interface::{Effect, Evidence, Head, Message, Now, Peer, Verdict};
 use super::pacing::{Mono, Pacing, ViewClock};
 use super::tally::Tally;
 use super::{ConsensusEvent, WalRecord};
@@ -23,9 +23,18 @@ pub(super) struct Round {
     pub(super) proposals: BTreeMap<View, Proposal>,
     /// A second, different one.
     pub(super) contradictions: BTreeMap<View, Proposal>,
-    /// Blocks we asked about, and what we were told.
-    pub(super) blocks: BTreeMap<BlockId, Option<Verdict>>,
+    /// Blocks we asked about.
+    pub(super) blocks: BTreeMap<BlockId, Asked>,
     pub(super) phase: Phase,
+    /// When the finalization was found.
+    pub(super) decided_at: Option<Mono>,
+}
+
+/// A block we asked about, since when, and what we were told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) since: Mono,
+    pub(super) verdict: Option<Verdict>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +47,8 @@ pub(super) struct CurrentView {
     pub(super) build_failed: bool,
     /// Set once the view's time ran out: when own messages are sent again.
     pub(super) resend_at: Option<Mono>,
+    /// From which view on certificates were last asked for, and when.
+    pub(super) asked: Option<(View, Mono)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +91,10 @@ impl Output {
         self.rest.push(Effect::Broadcast(message));
     }
 
+    pub(super) fn send(&mut self, to: Peer, message: Message) {
+        self.rest.push(Effect::Send { to, message });
+    }
+
     pub(super) fn report(&mut self, event: ConsensusEvent) {
         self.rest.push(Effect::Report(event));
     }
@@ -95,7 +110,7 @@ impl Output {
 
 impl CurrentView {
     pub(super) fn enter(number: View, entered: Now, after_notarization: bool) -> Self {
-        Self { number, entered, after_notarization, building: None, build_failed: false, resend_at: None }
+        Self { number, entered, after_notarization, building: None, build_failed: false, resend_at: None, asked: None }
     }
 }
 
@@ -112,21 +127,23 @@ impl Round {
             contradictions: BTreeMap::new(),
             blocks: BTreeMap::new(),
             phase: Phase::Deciding,
+            decided_at: None,
         }
     }
 
     pub(super) fn verdict(&self, block: &BlockId) -> Option<Verdict> {
-        self.blocks.get(block).copied().flatten()
+        self.blocks.get(block).and_then(|asked| asked.verdict)
     }
 
     /// What decides when the current view's time is up.
-    pub(super) fn clock(&self, hopeless: bool) -> ViewClock {
+    pub(super) fn clock(&self, leader_off: bool, hopeless: bool) -> ViewClock {
         ViewClock {
             view: self.view.number,
             entered: self.view.entered,
             after_notarization: self.view.after_notarization,
             block_known: self.certificates.notarizations().next().is_some(),
             building_since: self.view.building.map(|(since, _)| since),
+            leader_off,
             hopeless,
         }
     }

@@ -7,10 +7,10 @@
 use super::certificates::Choice;
 use super::interface::{Effect, HaltReason, Message, Now, Verdict};
 use super::machine::Machine;
-use super::round::{CurrentView, Phase};
+use super::round::{Asked, CurrentView, Phase};
 use super::safety::Statement;
 use super::{ConsensusEvent, WalRecord};
-use crate::limits::{FINAL_WAIT_MS, RESENT_FINALIZE_VIEWS, RETRY_MS};
+use crate::limits::{FINAL_WAIT_MS, MAX_VIEW_MS, RESENT_FINALIZE_VIEWS, RETRY_MS};
 use crate::types::{BlockId, Proposal, SignedMessage, View, VoteKind};
 
 impl Machine {
@@ -19,39 +19,46 @@ impl Machine {
         loop {
             self.out.wanted = None;
             let moving = self.round.phase == Phase::Deciding
-                && (self.r8_commit()
-                    || self.r5_finalize()
+                && (self.r8_commit(now)
+                    || self.r5_finalize(now)
                     || self.r1_enter(now)
                     || self.r2_propose(now)
                     || self.r3_notarize(now)
                     || self.r7_time_out(now));
             if !moving {
-                return;
+                break;
             }
+        }
+        if self.round.phase == Phase::Deciding {
+            self.ask_for_certificates(now);
+        }
+        if self.round.phase != Phase::Halted {
+            self.report_behind(now);
         }
     }
 
-    fn r8_commit(&mut self) -> bool {
+    fn r8_commit(&mut self, now: Now) -> bool {
         let Some(certificate) = self.round.certificates.finalization().cloned() else { return false };
         let Some(block) = certificate.block() else { return false };
         if self.round.verdict(&block) == Some(Verdict::Invalid) {
             self.halt(HaltReason::InvalidFinal(certificate));
         } else {
             self.round.phase = Phase::Decided;
+            self.round.decided_at = Some(now.mono_ms);
             self.out.rest.push(Effect::Commit { block, certificate });
         }
         true
     }
 
-    fn r5_finalize(&mut self) -> bool {
+    fn r5_finalize(&mut self, now: Now) -> bool {
         if !self.is_validator() {
             return false;
         }
         let notarized: Vec<_> = self.round.certificates.notarizations().map(|known| known.message).collect();
-        notarized.into_iter().any(|message| self.finalize(message))
+        notarized.into_iter().any(|message| self.finalize(message, now))
     }
 
-    fn finalize(&mut self, notarized: SignedMessage) -> bool {
+    fn finalize(&mut self, notarized: SignedMessage, now: Now) -> bool {
         let message = SignedMessage { kind: VoteKind::Finalize, ..notarized };
         let Some(block) = message.block.filter(|_| self.signer.may_sign(Statement::Vote(message))) else {
             return false;
@@ -62,7 +69,7 @@ impl Machine {
         match self.round.verdict(&block) {
             Some(Verdict::Valid { .. }) => self.say(message),
             Some(Verdict::Invalid) => false,
-            None => self.ask_about(block),
+            None => self.ask_about(block, now),
         }
     }
 
@@ -92,10 +99,25 @@ impl Machine {
             return false;
         }
         match self.round.certificates.choice(view) {
-            Choice::Again { block, notarized_in } => self.say_proposal(block, Some(notarized_in)),
+            Choice::Again { block, .. } if self.may_replace(block, now) => self.build(now),
+            Choice::Again { block, notarized_in } => {
+                self.ask_about(block, now);
+                self.say_proposal(block, Some(notarized_in))
+            }
             Choice::New => self.build(now),
             Choice::Gap(_) => false,
         }
+    }
+
+    /// Whether nobody seems to have a notarized block's body, and a new block may take its place.
+    fn may_replace(&self, block: BlockId, now: Now) -> bool {
+        let lost = self
+            .round
+            .blocks
+            .get(&block)
+            .is_some_and(|asked| asked.verdict.is_none() && now.mono_ms >= asked.since.saturating_add(MAX_VIEW_MS));
+        lost && !self.signer.record().vouched_for(block)
+            && self.round.certificates.all_nullified(self.round.view.number)
     }
 
     fn build(&mut self, now: Now) -> bool {
@@ -131,7 +153,7 @@ impl Machine {
             return self.say(message);
         }
         match self.round.verdict(&proposal.block) {
-            None => self.ask_about(proposal.block),
+            None => self.ask_about(proposal.block, now),
             Some(Verdict::Valid { timestamp, .. }) if self.fits(&proposal) => {
                 if proposal.notarized_in.is_none()
                     && let Err(at) = self.round.pacing.accept(timestamp, now)
@@ -148,7 +170,7 @@ impl Machine {
     fn r7_time_out(&mut self, now: Now) -> bool {
         let (at, resend) = match self.round.view.resend_at {
             Some(at) => (at, true),
-            None => (self.round.pacing.deadline(&self.round.clock(self.is_hopeless())), false),
+            None => (self.round.pacing.deadline(&self.round.clock(self.is_leader_off(), self.is_hopeless())), false),
         };
         if now.mono_ms < at {
             self.out.look_again(at);
@@ -168,7 +190,8 @@ impl Machine {
     }
 
     /// Sends again what others may have missed: what we said in this view, our newest finalize
-    /// votes, and how this view was entered.
+    /// votes, our proposal, how this view was entered, and where we stand: who knows more answers
+    /// that, also to a node that says nothing else.
     pub(super) fn resend(&mut self) {
         if self.round.phase != Phase::Deciding {
             return;
@@ -184,9 +207,8 @@ impl Machine {
         if let Some(proposal) = said.and_then(|said| said.proposal.clone()) {
             messages.push(self.with_justification(proposal));
         }
-        let certificates = &self.round.certificates;
-        let entry = before(view).and_then(|v| certificates.notarization(v).or_else(|| certificates.nullification(v)));
-        messages.extend(entry.cloned().map(Message::Certificate));
+        messages.extend(self.entry_certificate().cloned().map(Message::Certificate));
+        messages.push(Message::Status { height, view });
         messages.into_iter().for_each(|message| self.out.broadcast(message));
     }
 
@@ -225,10 +247,10 @@ impl Machine {
         Message::Proposal { proposal, justification }
     }
 
-    fn ask_about(&mut self, block: BlockId) -> bool {
+    fn ask_about(&mut self, block: BlockId, now: Now) -> bool {
         let new = !self.round.blocks.contains_key(&block);
         if new {
-            self.round.blocks.insert(block, None);
+            self.round.blocks.insert(block, Asked { since: now.mono_ms, verdict: None });
             self.out.rest.push(Effect::Judge { block });
         }
         new
@@ -253,15 +275,20 @@ impl Machine {
         self.round.view.build_failed || unfit || gave_up || self.round.contradictions.contains_key(&view)
     }
 
+    fn is_leader_off(&self) -> bool {
+        let (leader, height) = (self.leader(self.round.view.number), self.round.height);
+        self.heard.is_off(&leader, self.signer.public(), height, self.config.rule, &self.head.set)
+    }
+
     fn message(&self, kind: VoteKind, block: Option<BlockId>) -> SignedMessage {
         SignedMessage { kind, height: self.round.height, view: self.round.view.number, block }
     }
 
-    fn is_validator(&self) -> bool {
+    pub(super) fn is_validator(&self) -> bool {
         self.signer.public().is_some_and(|key| self.head.set.index_of(&key).is_some())
     }
 }
 
-fn before(view: View) -> Option<View> {
+pub(super) fn before(view: View) -> Option<View> {
     view.get().checked_sub(1).map(View::new)
 }

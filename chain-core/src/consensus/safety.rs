@@ -3,14 +3,16 @@
 //!
 //! Per (height, view): at most one proposal, one notarize, one nullify and one finalize vote; no
 //! finalize after nullify nor nullify after finalize; no notarize after nullify; nothing at or
-//! below the barrier (the committed height, or higher). Safety depends on this, the justification
+//! below the barrier (`barrier`: the committed height, or higher). Safety depends on this, the justification
 //! of proposals, `Certificate::verify` and durable records, on nothing else.
 //!
 //! Not here: whether it is wise to say something (`machine`), making it durable (the engine).
 
 use super::WalRecord;
+use super::barrier::Barrier;
 use crate::crypto::{PublicKey, SecretKey};
-use crate::types::{BlockId, ChainId, Height, Proposal, SignedMessage, View, Vote, VoteKind};
+use crate::mutation::{Mutation, on};
+use crate::types::{BlockId, ChainId, Height, Proposal, SignedMessage, TimestampMs, View, Vote, VoteKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -54,7 +56,7 @@ pub enum Refusal {
 /// What was signed above the barrier.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SafetyRecord {
-    barrier: Height,
+    barrier: Barrier,
     said: BTreeMap<(Height, View), Said>,
 }
 
@@ -87,20 +89,30 @@ impl Said {
 }
 
 impl SafetyRecord {
-    /// Nothing signed yet, and nothing to be signed at or below `barrier`.
-    pub fn new(barrier: Height) -> Self {
+    /// Nothing signed yet, and nothing to be signed at or below the barrier.
+    pub fn new(barrier: Barrier) -> Self {
         Self { barrier, said: BTreeMap::new() }
     }
 
     /// Nothing is signed at or below this height.
     pub fn barrier(&self) -> Height {
-        self.barrier
+        self.barrier.height()
+    }
+
+    /// The part of the barrier that the log must remember, if it reaches `height`.
+    pub fn barrier_to_remember(&self, height: Height) -> Option<Height> {
+        self.barrier.to_remember(height)
+    }
+
+    /// Whether a node without memory still waits.
+    pub fn is_waiting(&self) -> bool {
+        self.barrier.is_waiting()
     }
 
     /// A height is decided: forgets it and those below.
-    pub fn raise_barrier(&mut self, height: Height) {
-        self.barrier = self.barrier.max(height);
-        self.said.retain(|(height, _), _| *height > self.barrier);
+    pub fn commit(&mut self, height: Height, timestamp: TimestampMs) {
+        self.barrier.commit(height, timestamp);
+        self.said.retain(|(height, _), _| *height > self.barrier.committed());
     }
 
     /// Whether signing this can do no harm.
@@ -112,16 +124,24 @@ impl SafetyRecord {
             Statement::Proposal { height, view } => (*height, *view),
             Statement::Vote(message) => (message.height, message.view),
         };
-        if height <= self.barrier {
-            return Err(Refusal::Barrier(self.barrier));
+        if height <= self.barrier() {
+            return Err(Refusal::Barrier(self.barrier()));
         }
         let Some(said) = self.said.get(&(height, view)) else { return Ok(()) };
         let (made, nullified, finalized) = match statement {
             Statement::Proposal { .. } => (said.proposal.is_some(), false, false),
             Statement::Vote(message) => match message.kind {
-                VoteKind::Notarize => (said.notarize.is_some(), said.nullify.is_some(), false),
-                VoteKind::Nullify => (said.nullify.is_some(), false, said.finalize.is_some()),
-                VoteKind::Finalize => (said.finalize.is_some(), said.nullify.is_some(), false),
+                VoteKind::Notarize => (
+                    said.notarize.as_ref().is_some_and(|vote| !on(Mutation::TwoNotarize) || vote.message == *message),
+                    said.nullify.is_some() && !on(Mutation::NotarizeAfterNullify),
+                    false,
+                ),
+                VoteKind::Nullify => {
+                    (said.nullify.is_some(), false, said.finalize.is_some() && !on(Mutation::NullifyAfterFinalize))
+                }
+                VoteKind::Finalize => {
+                    (said.finalize.is_some(), said.nullify.is_some() && !on(Mutation::FinalizeAfterNullify), false)
+                }
             },
         };
         match (made, nullified, finalized) {
@@ -135,6 +155,12 @@ impl SafetyRecord {
     /// What was signed in a view.
     pub fn said(&self, height: Height, view: View) -> Option<&Said> {
         self.said.get(&(height, view))
+    }
+
+    /// Whether this very vote was given.
+    pub fn holds(&self, message: &SignedMessage) -> bool {
+        let said = self.said(message.height, message.view);
+        said.is_some_and(|said| said.votes().any(|vote| vote.message == *message))
     }
 
     /// What was signed in the views of a height.
@@ -158,7 +184,10 @@ impl SafetyRecord {
 
     fn note_vote(&mut self, vote: &Vote) {
         let said = self.said.entry((vote.message.height, vote.message.view)).or_default();
-        said.slot(vote.message.kind).get_or_insert_with(|| vote.clone());
+        let slot = said.slot(vote.message.kind);
+        if slot.is_none() || on(Mutation::TwoNotarize) {
+            *slot = Some(vote.clone());
+        }
     }
 }
 
@@ -171,8 +200,8 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// A key that signs nothing at or below `barrier`.
-    pub fn new(key: Option<Arc<SecretKey>>, chain: ChainId, barrier: Height) -> Self {
+    /// A key that signs nothing at or below the barrier.
+    pub fn new(key: Option<Arc<SecretKey>>, chain: ChainId, barrier: Barrier) -> Self {
         Self { key, chain, record: SafetyRecord::new(barrier) }
     }
 
@@ -187,8 +216,13 @@ impl Signer {
     }
 
     /// A height is decided.
-    pub fn raise_barrier(&mut self, height: Height) {
-        self.record.raise_barrier(height);
+    pub fn commit(&mut self, height: Height, timestamp: TimestampMs) {
+        self.record.commit(height, timestamp);
+    }
+
+    /// Somebody else signed with the key at this height. Whether that raises the barrier.
+    pub fn own_key_used(&mut self, height: Height) -> bool {
+        self.record.barrier.own_key_used(height)
     }
 
     /// Takes back what an earlier life signed.
@@ -196,7 +230,7 @@ impl Signer {
         match record {
             WalRecord::Proposal(proposal) => self.record.note_proposal(proposal),
             WalRecord::Vote(vote) => self.record.note_vote(vote),
-            WalRecord::Certificate(_) => {}
+            WalRecord::Certificate(_) | WalRecord::Barrier(_) => {}
         }
     }
 

@@ -373,7 +373,7 @@ impl Engine {
         match record {
             consensus::WalRecord::Proposal(proposal) => self.signing.note((proposal.height, proposal.view)),
             consensus::WalRecord::Vote(vote) => self.signing.note((vote.message.height, vote.message.view)),
-            consensus::WalRecord::Certificate(_) => {}
+            consensus::WalRecord::Certificate(_) | consensus::WalRecord::Barrier(_) => {}
         }
         Ok(self.wal.append(&start::record_bytes(record))?)
     }

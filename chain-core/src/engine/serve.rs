@@ -28,7 +28,7 @@ pub fn answer(chain: &Chain, question: &Message) -> Result<Option<Message>, Faul
 /// The database can't be read.
 pub fn range(chain: &Chain, from: Height, count: u32) -> Result<Message, Fault> {
     let head = chain.head().block.header.height;
-    let oldest = chain.oldest()?;
+    let oldest = chain.oldest_body();
     let (mut blocks, mut bytes, mut height) = (Vec::new(), 0usize, from);
     let count = usize::try_from(count).unwrap_or(usize::MAX).min(MAX_RANGE_BLOCKS);
     while blocks.len() < count && bytes < RANGE_BYTES && height >= oldest && height > Height::ZERO {

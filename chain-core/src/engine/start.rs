@@ -76,7 +76,7 @@ pub type StartError = Fault;
 impl Engine {
     /// Starts an engine. The outputs are to be performed like those of `handle`.
     pub fn start(start: Start, clock: Clock<'_>) -> Result<(Self, Vec<Output>), StartError> {
-        let Start { options, pool_limits, chain, rule, key, wal, pool_log, sign_memory, resume_signing_at: _ } = start;
+        let Start { options, pool_limits, chain, rule, key, wal, pool_log, sign_memory, resume_signing_at } = start;
         let chain = Arc::new(chain);
         let Wal { words, blocks, head } = read_wal(&wal.records)?;
         check_head(&chain, head)?;
@@ -89,7 +89,7 @@ impl Engine {
         let barrier = if logged_words(&words, mark.height) < mark.words { mark.height } else { Height::ZERO };
         let mark = newest_mark(&words).filter(|logged| logged.height >= mark.height).unwrap_or(mark);
         let signing = Signing { state: sign_memory.map(|memory| memory.state), mark, unsaved: false };
-        let config = Config { chain: chain.id(), rule, key, barrier, wiped };
+        let config = Config { chain: chain.id(), rule, key, barrier, wiped, signing_from: resume_signing_at };
         let (consensus, effects) = Machine::recover(config, consensus_head(&chain)?, words, clock());
         let mut engine = Self {
             options,
@@ -124,7 +124,9 @@ impl Engine {
 
 /// How many words of ours the log holds of a height.
 fn logged_words(words: &[WalRecord], height: Height) -> u32 {
-    let own = |record: &&WalRecord| record.height() == height && !matches!(record, WalRecord::Certificate(_));
+    let own = |record: &&WalRecord| {
+        record.height() == height && matches!(record, WalRecord::Proposal(_) | WalRecord::Vote(_))
+    };
     // Far fewer than 2^32.
     u32::try_from(words.iter().filter(own).count()).unwrap_or(u32::MAX)
 }
@@ -134,7 +136,7 @@ fn newest_mark(words: &[WalRecord]) -> Option<SignMark> {
     let own = words.iter().filter_map(|record| match record {
         WalRecord::Proposal(proposal) => Some((proposal.height, proposal.view)),
         WalRecord::Vote(vote) => Some((vote.message.height, vote.message.view)),
-        WalRecord::Certificate(_) => None,
+        WalRecord::Certificate(_) | WalRecord::Barrier(_) => None,
     });
     let (height, view) = own.max()?;
     Some(SignMark { height, view, words: logged_words(words, height) })

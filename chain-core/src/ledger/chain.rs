@@ -5,17 +5,18 @@
 
 use super::committed::CommittedBlock;
 use super::history::{HistoryEntry, HistoryPosition, indexed_height, places, read_history};
-use super::keys::{self, FLUSHED, HEAD, height_key};
+use super::keys::{self, FLUSHED, HEAD, height_key, set_key};
 use super::sums::Sums;
 use crate::block::{Block, Body, FinalBlock, Header, Results};
 use crate::codec;
 use crate::fault::Fault;
 use crate::limits::{MAX_BLOCK_BYTES, MAX_UNDO_ROWS, PROOF_WINDOW_BLOCKS, RECENT_BLOCKS};
-use crate::state::{Delta, Proof, RowKey, Supply, Tree, Undo};
+use crate::state::{Delta, Proof, RowKey, Supply, Tree, Undo, validators};
 use crate::storage::{Batch, Durability, Store, Table};
-use crate::types::{Address, BlockId, Certificate, ChainId, Height, TxId};
+use crate::types::{Address, BlockId, Certificate, ChainId, Height, TxId, Validator};
 use borsh::BorshDeserialize;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The chain as this node knows it.
@@ -24,6 +25,10 @@ pub struct Chain {
     genesis: Vec<u8>,
     store: Arc<dyn Store>,
     head: RwLock<Head>,
+    /// Held while the state is flushed, and by an export until its view of the rows stands.
+    flushing: RwLock<()>,
+    /// Bodies below this height are gone. Raised before they are removed, never lowered.
+    oldest_body: AtomicU64,
 }
 
 /// The newest final block and the state after it.
@@ -42,6 +47,8 @@ pub struct Head {
     recent_txs: HashMap<TxId, (Height, u32)>,
     /// Rows changed since the last flush.
     unflushed: BTreeMap<RowKey, StoredRow>,
+    /// Validator sets that came in since the last flush, by the height that brought them in.
+    new_sets: Vec<(Height, Vec<Validator>)>,
     flushed: Height,
 }
 
@@ -61,8 +68,8 @@ impl Head {
     pub(super) fn new(block: Arc<CommittedBlock>, tree: Tree) -> Result<Self, Fault> {
         let sums = Sums::of(&tree)?;
         let (flushed, recent) = (block.header.height, VecDeque::from([block.clone()]));
-        let (undo, recent_txs, unflushed) = (VecDeque::new(), HashMap::new(), BTreeMap::new());
-        Ok(Self { block, tree, undo, undo_rows: 0, sums, recent, recent_txs, unflushed, flushed })
+        let (undo, recent_txs, unflushed, new_sets) = (VecDeque::new(), HashMap::new(), BTreeMap::new(), Vec::new());
+        Ok(Self { block, tree, undo, undo_rows: 0, sums, recent, recent_txs, unflushed, new_sets, flushed })
     }
 
     /// Takes over a final block that was executed on this head.
@@ -74,6 +81,9 @@ impl Head {
         }
         let undo = self.tree.commit(delta).map_err(|e| Fault::new(format!("committing a block: {e}")))?;
         self.remember(undo);
+        if block.header.next_validators_hash != block.header.validators_hash {
+            self.new_sets.push((block.header.height, validators::next_set(&self.tree)?.members().to_vec()));
+        }
         for (index, id) in block.tx_ids.iter().enumerate() {
             self.recent_txs.insert(*id, (block.header.height, index as u32));
         }
@@ -128,8 +138,9 @@ impl Head {
 }
 
 impl Chain {
-    pub(super) fn new(id: ChainId, genesis: Vec<u8>, store: Arc<dyn Store>, head: Head) -> Self {
-        Self { id, genesis, store, head: RwLock::new(head) }
+    pub(super) fn new(id: ChainId, genesis: Vec<u8>, store: Arc<dyn Store>, head: Head, oldest_body: Height) -> Self {
+        let (head, oldest_body) = (RwLock::new(head), AtomicU64::new(oldest_body.get()));
+        Self { id, genesis, store, head, flushing: RwLock::new(()), oldest_body }
     }
 
     /// The chain's id: the hash of its canonical genesis.
@@ -152,7 +163,27 @@ impl Chain {
         self.head.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The final block at a height.
+    /// The height up to which state, outcomes and index are written.
+    pub fn flushed(&self) -> Height {
+        self.head().flushed
+    }
+
+    /// The lowest height whose block is here whole: of those below, headers and certificates remain
+    /// (after a restored snapshot only those of block 0 and of changes of the validator set).
+    pub fn oldest_body(&self) -> Height {
+        Height::new(self.oldest_body.load(Ordering::SeqCst))
+    }
+
+    pub(super) fn raise_oldest_body(&self, height: Height) {
+        self.oldest_body.fetch_max(height.get(), Ordering::SeqCst);
+    }
+
+    /// No flush happens while this is held.
+    pub(super) fn hold_flushes(&self) -> RwLockReadGuard<'_, ()> {
+        self.flushing.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The final block at a height, `None` above the head and below [`Chain::oldest_body`].
     pub fn block(&self, height: Height) -> Result<Option<Arc<CommittedBlock>>, Fault> {
         match self.recent_or_above(height) {
             Some(known) => Ok(known),
@@ -177,16 +208,11 @@ impl Chain {
 
     /// The final block at a height as it was agreed on, without what its execution reported.
     pub fn final_block(&self, height: Height) -> Result<Option<FinalBlock>, Fault> {
-        let Some(recent) = self.recent_or_above(height) else { return read_block(&*self.store, height) };
+        let Some(recent) = self.recent_or_above(height) else { return self.read_final(height) };
         Ok(recent.map(|block| FinalBlock {
             block: Block { header: block.header.clone(), body: block.body.clone() },
             certificate: block.certificate.clone(),
         }))
-    }
-
-    /// The lowest height whose block is here; genesis needs none.
-    pub fn oldest(&self) -> Result<Height, Fault> {
-        Ok(Height::new(1))
     }
 
     /// The header of the final block at a height. Reads no body.
@@ -217,9 +243,11 @@ impl Chain {
     /// Where a transaction was executed, with its block.
     pub fn locate(&self, id: &TxId) -> Result<Option<Located>, Fault> {
         let Some((height, index)) = self.place(id)? else { return Ok(None) };
-        let block = self.block(height)?;
-        let block = block.ok_or_else(|| Fault::new(format!("block {height} is indexed but missing")))?;
-        Ok(Some(Located { block, index }))
+        match self.block(height)? {
+            Some(block) => Ok(Some(Located { block, index })),
+            None if height < self.oldest_body() => Ok(None),
+            None => Err(Fault::new(format!("block {height} is indexed but missing"))),
+        }
     }
 
     /// Transactions that concern an account, newest first, below a position.
@@ -276,8 +304,9 @@ impl Chain {
         self.head_mut().advance(block, delta)
     }
 
-    /// Writes state, outcomes and transaction index up to the head, as one.
-    pub(crate) fn flush(&self) -> Result<(), Fault> {
+    /// Writes state, outcomes and transaction index up to the head, as one. For whoever alone
+    /// writes: the engine, or a tool on a stopped node.
+    pub fn flush(&self) -> Result<(), Fault> {
         let head = self.head();
         let mut batch = Batch::new();
         for (key, row) in &head.unflushed {
@@ -296,13 +325,18 @@ impl Chain {
                 keys::put(&mut batch, Table::TxIndex, keys::tx_key(id), &place);
             }
         }
+        for (height, members) in &head.new_sets {
+            keys::put(&mut batch, Table::Meta, &set_key(*height), &codec::encode(members));
+        }
         let height = head.block.header.height;
         keys::put(&mut batch, Table::Meta, FLUSHED, &height_key(height));
         drop(head);
+        let _exports_wait = self.flushing.write().unwrap_or_else(PoisonError::into_inner);
         // Only the engine writes, so the head is still the one the batch was made from.
         self.store.write(batch, Durability::Buffered)?;
         let mut head = self.head_mut();
         head.unflushed.clear();
+        head.new_sets.clear();
         head.flushed = height;
         head.forget_old_blocks();
         Ok(())
@@ -325,6 +359,28 @@ impl Chain {
     }
 
     fn stored_block(&self, height: Height) -> Result<Option<Arc<CommittedBlock>>, Fault> {
+        if height < self.oldest_body() {
+            return Ok(None);
+        }
+        match self.read_committed(height) {
+            // It was removed between the look above and now.
+            Err(_) if height < self.oldest_body() => Ok(None),
+            read => read,
+        }
+    }
+
+    fn read_final(&self, height: Height) -> Result<Option<FinalBlock>, Fault> {
+        if height < self.oldest_body() {
+            return Ok(None);
+        }
+        match read_block(&*self.store, height) {
+            // It was removed between the look above and now.
+            Err(_) if height < self.oldest_body() => Ok(None),
+            read => read,
+        }
+    }
+
+    fn read_committed(&self, height: Height) -> Result<Option<Arc<CommittedBlock>>, Fault> {
         let Some(stored) = read_block(&*self.store, height)? else { return Ok(None) };
         let results = keys::get(&*self.store, Table::Events, &height_key(height))?;
         let results = match results {
@@ -361,7 +417,7 @@ pub(super) fn read_block(store: &dyn Store, height: Height) -> Result<Option<Fin
 }
 
 /// The ids of a stored body's transactions; that one does not decode is our own fault.
-fn decode_ids(chain: &ChainId, body: &Body) -> Result<Vec<TxId>, Fault> {
+pub(super) fn decode_ids(chain: &ChainId, body: &Body) -> Result<Vec<TxId>, Fault> {
     let decode = |bytes: &Vec<u8>| {
         let signed: crate::tx::Signed = codec::decode(bytes, crate::limits::MAX_TX_BYTES)
             .map_err(|e| Fault::new(format!("a stored transaction: {e}")))?;

@@ -27,6 +27,8 @@ pub type HistoryEntry = HistoryPosition;
 pub fn index_history(chain: &Chain, limit: u64) -> Result<u64, Fault> {
     let store = chain.store();
     let done = keys::get_height(&**store, Table::Meta, HISTORY)?.unwrap_or_default();
+    // What is not here any more is not indexed.
+    let done = done.max(chain.oldest_body().saturating_sub(1));
     let head = chain.head().block.header.height;
     let last = head.min(done.saturating_add(limit));
     let mut height = done;
@@ -42,14 +44,21 @@ pub fn index_history(chain: &Chain, limit: u64) -> Result<u64, Fault> {
 
 fn index_block(block: &CommittedBlock) -> Result<Batch, Fault> {
     let mut batch = Batch::new();
-    for (index, bytes) in block.body.transactions().iter().enumerate() {
-        for account in concerned(&stored_transaction(bytes)?) {
-            let place = keys::place(block.header.height, index as u32);
-            let key = [account.as_bytes().as_slice(), &place].concat();
-            keys::put(&mut batch, Table::History, &key, &[]);
-        }
+    for key in history_keys(block)? {
+        keys::put(&mut batch, Table::History, &key, &[]);
     }
     Ok(batch)
+}
+
+/// The keys of a block's entries.
+pub(super) fn history_keys(block: &CommittedBlock) -> Result<Vec<Vec<u8>>, Fault> {
+    let mut found = Vec::new();
+    for (index, bytes) in block.body.transactions().iter().enumerate() {
+        let place = keys::place(block.header.height, index as u32);
+        let accounts = concerned(&stored_transaction(bytes)?);
+        found.extend(accounts.iter().map(|account| [account.as_bytes().as_slice(), &place].concat()));
+    }
+    Ok(found)
 }
 
 fn concerned(signed: &Signed) -> BTreeSet<Address> {

@@ -3,6 +3,9 @@
 //! | table | key | value after the version byte |
 //! |---|---|---|
 //! | meta | `chain_id`, `genesis`, `head`, `flushed`, `history` | 32 bytes · canonical genesis · height u64 BE (three times) |
+//! | meta | `oldest_body` | height u64 BE: bodies, results and index entries below it are gone; absent = 0 |
+//! | meta | `importing` | height u64 BE: a snapshot is being written and is not complete |
+//! | meta | `set/` ‖ height u64 BE | the members of the set that signs the next height, where this height changed it |
 //! | headers, bodies, certificates, events | height u64 BE | borsh of header, body, certificate, results |
 //! | block_ids | block id | height u64 BE |
 //! | tx_index | transaction id | height u64 BE ‖ index u32 BE |
@@ -18,6 +21,9 @@ pub(super) const GENESIS: &[u8] = b"genesis";
 pub(super) const HEAD: &[u8] = b"head";
 pub(super) const FLUSHED: &[u8] = b"flushed";
 pub(super) const HISTORY: &[u8] = b"history";
+pub(super) const OLDEST_BODY: &[u8] = b"oldest_body";
+pub(super) const IMPORTING: &[u8] = b"importing";
+pub(super) const SET_PREFIX: &[u8] = b"set/";
 
 const VERSION: u8 = 1;
 
@@ -32,6 +38,10 @@ impl From<StoreError> for Fault {
 
 pub(super) fn height_key(height: Height) -> [u8; 8] {
     height.get().to_be_bytes()
+}
+
+pub(super) fn set_key(height: Height) -> Vec<u8> {
+    [SET_PREFIX, &height_key(height)].concat()
 }
 
 pub(super) fn put(batch: &mut Batch, table: Table, key: &[u8], value: &[u8]) {

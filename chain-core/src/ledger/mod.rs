@@ -5,7 +5,9 @@
 //!   ├── blocks    headers, bodies, certificates: synced with every block, the durable truth
 //!   ├── state     rows in memory (the tree); flushed to disk every k blocks together with the
 //!   │             outcomes and the transaction index, atomically with the flushed height
-//!   └── history   which transactions concern an account: written by a follower, off the commit path
+//!   ├── history   which transactions concern an account: written by a follower, off the commit path
+//!   ├── prune     what old blocks held is forgotten, if the node is told to
+//!   └── snapshot  the state at the flushed height as one stream, out of and into a database
 //! ```
 //!
 //! After a crash the state is loaded as of the flushed height and the blocks above it are executed
@@ -18,9 +20,17 @@ mod committed;
 mod history;
 mod keys;
 mod open;
+mod prune;
+mod snapshot;
 mod sums;
+mod summary;
+#[cfg(test)]
+mod tests;
 
 pub use chain::{Chain, Head, Located};
 pub use committed::CommittedBlock;
 pub use history::{HistoryEntry, HistoryPosition, index_history};
-pub use open::{Genesis, OpenError, Opened, open};
+pub use open::{OpenError, Opened, open};
+pub use prune::MIN_KEPT_BLOCKS;
+pub use snapshot::{Exported, Imported, SnapshotError, import};
+pub use summary::Summary;

@@ -5,11 +5,13 @@
 
 use super::chain::{Chain, Head, read_block};
 use super::committed::CommittedBlock;
-use super::keys::{self, CHAIN_ID, FLUSHED, GENESIS, HEAD, height_key};
-use crate::block::{FinalBlock, Header, Results};
+use super::keys::{self, CHAIN_ID, FLUSHED, GENESIS, HEAD, IMPORTING, OLDEST_BODY, height_key};
+use crate::block::{Block, Body, FinalBlock, Header, Results};
 use crate::codec;
+use crate::crypto::Hash;
 use crate::execute::{BlockContext, execute_block};
 use crate::fault::Fault;
+use crate::genesis::{Genesis, GenesisError};
 use crate::state::{RowKey, Tree};
 use crate::storage::{Batch, Durability, Store, StoreError, Table};
 use crate::tx::{Checked, check_many};
@@ -31,21 +33,15 @@ pub enum OpenError {
     /// Its content contradicts itself.
     #[error("the database is damaged: {0}")]
     Damaged(#[from] Fault),
+    /// The import of a snapshot did not come to its end.
+    #[error("a snapshot of block {0} was being restored into this database and is not complete")]
+    Unfinished(Height),
+    /// There is no block 0 to begin with.
+    #[error("genesis: {0}")]
+    Genesis(#[from] GenesisError),
     /// It can't be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// Block 0 of a chain with everything needed to start its database.
-pub struct Genesis {
-    /// The chain's id.
-    pub chain: ChainId,
-    /// The canonical genesis, of which the id is the hash.
-    pub canonical: Vec<u8>,
-    /// Block 0.
-    pub header: Header,
-    /// The state after block 0.
-    pub tree: Tree,
 }
 
 /// A database brought up to its head.
@@ -57,47 +53,71 @@ pub struct Opened {
 }
 
 /// Opens the database of a chain, or starts it if it is empty. `progress` hears each height that
-/// was executed again.
-pub fn open(store: Arc<dyn Store>, genesis: Genesis, progress: &mut dyn FnMut(Height)) -> Result<Opened, OpenError> {
-    match keys::get(&*store, Table::Meta, CHAIN_ID)? {
-        None => start(store, genesis),
-        Some(found) if found == genesis.chain.0.as_bytes() => resume(store, genesis, progress),
-        Some(found) => {
-            let bytes = found.try_into().map_err(|_| Fault::new("the stored chain id is not 32 bytes"))?;
-            Err(OpenError::OtherChain { found: ChainId(crate::crypto::Hash(bytes)), expected: genesis.chain })
-        }
+/// was executed again. Block 0 is built only where there is none yet.
+pub fn open(store: Arc<dyn Store>, genesis: &Genesis, progress: &mut dyn FnMut(Height)) -> Result<Opened, OpenError> {
+    let (canonical, chain) = (genesis.encode(), genesis.chain_id());
+    if let Some(height) = keys::get_height(&*store, Table::Meta, IMPORTING)? {
+        return Err(OpenError::Unfinished(height));
+    }
+    match stored_chain(&*store)? {
+        None => start(store, genesis, chain, canonical),
+        Some(found) if found == chain => resume(store, chain, canonical, progress),
+        Some(found) => Err(OpenError::OtherChain { found, expected: chain }),
     }
 }
 
-fn start(store: Arc<dyn Store>, genesis: Genesis) -> Result<Opened, OpenError> {
+/// The chain a database was begun for.
+pub(super) fn stored_chain(store: &dyn Store) -> Result<Option<ChainId>, Fault> {
+    let Some(found) = keys::get(store, Table::Meta, CHAIN_ID)? else { return Ok(None) };
+    let bytes = found.try_into().map_err(|_| Fault::new("the stored chain id is not 32 bytes"))?;
+    Ok(Some(ChainId(Hash(bytes))))
+}
+
+fn start(store: Arc<dyn Store>, genesis: &Genesis, chain: ChainId, canonical: Vec<u8>) -> Result<Opened, OpenError> {
+    let (tree, header) = genesis.build()?;
     let mut batch = Batch::new();
-    for (key, slot, value) in genesis.tree.rows() {
-        keys::put(&mut batch, Table::State, key.as_bytes(), &[&slot.to_le_bytes(), value].concat());
+    for (key, slot, value) in tree.rows() {
+        put_row(&mut batch, key, slot, value);
     }
-    let zero = height_key(Height::ZERO);
-    keys::put(&mut batch, Table::Headers, &zero, &codec::encode(&genesis.header));
-    keys::put(&mut batch, Table::Bodies, &zero, &crate::block::Body::default().encode());
-    keys::put(&mut batch, Table::Events, &zero, &codec::encode(&Results::default()));
-    keys::put(&mut batch, Table::BlockIds, genesis.header.id().0.as_bytes(), &zero);
-    keys::put(&mut batch, Table::Meta, GENESIS, &genesis.canonical);
+    put_block_zero(&mut batch, &header, &canonical);
     for name in [HEAD, FLUSHED] {
-        keys::put(&mut batch, Table::Meta, name, &zero);
+        keys::put(&mut batch, Table::Meta, name, &height_key(Height::ZERO));
     }
-    keys::put(&mut batch, Table::Meta, CHAIN_ID, genesis.chain.0.as_bytes());
     store.write(batch, Durability::Synced)?;
-    let block = crate::block::Block { header: genesis.header, body: crate::block::Body::default() };
+    let block = Block { header, body: Body::default() };
     let block = CommittedBlock::of(FinalBlock { block, certificate: None }, Vec::new(), Results::default(), 0);
-    let head = Head::new(Arc::new(block), genesis.tree)?;
-    Ok(Opened { chain: Chain::new(genesis.chain, genesis.canonical, store, head), replayed: 0 })
+    let head = Head::new(Arc::new(block), tree)?;
+    Ok(Opened { chain: Chain::new(chain, canonical, store, head, Height::ZERO), replayed: 0 })
 }
 
-fn resume(store: Arc<dyn Store>, genesis: Genesis, progress: &mut dyn FnMut(Height)) -> Result<Opened, OpenError> {
+/// A row of the state.
+pub(super) fn put_row(batch: &mut Batch, key: &RowKey, slot: u32, value: &[u8]) {
+    keys::put(batch, Table::State, key.as_bytes(), &[&slot.to_le_bytes(), value].concat());
+}
+
+/// What every database of a chain begins with: its id, its genesis and block 0.
+pub(super) fn put_block_zero(batch: &mut Batch, header: &Header, canonical: &[u8]) {
+    let zero = height_key(Height::ZERO);
+    keys::put(batch, Table::Headers, &zero, &codec::encode(header));
+    keys::put(batch, Table::Bodies, &zero, &Body::default().encode());
+    keys::put(batch, Table::Events, &zero, &codec::encode(&Results::default()));
+    keys::put(batch, Table::BlockIds, header.id().0.as_bytes(), &zero);
+    keys::put(batch, Table::Meta, GENESIS, canonical);
+    keys::put(batch, Table::Meta, CHAIN_ID, header.chain_id.0.as_bytes());
+}
+
+fn resume(
+    store: Arc<dyn Store>,
+    chain: ChainId,
+    canonical: Vec<u8>,
+    progress: &mut dyn FnMut(Height),
+) -> Result<Opened, OpenError> {
     let height = |name| {
         let height = keys::get_height(&*store, Table::Meta, name)?;
         height.ok_or_else(|| Fault::new("the database does not know its own head"))
     };
     let (head_height, flushed) = (height(HEAD)?, height(FLUSHED)?);
-    let tree = load_state(&*store, &genesis.chain)?;
+    let tree = load_state(&*store, &chain)?;
     let block = stored(&*store, flushed)?;
     if tree.root() != block.block.header.state_root {
         return Err(Fault::new(format!(
@@ -110,16 +130,17 @@ fn resume(store: Arc<dyn Store>, genesis: Genesis, progress: &mut dyn FnMut(Heig
     let results = keys::get(&*store, Table::Events, &height_key(flushed))?;
     let results = results.map(|bytes| Results::decode(&bytes)).transpose()?;
     let results = results.ok_or_else(|| Fault::new(format!("block {flushed} has no stored results")))?;
-    let ids = check_body(&genesis.chain, &block)?.iter().map(Checked::id).collect();
+    let ids = check_body(&chain, &block)?.iter().map(Checked::id).collect();
     let mut head = Head::new(Arc::new(CommittedBlock::of(block, ids, results, 0)), tree)?;
     let mut at = flushed;
     while at < head_height {
         at = at.next();
-        replay(&*store, &genesis.chain, &mut head, at)?;
+        replay(&*store, &chain, &mut head, at)?;
         progress(at);
     }
     let replayed = head_height.get().saturating_sub(flushed.get());
-    Ok(Opened { chain: Chain::new(genesis.chain, genesis.canonical, store, head), replayed })
+    let oldest_body = keys::get_height(&*store, Table::Meta, OLDEST_BODY)?.unwrap_or_default();
+    Ok(Opened { chain: Chain::new(chain, canonical, store, head, oldest_body), replayed })
 }
 
 fn load_state(store: &dyn Store, chain: &ChainId) -> Result<Tree, OpenError> {
@@ -142,7 +163,7 @@ fn load_state(store: &dyn Store, chain: &ChainId) -> Result<Tree, OpenError> {
     Ok(Tree::rebuild(&chain.0, rows, u32::MAX).map_err(|e| Fault::new(format!("the state rows: {e}")))?)
 }
 
-fn read_row(key: &[u8], value: &[u8]) -> Result<(RowKey, u32, Box<[u8]>), Fault> {
+pub(super) fn read_row(key: &[u8], value: &[u8]) -> Result<(RowKey, u32, Box<[u8]>), Fault> {
     let bad = || Fault::new(format!("the state row {} is malformed", hex::encode(key)));
     let value = keys::strip(value.to_vec())?;
     let (slot, value) = value.split_at_checked(4).ok_or_else(bad)?;

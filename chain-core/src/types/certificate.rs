@@ -8,6 +8,7 @@ use super::{BlockId, ChainId, Height, QuorumRule, SignedMessage, ValidatorSet, V
 use crate::codec::List;
 use crate::crypto::{Signature, verify_many};
 use crate::limits::MAX_VALIDATORS;
+use crate::mutation::{Mutation, on};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
@@ -122,7 +123,10 @@ impl Certificate {
         if self.rule != rule {
             return Err(CertificateError::Rule);
         }
-        let places = self.signers.places(set.members().len()).ok_or(CertificateError::Bitmap)?;
+        let mut places = self.signers.places(set.members().len()).ok_or(CertificateError::Bitmap)?;
+        if on(Mutation::SignerRepeated) {
+            places.resize(self.signatures.len(), places.last().copied().unwrap_or_default());
+        }
         if places.len() != self.signatures.len() {
             return Err(CertificateError::Count);
         }

@@ -6,6 +6,7 @@ use super::{ChainId, Height, View};
 use crate::codec;
 use crate::crypto::{Hash, Namespace, PublicKey, hash};
 use crate::limits::{MAX_TOTAL_WEIGHT, MAX_VALIDATORS};
+use crate::mutation::{Mutation, on};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,7 @@ impl QuorumRule {
     pub fn is_quorum(self, sum: u64, total: u64) -> bool {
         let (sum, total) = (u128::from(sum), u128::from(total));
         match self {
+            Self::Byzantine if on(Mutation::QuorumOfHalf) => 2 * sum >= total,
             Self::Byzantine => 3 * sum > 2 * total,
             Self::Crash => 2 * sum > total,
         }

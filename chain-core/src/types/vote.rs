@@ -5,6 +5,7 @@
 use super::{BlockId, ChainId, Height, View};
 use crate::codec;
 use crate::crypto::{Namespace, PublicKey, SecretKey, Signature, signing_message, verify_one};
+use crate::mutation::{Mutation, on};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
@@ -54,10 +55,11 @@ impl SignedMessage {
     /// The bytes a validator signs: namespace of the kind, chain id, then
     /// `height u64 ‖ view u32 ‖ block id` (no block id for `Nullify`).
     pub fn signing_bytes(&self, chain: &ChainId) -> Result<Vec<u8>, VoteError> {
+        let view = if on(Mutation::ViewUnsigned) { View::ZERO } else { self.view };
         let (namespace, body) = match (self.kind, self.block) {
-            (VoteKind::Notarize, Some(block)) => (Namespace::Notarize, codec::encode(&(self.height, self.view, block))),
-            (VoteKind::Finalize, Some(block)) => (Namespace::Finalize, codec::encode(&(self.height, self.view, block))),
-            (VoteKind::Nullify, None) => (Namespace::Nullify, codec::encode(&(self.height, self.view))),
+            (VoteKind::Notarize, Some(block)) => (Namespace::Notarize, codec::encode(&(self.height, view, block))),
+            (VoteKind::Finalize, Some(block)) => (Namespace::Finalize, codec::encode(&(self.height, view, block))),
+            (VoteKind::Nullify, None) => (Namespace::Nullify, codec::encode(&(self.height, view))),
             _ => return Err(VoteError::Form),
         };
         Ok(signing_message(namespace, &chain.0, &body))

@@ -5,10 +5,11 @@ use super::{Context, Method, entry};
 use crate::backend::BackendError;
 use crate::errors::{INVALID_PARAMS, NOT_FOUND, REJECTION_CODES, RpcError, bad_params, rejection_http};
 use crate::view::*;
-use chain_core::block::Outcome;
+use chain_core::block::{Block, FinalBlock, Outcome};
 use chain_core::codec;
 use chain_core::crypto::merkle::list_proof;
 use chain_core::ledger::CommittedBlock;
+use chain_core::limits::{MAX_RANGE_BLOCKS, RANGE_BYTES};
 use chain_core::mempool::Status;
 use chain_core::state::{ACCOUNTS, RowKey, money::BALANCES};
 use chain_core::tx::{FAMILIES, Family, Signed, all_rejections};
@@ -34,6 +35,9 @@ pub const METHODS: &[Method] = &[
     entry!("chain", disk get_blocks, RangeParams => BlocksView, 50, r#"{"from":"0","to":"1"}"#,
         [(Get, "/rpc/blocks-range")],
         "get_blocks", "At most 100 final blocks, ascending; `next` says where to continue."),
+    entry!("chain", disk get_final_blocks, FinalBlocksParams => FinalBlocksView, 50, r#"{"from":"1","count":1}"#,
+        [(Get, "/rpc/final_blocks")],
+        "get_final_blocks", "Final blocks with their certificates as canonical bytes, for a node that follows from afar."),
     entry!("chain", disk get_certificate, WhichBlock => CertificateView, 5, r#"{"block":"latest"}"#,
         [(Get, "/rpc/certificate/{block}")],
         "get_certificate", "The proof that a block is final."),
@@ -41,8 +45,8 @@ pub const METHODS: &[Method] = &[
         "get_genesis", "What the chain began with."),
     entry!("chain", now get_params, Nothing => ParamsView, 1, "{}", [(Get, "/rpc/params")],
         "get_params", "The parameters in force for the next block."),
-    entry!("chain", now get_validators, Nothing => ValidatorsView, 5, "{}", [(Get, "/rpc/validators")],
-        "get_validators", "The set that signs the next block."),
+    entry!("chain", disk get_validators, ValidatorsParams => ValidatorsView, 5, "{}", [(Get, "/rpc/validators")],
+        "get_validators", "The set that signs the next block, or a given height where it is the same set."),
     entry!("chain", now get_supply, Nothing => SupplyView, 5, "{}", [(Get, "/rpc/supply")],
         "get_supply", "Per asset what exists and what all accounts hold."),
     entry!("chain", disk get_proof, ProofParams => ProofView, 20, r#"{"address":"$address"}"#, [(Get, "/rpc/proof")],
@@ -87,6 +91,45 @@ fn get_blocks(context: &Context, params: RangeParams) -> Result<BlocksView, RpcE
     Ok(BlocksView { blocks, next: (next <= head).then_some(next) })
 }
 
+fn get_final_blocks(context: &Context, params: FinalBlocksParams) -> Result<FinalBlocksView, RpcError> {
+    let FinalBlocks { head, oldest, blocks } = final_blocks(context, params)?;
+    let (count, blocks) = (blocks.len() as u32, Base64(codec::encode(&blocks)));
+    Ok(FinalBlocksView { from: params.from, head, oldest, count, blocks })
+}
+
+/// Consecutive final blocks, and between which heights there are any.
+pub(crate) struct FinalBlocks {
+    head: Height,
+    oldest: Height,
+    pub(crate) blocks: Vec<FinalBlock>,
+}
+
+/// As many as fit: the first one always does, so whoever asks again always gets on.
+pub(crate) fn final_blocks(context: &Context, params: FinalBlocksParams) -> Result<FinalBlocks, RpcError> {
+    let FinalBlocksParams { from, count } = params;
+    if from == Height::ZERO {
+        return Err(INVALID_PARAMS.because("from ≥ 1", from));
+    }
+    if count == 0 || count as usize > MAX_RANGE_BLOCKS {
+        return Err(INVALID_PARAMS.because(format_args!("count from 1 to {MAX_RANGE_BLOCKS}"), count));
+    }
+    let (head, oldest) = (context.backend.head().header.height, context.backend.node().oldest_body);
+    let end = from.saturating_add(u64::from(count)).min(head.next());
+    let (mut blocks, mut bytes, mut height) = (Vec::new(), 0, from);
+    while height >= oldest && height < end {
+        let CommittedBlock { header, body, certificate, .. } = &*context.backend.block(height)?;
+        let block = Block { header: header.clone(), body: body.clone() };
+        let block = FinalBlock { block, certificate: certificate.clone() };
+        bytes += codec::encode(&block).len();
+        if bytes > RANGE_BYTES && !blocks.is_empty() {
+            break;
+        }
+        blocks.push(block);
+        height = height.next();
+    }
+    Ok(FinalBlocks { head, oldest, blocks })
+}
+
 fn get_certificate(context: &Context, params: WhichBlock) -> Result<CertificateView, RpcError> {
     let header = context.backend.header(height(context, params.block)?)?;
     let certificate = context.backend.certificate(header.height)?;
@@ -115,9 +158,14 @@ fn get_params(context: &Context, _: Nothing) -> Result<ParamsView, RpcError> {
     })
 }
 
-fn get_validators(context: &Context, _: Nothing) -> Result<ValidatorsView, RpcError> {
-    let (chain, height) = (context.backend.chain(), context.backend.head().header.height.next());
+fn get_validators(context: &Context, params: ValidatorsParams) -> Result<ValidatorsView, RpcError> {
+    let (chain, next) = (context.backend.chain(), context.backend.head().header.height.next());
     let set = context.backend.validators()?;
+    let height = params.height.unwrap_or(next);
+    // Sets of the past are not kept; a header says whether it was this one.
+    if height != next && context.backend.header(height)?.validators_hash != set.hash(&chain.id) {
+        return Err(NOT_FOUND.hint("another set signed this height, which is not kept"));
+    }
     let leader = set.leader(height, Default::default()).public_key;
     let members = set.members().iter().map(|member| ValidatorView {
         public_key: member.public_key,

@@ -10,7 +10,7 @@ mod node;
 pub mod subscriptions;
 mod tx;
 
-pub(crate) use chain::{block, to_tx_view};
+pub(crate) use chain::{block, final_blocks, to_tx_view};
 pub(crate) use node::health;
 pub use subscriptions::{SUBSCRIPTIONS, Subscription};
 pub(crate) use tx::{MAX_SEND, send_many};

@@ -1,22 +1,24 @@
 //! REST answers as canonical bytes (`Accept: application/octet-stream`), where there are any.
 
 use super::{Client, Door};
-use crate::api::{Method, block, read_params};
+use crate::api::{Method, block, final_blocks, read_params};
 use crate::errors::{NOT_FOUND, RpcError};
-use crate::view::{BlockParams, GetTxParams, WhichBlock};
+use crate::view::{BlockParams, FinalBlocksParams, GetTxParams, WhichBlock};
 use axum::response::{IntoResponse, Response};
 use chain_core::codec;
 use chain_core::mempool::Status;
 use http::header;
 
 /// The methods whose answers have canonical bytes.
-pub(crate) const METHODS: &[&str] = &["get_block", "get_header", "get_certificate", "get_tx", "get_genesis"];
+pub(crate) const METHODS: &[&str] =
+    &["get_block", "get_header", "get_certificate", "get_final_blocks", "get_tx", "get_genesis"];
 
 /// | method | bytes |
 /// |---|---|
 /// | `get_block` | header, u32 length of the body's encoding, the body's encoding, then as the certificate below |
 /// | `get_header` | the header |
 /// | `get_certificate` | 0 for genesis, else 1 and the certificate |
+/// | `get_final_blocks` | u32 count, then each block's header, body and certificate as above |
 /// | `get_tx` | the complete signed bytes |
 /// | `get_genesis` | the canonical genesis, whose hash is the chain id |
 pub(crate) async fn answer(door: &Door, who: &Client, method: &'static Method, params: String) -> Response {
@@ -58,6 +60,10 @@ fn read(context: &crate::api::Context, method: &str, params: &str) -> Result<Vec
         "get_certificate" => {
             let params: WhichBlock = read_params(params)?;
             Ok(codec::encode(&block(context, params.block)?.certificate))
+        }
+        "get_final_blocks" => {
+            let params: FinalBlocksParams = read_params(params)?;
+            Ok(codec::encode(&final_blocks(context, params)?.blocks))
         }
         _ => Err(NOT_FOUND.error()),
     }

@@ -8,10 +8,13 @@ use crate::backend::Backend;
 use crate::client::Client;
 use crate::view::*;
 use crate::{Limits, document};
-use chain_core::block::Outcome;
+use chain_core::block::{Block, FinalBlock, Outcome};
+use chain_core::codec::{self, List};
 use chain_core::crypto::merkle::ListProof;
+use chain_core::light::LightClient;
+use chain_core::limits::{MAX_FRAME_BYTES, MAX_RANGE_BLOCKS};
 use chain_core::state::{ACCOUNTS, Account, decode_value};
-use chain_core::types::{AssetId, Height, TxId};
+use chain_core::types::{AssetId, Height, QuorumRule, TxId};
 use serde_json::{Value, json};
 
 /// A chain with one final transfer; what examples need is filled in.
@@ -224,6 +227,9 @@ async fn refusals_say_which_rule() {
         ("get_balance", json!("text")),
         ("get_blocks", json!({ "from": "0", "to": "100" })),
         ("get_blocks", json!({ "from": "5", "to": "1" })),
+        ("get_final_blocks", json!({ "from": "0" })),
+        ("get_final_blocks", json!({ "from": "1", "count": 0 })),
+        ("get_final_blocks", json!({ "from": "1", "count": 129 })),
         ("get_pending", json!({ "limit": 0 })),
         ("get_proof", json!({})),
         ("get_proof", json!({ "key": "0x00" })),
@@ -272,6 +278,66 @@ async fn canonical_bytes_are_answered_where_asked_for() {
     let expected = chain_core::codec::encode(&(&head.header, head.body.encode(), &head.certificate));
     assert_eq!(block.body, expected);
     assert_eq!(get_with(world.door.address, "/rpc/block/9", accept).await.status, 404);
+}
+
+/// What is read of final blocks, by both ways they are asked for.
+async fn final_blocks(world: &World, from: u64, count: u32) -> (FinalBlocksView, Vec<FinalBlock>) {
+    let client = Client::connect(&world.url("http")).await.unwrap();
+    let view = client.get_final_blocks(Height::new(from), count).await.unwrap();
+    let path = format!("/rpc/final_blocks?from={from}&count={count}");
+    let bytes = get_with(world.door.address, &path, "Accept: application/octet-stream\r\n").await;
+    assert_eq!(bytes.body, view.blocks.0);
+    let blocks: List<FinalBlock, MAX_RANGE_BLOCKS> = codec::decode(&view.blocks.0, MAX_FRAME_BYTES).unwrap();
+    assert_eq!(blocks.len() as u32, view.count);
+    (view, blocks.into_inner())
+}
+
+#[tokio::test]
+async fn final_blocks_can_be_followed_from_afar() {
+    let (world, _) = served().await;
+    for _ in 0..4 {
+        world.node.produce();
+    }
+    let (pin, set) = (world.node.header(Height::ZERO).unwrap(), world.node.validators().unwrap());
+    let light = LightClient::pinned(pin.id(), QuorumRule::Byzantine, pin, set.members().to_vec()).unwrap();
+    let (view, blocks) = final_blocks(&world, 1, 100).await;
+    assert_eq!((view.from, view.head, view.oldest, view.count), (Height::new(1), Height::new(5), Height::ZERO, 5));
+    for (height, FinalBlock { block, certificate }) in (1..).zip(blocks) {
+        assert_eq!(
+            block,
+            world
+                .node
+                .block(Height::new(height))
+                .map(|b| Block { header: b.header.clone(), body: b.body.clone() })
+                .unwrap()
+        );
+        assert!(light.header(block.header, certificate.as_ref()).is_ok());
+    }
+    assert_eq!(final_blocks(&world, 2, 3).await.1.iter().map(|b| b.block.header.height.get()).sum::<u64>(), 2 + 3 + 4);
+    assert_eq!(final_blocks(&world, 6, 3).await.0.count, 0);
+    assert_eq!(final_blocks(&world, u64::MAX, 128).await.0.count, 0);
+}
+
+#[tokio::test]
+async fn final_blocks_end_where_they_are_too_much_but_the_first_always_fits() {
+    let world = World::new(Limits::default()).await;
+    world.node.push_large(1_200_000);
+    world.node.push_large(700_000);
+    world.node.push_large(3_000_000);
+    world.node.push_large(10);
+    let counts = async |from| final_blocks(&world, from, 128).await.0.count;
+    assert_eq!((counts(1).await, counts(2).await, counts(3).await, counts(4).await), (2, 1, 1, 1));
+}
+
+#[tokio::test]
+async fn validators_of_a_height() {
+    let (world, _) = served().await;
+    let of = async |params| call(world.door.address, "get_validators", &params).await;
+    let next = of(json!({})).await["result"].clone();
+    assert_eq!((&next["height"], &next["validators"][0]["leads_first"]), (&json!("2"), &json!(true)));
+    assert_eq!(of(json!({ "height": "2" })).await["result"], next);
+    assert_eq!(of(json!({ "height": "1" })).await["result"]["hash"], next["hash"]);
+    assert_eq!(of(json!({ "height": "3" })).await["error"]["data"]["reason"], "not_found");
 }
 
 #[tokio::test]

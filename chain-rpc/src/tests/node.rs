@@ -121,6 +121,15 @@ impl TestNode {
         let _ = self.announcements.send(Announcement::Block(made));
     }
 
+    /// A final block with about so many bytes of transactions that nobody executed.
+    pub(super) fn push_large(&self, bytes: usize) {
+        let mut inner = self.inner.lock().unwrap();
+        let parent = inner.blocks.last().unwrap().clone();
+        let mut made = block(&self.facts, &inner.tree, Some(&parent), vec![], Default::default());
+        made.body = Body::new(vec![vec![7; 50_000]; bytes / 50_000]);
+        inner.blocks.push(Arc::new(made));
+    }
+
     pub(super) fn disagree(&self) {
         self.inner.lock().unwrap().agreeing = false;
     }

@@ -4,6 +4,7 @@ use super::{BlockRef, Decimal, Hex32, HexText, Number32, Object, TxView, U64, rf
 use chain_core::block::Header;
 use chain_core::crypto::{Hash, PublicKey};
 use chain_core::ledger::CommittedBlock;
+use chain_core::limits::MAX_RANGE_BLOCKS;
 use chain_core::state::Params;
 use chain_core::types::{Amount, AssetId, BlockId, Certificate, ChainId, Height, QuorumRule, TimestampMs, TxId, View};
 use schemars::JsonSchema;
@@ -170,6 +171,51 @@ pub struct BlocksView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Decimal>")]
     pub next: Option<Height>,
+}
+
+/// Final blocks for a node that follows from afar.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FinalBlocksParams {
+    /// The first height, at least 1: block 0 follows from the genesis.
+    #[schemars(with = "Decimal")]
+    pub from: Height,
+    /// How many at most, up to 128.
+    #[serde(default = "max_range")]
+    pub count: u32,
+}
+
+fn max_range() -> u32 {
+    MAX_RANGE_BLOCKS as u32
+}
+
+/// Consecutive final blocks with all that is needed to verify them.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct FinalBlocksView {
+    /// The first height asked for.
+    #[schemars(with = "Decimal")]
+    pub from: Height,
+    /// The newest final height here.
+    #[schemars(with = "Decimal")]
+    pub head: Height,
+    /// The lowest height whose block is kept here.
+    #[schemars(with = "Decimal")]
+    pub oldest: Height,
+    /// How many blocks follow: none below `oldest` or above `head`, at least one between, and as many
+    /// as fit into 2 MiB.
+    pub count: u32,
+    /// Their canonical bytes: u32 count, then for each the header, the body, 1 and the certificate.
+    pub blocks: super::Base64,
+}
+
+/// Which validator set.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ValidatorsParams {
+    /// The height it signs. Default: the next block's.
+    #[serde(default)]
+    #[schemars(with = "Option<Decimal>")]
+    pub height: Option<Height>,
 }
 
 /// The proof that a block is final.

@@ -1,5 +1,6 @@
 //! Whatever three traitors, the engine and the clock come up with: no panic, no endless step, no
-//! contradiction of our own, and records first, over any number of restarts.
+//! contradiction of our own, and records first, over any number of restarts; and nothing new once
+//! somebody else signed with our key.
 
 use super::*;
 use crate::types::Proposal;
@@ -19,6 +20,10 @@ enum Op {
     Built(u32, u64),
     BuildFailed(u32),
     Pool(bool),
+    Need(u64, u32),
+    Status(u64, u32),
+    /// Signed with our key, but not by us.
+    Foreign(SignedMessage),
     Restart,
 }
 
@@ -45,6 +50,9 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (view(), 0..3u64).prop_map(|(view, name)| Op::Built(view, name)),
         1 => view().prop_map(Op::BuildFailed),
         1 => any::<bool>().prop_map(Op::Pool),
+        1 => (0..5u64, view()).prop_map(|(height, from)| Op::Need(height, from)),
+        1 => (0..5u64, view()).prop_map(|(height, view)| Op::Status(height, view)),
+        1 => message_of_any_kind().prop_map(Op::Foreign),
         1 => Just(Op::Restart),
     ]
 }
@@ -73,6 +81,11 @@ fn input(op: Op, keys: &[Arc<SecretKey>], set: &Arc<ValidatorSet>) -> Input {
         Op::Built(view, name) => Input::Built { height: Height::new(1), view: View::new(view), block: block(name) },
         Op::BuildFailed(view) => Input::BuildFailed { height: Height::new(1), view: View::new(view) },
         Op::Pool(empty) => Input::Pool { empty },
+        Op::Need(height, from) => {
+            heard(Message::NeedCertificates { height: Height::new(height), from: View::new(from) })
+        }
+        Op::Status(height, view) => heard(Message::Status { height: Height::new(height), view: View::new(view) }),
+        Op::Foreign(message) => heard(Message::Vote(vote(&keys[ME], message))),
     }
 }
 
@@ -114,7 +127,7 @@ proptest! {
         let mut now = Now { wall: TimestampMs::new(GENESIS_MS), mono_ms: 0 };
         let recover = |log, now| Machine::recover(config(keys.get(ME)), head(0, GENESIS_MS, &set), log, now);
         let (mut machine, _) = recover(vec![], now);
-        let (mut log, mut words) = (vec![], Words::default());
+        let (mut log, mut words, mut alarmed) = (vec![], Words::default(), false);
         for op in ops {
             if let Op::Wait(ms) = op {
                 now = Now { wall: now.wall.saturating_add(ms), mono_ms: now.mono_ms.saturating_add(ms) };
@@ -126,6 +139,11 @@ proptest! {
             } else {
                 machine.step(now, input(op, &keys, &set))
             };
+            alarmed |= effects.iter().any(|effect| matches!(effect, Effect::OwnKey { .. }));
+            let new_word = |effect: &Effect| {
+                matches!(effect, Effect::Persist(WalRecord::Vote(_) | WalRecord::Proposal(_)))
+            };
+            assert!(!(alarmed && effects.iter().any(new_word)), "signed after an alarm");
             log.extend(effects.iter().filter_map(|effect| match effect {
                 Effect::Persist(record) => Some(record.clone()),
                 _ => None,

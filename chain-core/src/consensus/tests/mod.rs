@@ -1,11 +1,18 @@
 //! Tests of the machine: signing rules, the rows of the table, and whole runs.
 
+mod answers;
 mod anything;
+mod barriers;
+mod decide;
+mod four;
 mod parts;
+mod propose;
 mod runs;
+mod search;
 mod signing;
 mod simulation;
-mod table;
+mod traces;
+mod traps;
 
 use super::*;
 use crate::crypto::{Namespace, PublicKey, SecretKey, hash};
@@ -34,7 +41,14 @@ fn chain() -> ChainId {
 }
 
 fn config(key: Option<&Arc<SecretKey>>) -> Config {
-    Config { chain: chain(), rule: QuorumRule::Byzantine, key: key.cloned(), barrier: Height::ZERO, wiped: false }
+    Config {
+        chain: chain(),
+        rule: QuorumRule::Byzantine,
+        key: key.cloned(),
+        barrier: Height::ZERO,
+        wiped: false,
+        signing_from: None,
+    }
 }
 
 /// A message from some peer.

@@ -1,6 +1,7 @@
 //! The parts: certificates of a height, log records.
 
 use super::*;
+use crate::consensus::barrier::Barrier;
 use crate::consensus::certificates::{Certificates, Choice};
 use crate::consensus::safety::Signer;
 use crate::limits::{MAX_JUSTIFICATION_CERTIFICATES, MAX_VALIDATORS, MAX_WAL_RECORD_BYTES};
@@ -104,12 +105,13 @@ fn records_are_read_back_and_strangers_refused() {
     let mut keys = keys;
     keys.sort_by_key(|key| key.public());
     let largest = certificate(message(Notarize, 1, 0, Some(block(1))), &keys, &set(&keys));
-    let mut signer = Signer::new(keys.first().cloned(), chain(), Height::ZERO);
+    let mut signer = Signer::new(keys.first().cloned(), chain(), Barrier::default());
     let at = (Height::new(1), View::ZERO);
     for record in [
         WalRecord::Proposal(signer.propose(at, block(1), Some(View::ZERO)).unwrap()),
         WalRecord::Vote(signer.vote(message(Nullify, 1, 0, None)).unwrap()),
         WalRecord::Certificate(largest),
+        WalRecord::Barrier(Height::new(1)),
     ] {
         let bytes = record.encode();
         assert!(bytes.len() <= MAX_WAL_RECORD_BYTES);

@@ -1,11 +1,12 @@
 //! `may_sign`, rule by rule.
 
 use super::*;
+use crate::consensus::barrier::Barrier;
 use crate::consensus::safety::{Refusal, Signer};
 use VoteKind::{Finalize, Notarize, Nullify};
 
 fn signer() -> Signer {
-    Signer::new(Some(keys(1)[0].clone()), chain(), Height::new(4))
+    Signer::new(Some(keys(1)[0].clone()), chain(), Barrier::at(Height::new(4)))
 }
 
 fn at(kind: VoteKind, view: u32, name: u64) -> SignedMessage {
@@ -69,8 +70,8 @@ fn nothing_at_or_below_the_barrier() {
     }
     signer.vote(at(Notarize, 0, 1)).unwrap();
     assert_eq!(signer.vote(message(Nullify, 5, 3, Some(block(1)))), Err(Refusal::Form));
-    signer.raise_barrier(Height::new(5));
-    signer.raise_barrier(Height::new(2));
+    signer.commit(Height::new(5), TimestampMs::new(0));
+    signer.commit(Height::new(2), TimestampMs::new(0));
     assert_eq!(signer.vote(at(Notarize, 7, 1)), Err(Refusal::Barrier(Height::new(5))));
 }
 
@@ -94,7 +95,7 @@ fn what_an_earlier_life_signed_still_binds() {
 
 #[test]
 fn without_a_key_nothing_is_signed() {
-    let mut follower = Signer::new(None, chain(), Height::ZERO);
+    let mut follower = Signer::new(None, chain(), Barrier::default());
     assert_eq!(follower.vote(at(Notarize, 0, 1)), Err(Refusal::NoKey));
     assert_eq!(follower.propose((Height::new(5), View::ZERO), block(1), None), Err(Refusal::NoKey));
 }

@@ -1,6 +1,10 @@
 //! A small world for the machine: nodes with a disk that loses what was not synced, a network
 //! that loses, delays and repeats, one virtual clock, and a referee. Everything follows from the
 //! seed.
+//!
+//! Of the engine there is as much as the machine relies on: stored finalizations for who asks
+//! from a decided height, fetching one when the machine says it is behind, looking for bodies
+//! until somebody who is on has one.
 
 use super::*;
 use crate::types::Proposal;
@@ -27,9 +31,11 @@ struct Node {
     disk: Disk,
     machine: Option<Machine>,
     alarm: Option<u64>,
-    /// Messages of later heights: what the engine will buffer.
-    later: Vec<Message>,
-    silent: bool,
+    /// Blocks whose body it has; what is not on the disk goes with the power.
+    bodies: BTreeSet<BlockId>,
+    off: bool,
+    /// Its memory is gone: true until a vote is in the log again.
+    wiped: bool,
 }
 
 /// What may go wrong.
@@ -39,12 +45,14 @@ pub struct Faults {
     pub lost: u64,
     /// Of 100 messages so many arrive twice.
     pub doubled: u64,
-    /// Longest delay in ms.
+    /// Shortest delay in ms.
+    pub least_delay: u64,
+    /// What may come on top of it, in ms.
     pub delay: u64,
     /// Of 1000 effects so many are interrupted by a crash.
     pub crashes: u64,
-    /// A node that is off from the beginning.
-    pub silent: Option<usize>,
+    /// Nodes that are off from the beginning, a bit each.
+    pub off: u32,
     /// The one effect (counted over the run) before which the power fails.
     pub crash_before_effect: Option<u64>,
     /// How many of the unsynced records survive that.
@@ -54,6 +62,10 @@ pub struct Faults {
 #[derive(Clone, Debug)]
 enum Happening {
     Input(Input),
+    /// Looks for a body, to judge the block or to commit it.
+    Look(BlockId, Option<Certificate>),
+    /// Asks somebody for the block it lacks.
+    Fetch,
     Restart,
 }
 
@@ -69,9 +81,13 @@ pub struct World {
     /// Every block ever built.
     blocks: BTreeMap<BlockId, Verdict>,
     finalizations: BTreeMap<Height, Certificate>,
+    /// Nodes of different groups don't hear each other.
+    pub groups: u32,
     referee: Referee,
     /// Effects performed so far.
     pub effects: u64,
+    /// Answers given so far.
+    pub sends: u64,
     /// Crashes so far.
     pub crashes: u64,
 }
@@ -86,8 +102,9 @@ impl World {
             disk: Disk::default(),
             machine: None,
             alarm: None,
-            later: Vec::new(),
-            silent: faults.silent == Some(i),
+            bodies: BTreeSet::new(),
+            off: faults.off >> i & 1 == 1,
+            wiped: false,
         });
         let mut world = Self {
             nodes: nodes.collect(),
@@ -99,8 +116,10 @@ impl World {
             queue: BTreeMap::new(),
             blocks: BTreeMap::new(),
             finalizations: BTreeMap::new(),
+            groups: 0,
             referee: Referee::default(),
             effects: 0,
+            sends: 0,
             crashes: 0,
         };
         (0..world.nodes.len()).for_each(|i| world.happen(0, i, Happening::Restart));
@@ -110,7 +129,7 @@ impl World {
     /// Runs until every node that is on has committed `height`; the virtual time it took, in ms.
     pub fn run_to(&mut self, height: usize, within_ms: u64) -> u64 {
         let started = self.now;
-        while self.nodes.iter().any(|node| !node.silent && node.disk.committed.len() < height) {
+        while self.nodes.iter().any(|node| !node.off && node.disk.committed.len() < height) {
             assert!(self.now - started < within_ms, "stuck: {:#?}", self.statuses());
             self.turn();
         }
@@ -123,6 +142,36 @@ impl World {
 
     pub fn timeouts(&self) -> usize {
         self.referee.timeouts
+    }
+
+    /// Lets time pass.
+    pub fn run_for(&mut self, ms: u64) {
+        let until = self.now + ms;
+        while self.now < until {
+            self.turn();
+        }
+    }
+
+    /// Nodes that stay off after their next crash, or come back.
+    pub fn switch(&mut self, i: usize, off: bool) {
+        self.nodes[i].off = off;
+        if off { self.crash(i) } else { self.happen(1, i, Happening::Restart) }
+    }
+
+    /// Takes the power from all at once.
+    pub fn cut_the_power(&mut self) {
+        (0..self.nodes.len()).for_each(|i| self.crash(i));
+    }
+
+    /// Takes a node's memory of what it signed; the blocks stay.
+    pub fn wipe(&mut self, i: usize) {
+        self.crash(i);
+        self.nodes[i].disk.synced.clear();
+        self.nodes[i].wiped = true;
+    }
+
+    pub fn status(&self, i: usize) -> Option<Status> {
+        self.nodes[i].machine.as_ref().map(Machine::status)
     }
 
     fn statuses(&self) -> Vec<Option<Status>> {
@@ -141,6 +190,8 @@ impl World {
                 self.now = self.now.max(key.0);
                 match happening {
                     Happening::Input(input) => self.input(i, input),
+                    Happening::Look(block, certificate) => self.look(i, block, certificate),
+                    Happening::Fetch => self.fetch(i),
                     Happening::Restart => self.restart(i),
                 }
             }
@@ -161,15 +212,21 @@ impl World {
     fn restart(&mut self, i: usize) {
         let (clock, head) = (self.clock(), self.head(i));
         let node = &mut self.nodes[i];
-        if node.silent {
+        if node.off || node.machine.is_some() {
             return;
         }
+        let on_disk = node.disk.synced.iter().filter_map(|item| match item {
+            OnDisk::Body(block) => Some(*block),
+            OnDisk::Switch | OnDisk::Record(_) => None,
+        });
+        node.bodies = on_disk.chain(node.disk.committed.iter().copied()).collect();
         let from = node.disk.synced.iter().rposition(|item| matches!(item, OnDisk::Switch)).unwrap_or(0);
         let records = node.disk.synced[from..].iter().filter_map(|item| match item {
             OnDisk::Record(bytes) => Some(WalRecord::decode(bytes).unwrap()),
             OnDisk::Switch | OnDisk::Body(_) => None,
         });
-        let (machine, effects) = Machine::recover(config(node.key.as_ref()), head, records.collect(), clock);
+        let (machine, effects) =
+            Machine::recover(Config { wiped: node.wiped, ..config(node.key.as_ref()) }, head, records.collect(), clock);
         node.machine = Some(machine);
         self.perform(i, effects);
     }
@@ -186,17 +243,42 @@ impl World {
     fn input(&mut self, i: usize, input: Input) {
         let clock = self.clock();
         let Some(machine) = self.nodes[i].machine.as_mut() else { return };
-        if let Input::Message { message, .. } = &input {
-            let (own, height) = (machine.status().height, message.height());
-            if height > own {
-                self.nodes[i].later.push(message.clone());
-                // What answering laggards will do.
-                let missed = self.finalizations.get(&own).cloned();
-                return missed.into_iter().for_each(|c| self.input(i, heard(Message::Certificate(c))));
+        let answer = match &input {
+            Input::Message { from, message } if message.height() < machine.status().height => {
+                let finalization = self.finalizations.get(&message.height()).cloned();
+                let asks = !matches!(message, Message::Certificate(_));
+                finalization.filter(|_| asks).map(|known| (*from, Message::Certificate(known)))
             }
-        }
+            _ => None,
+        };
         let effects = machine.step(clock, input);
+        if let Some((to, message)) = answer {
+            self.send(i, to.0 as usize, &message);
+        }
         self.perform(i, effects);
+    }
+
+    /// Somebody who is on has the body, or it is looked for again later.
+    fn look(&mut self, i: usize, block: BlockId, certificate: Option<Certificate>) {
+        let heard = |node: &Node| node.machine.is_some() && node.bodies.contains(&block);
+        if !self.nodes.iter().any(heard) {
+            return self.happen(500, i, Happening::Look(block, certificate));
+        }
+        self.nodes[i].bodies.insert(block);
+        match certificate {
+            Some(certificate) => self.commit(i, block, certificate),
+            None => self.input(i, Input::Judged { block, verdict: self.blocks[&block] }),
+        }
+    }
+
+    /// One other node is asked; it may be no further itself.
+    fn fetch(&mut self, i: usize) {
+        let of = self.draw(self.nodes.len() as u64) as usize;
+        let height = self.nodes[i].disk.committed.len() + 1;
+        if self.nodes[of].machine.is_some() && self.nodes[of].disk.committed.len() >= height {
+            let known = self.finalizations[&Height::new(height as u64)].clone();
+            self.send(of, i, &Message::Certificate(known));
+        }
     }
 
     fn perform(&mut self, i: usize, effects: Vec<Effect>) {
@@ -221,23 +303,28 @@ impl World {
         let disk = &mut self.nodes[i].disk;
         match effect {
             Effect::SwitchWal { .. } => disk.written.push(OnDisk::Switch),
-            Effect::Persist(record) => disk.written.push(OnDisk::Record(record.encode())),
+            Effect::Persist(record) => {
+                disk.written.push(OnDisk::Record(record.encode()));
+                self.nodes[i].wiped &= !matches!(record, WalRecord::Vote(_));
+            }
             Effect::PersistBody { block } => disk.written.push(OnDisk::Body(block)),
             Effect::Broadcast(message) => self.broadcast(i, message),
-            Effect::Commit { block, certificate } => self.commit(i, block, certificate),
+            Effect::Commit { block, certificate } => self.happen(1, i, Happening::Look(block, Some(certificate))),
             Effect::Build { height, view, timestamp } => {
                 let (block, proposer) = (block(self.blocks.len() as u64), self.nodes[i].key.as_ref().unwrap().public());
                 self.blocks.insert(block, Verdict::Valid { view, proposer, timestamp });
+                self.nodes[i].bodies.insert(block);
                 self.happen(1, i, Happening::Input(Input::Built { height, view, block }));
             }
-            Effect::Judge { block } => {
-                let verdict = self.blocks[&block];
-                self.happen(1, i, Happening::Input(Input::Judged { block, verdict }));
-            }
+            Effect::Judge { block } => self.happen(1, i, Happening::Look(block, None)),
             Effect::WakeAt { mono_ms } => self.nodes[i].alarm = Some(mono_ms),
             Effect::Report(event) => self.referee.hear(&event),
             Effect::Evidence(evidence) => panic!("honest nodes accused: {evidence:?}"),
-            Effect::Send { .. } | Effect::Behind { .. } => {}
+            Effect::Send { to, message } => {
+                self.sends += 1;
+                self.send(i, to.0 as usize, &message);
+            }
+            Effect::Behind { .. } => self.happen(1, i, Happening::Fetch),
             Effect::Blame { peer, offence } => panic!("honest {peer:?} accused of {offence:?}"),
             Effect::OwnKey { height } => panic!("our key at {height}"),
             Effect::Halt(reason) => panic!("halted: {reason:?}"),
@@ -247,16 +334,22 @@ impl World {
     fn broadcast(&mut self, from: usize, message: Message) {
         let own = self.nodes[from].key.as_ref().map(|key| key.public());
         self.referee.check(&message, own, &self.nodes[from].disk.synced);
-        for to in (0..self.nodes.len()).filter(|to| *to != from) {
-            let copies = match self.draw(100) {
-                dice if dice < self.faults.lost => 0,
-                dice if dice < self.faults.lost + self.faults.doubled => 2,
-                _ => 1,
-            };
-            for _ in 0..copies {
-                let delay = 1 + self.draw(self.faults.delay.max(1));
-                self.happen(delay, to, Happening::Input(heard(message.clone())));
-            }
+        (0..self.nodes.len()).filter(|to| *to != from).for_each(|to| self.send(from, to, &message));
+    }
+
+    fn send(&mut self, from: usize, to: usize, message: &Message) {
+        if (self.groups >> from ^ self.groups >> to) & 1 == 1 {
+            return;
+        }
+        let copies = match self.draw(100) {
+            dice if dice < self.faults.lost => 0,
+            dice if dice < self.faults.lost + self.faults.doubled => 2,
+            _ => 1,
+        };
+        for _ in 0..copies {
+            let delay = self.faults.least_delay + 1 + self.draw(self.faults.delay.max(1));
+            let input = Input::Message { from: Peer(from as u64), message: message.clone() };
+            self.happen(delay, to, Happening::Input(input));
         }
     }
 
@@ -267,14 +360,12 @@ impl World {
         let first = self.finalizations.entry(height).or_insert(certificate);
         assert_eq!(first.block(), Some(block), "two blocks at height {height}");
         let on_disk = |item: &OnDisk| matches!(item, OnDisk::Body(id) if *id == block);
-        let holders = self.nodes.iter().filter(|node| node.disk.synced.iter().any(on_disk)).count();
+        let holds = |node: &Node| node.disk.committed.contains(&block) || node.disk.synced.iter().any(on_disk);
+        let holders = self.nodes.iter().filter(|node| holds(node) || node.wiped).count();
         assert!(holders >= self.nodes.iter().filter(|n| n.key.is_some()).count() * 2 / 3, "the body is durable");
         self.nodes[i].disk.committed.push(block);
         let head = self.head(i);
         self.happen(1, i, Happening::Input(Input::Committed(head)));
-        for message in std::mem::take(&mut self.nodes[i].later) {
-            self.happen(2, i, Happening::Input(heard(message)));
-        }
     }
 
     fn crash(&mut self, i: usize) {
@@ -285,6 +376,7 @@ impl World {
         disk.synced.append(&mut disk.written);
         self.nodes[i].machine = None;
         self.nodes[i].alarm = None;
+        self.nodes[i].bodies.clear();
         // What was on its way inside the node is gone too; messages of others still arrive.
         self.queue.retain(|_, (to, what)| *to != i || matches!(what, Happening::Input(Input::Message { .. })));
         let delay = 1 + self.draw(if self.faults.crashes > 0 { 3_000 } else { 1 });

@@ -1,0 +1,59 @@
+//! Who has been heard of lately: the turn of a leader that is off is cut short.
+//!
+//! Memory: one height per member of the set.
+
+use crate::crypto::PublicKey;
+use crate::limits::FAST_WINDOW_HEIGHTS;
+use crate::types::{Height, QuorumRule, ValidatorSet};
+use std::collections::BTreeMap;
+
+/// Who has been heard of since the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The height that was being decided at the start.
+    start: Height,
+    /// The height we were deciding when we last heard a signed word of theirs.
+    last: BTreeMap<PublicKey, Height>,
+}
+
+impl Heard {
+    /// Nobody yet.
+    pub fn since(start: Height) -> Self {
+        Self { start, last: BTreeMap::new() }
+    }
+
+    /// A member's vote or proposal with a right signature came while `height` was being decided.
+    pub fn note(&mut self, signer: PublicKey, height: Height) {
+        self.last.insert(signer, height);
+    }
+
+    /// Whether a word of this member was heard while `height` was being decided.
+    pub fn at(&self, signer: &PublicKey, height: Height) -> bool {
+        self.last.get(signer) == Some(&height)
+    }
+
+    /// Forgets who is no member any more.
+    pub fn keep_members(&mut self, set: &ValidatorSet) {
+        self.last.retain(|signer, _| set.index_of(signer).is_some());
+    }
+
+    /// Whether a leader seems to be off: over the last decided heights and this one we, `own`
+    /// included, heard a quorum but nothing from it. After a start that takes as many heights.
+    pub fn is_off(
+        &self,
+        leader: &PublicKey,
+        own: Option<PublicKey>,
+        height: Height,
+        rule: QuorumRule,
+        set: &ValidatorSet,
+    ) -> bool {
+        let first = height.saturating_sub(FAST_WINDOW_HEIGHTS);
+        let lately =
+            |key: &PublicKey| own.as_ref() == Some(key) || self.last.get(key).is_some_and(|last| *last >= first);
+        if first < self.start || lately(leader) {
+            return false;
+        }
+        let heard = set.members().iter().filter(|member| lately(&member.public_key)).map(|member| member.weight).sum();
+        rule.is_quorum(heard, set.total_weight())
+    }
+}

@@ -1,0 +1,108 @@
+//! What peers did, and what they get for it: verdicts on gossip, the ends of sessions, points and bans.
+//!
+//! Not here: what counts as an offence (`session`, the engine), the accounts themselves (`guard`).
+
+use super::guard::{Bucket, Pace, REJECTED_GOSSIP_POINTS, points};
+use super::link::{Link, ip_of, lock};
+use super::session::End;
+use super::task::Task;
+use super::{GossipTicket, GossipVerdict, NetworkEvent};
+use chain_core::consensus::Offence;
+use chain_core::limits::MAX_GOSSIP_BYTES;
+use chain_core::wire::HelloError;
+use libp2p::PeerId;
+use libp2p::gossipsub::Message;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// An inbound connection that ends so soon costs points.
+const BRIEF: Duration = Duration::from_secs(5);
+/// So many; two crossing dials or a restart must not matter.
+const BRIEF_POINTS: u32 = 5;
+
+impl Task {
+    pub(super) fn on_message(&mut self, ticket: GossipTicket, message: Message) {
+        let (bytes, now, limits) = (message.data, Instant::now(), &self.shared.limits);
+        self.shared.metrics.count_received("gossip", bytes.len());
+        let new = || Bucket::new(limits.gossip, 1, now);
+        let pace = self.gossipers.entry(ticket.from).or_insert_with(new).take(bytes.len(), limits.flood_after, now);
+        if bytes.is_empty() || bytes.len() > MAX_GOSSIP_BYTES {
+            return self.judge(ticket, GossipVerdict::Reject);
+        }
+        let event = NetworkEvent::Gossip { from: ticket.from, bytes, ticket: ticket.clone() };
+        // Others may have made what it passes on, so too much of it is no offence.
+        if pace != Pace::Fine || (self.shared.sink)(event).is_some() {
+            self.shared.metrics.gossip_ignored.inc();
+            self.judge(ticket, GossipVerdict::Ignore);
+        }
+    }
+
+    pub(super) fn judge(&mut self, ticket: GossipTicket, verdict: GossipVerdict) {
+        let gossip = &mut self.swarm.behaviour_mut().gossip;
+        gossip.report_message_validation_result(&ticket.id, &ticket.from, verdict.into());
+        if verdict == GossipVerdict::Reject {
+            self.charge(ticket.from, None, REJECTED_GOSSIP_POINTS, "gossip that no honest node passes on");
+        }
+    }
+
+    pub(super) fn on_end(&mut self, link: &Link, end: End) {
+        self.swarm.close_connection(link.connection);
+        if !link.outbound && link.since.elapsed() < BRIEF {
+            // Each connection begins with a full bucket: whoever keeps coming back would have no rate.
+            self.charge(link.id, Some(link), BRIEF_POINTS, "it comes and goes too often");
+        }
+        let (peer, address, outbound) = (link.id, &link.address, link.outbound);
+        match end {
+            End::Closed(why) => tracing::debug!(%peer, %address, why, "a session is over"),
+            End::Stranger(error) => self.on_stranger(link, &error),
+            End::Full => {
+                self.shared.metrics.refused.with_label_values(&["full"]).inc();
+                tracing::debug!(%peer, %address, outbound, "no place for this peer");
+            }
+            End::Slow => {
+                self.shared.metrics.slow.inc();
+                tracing::info!(%peer, %address, outbound, "closed a peer that was too slow");
+            }
+            End::Offended(offence, why) => {
+                tracing::info!(%peer, %address, why, "closed a peer that broke the rules");
+                self.blame(link, offence);
+            }
+        }
+    }
+
+    /// A node of another chain or version: it may change, so it is left alone for a while only.
+    fn on_stranger(&mut self, link: &Link, error: &HelloError) {
+        let reason = if matches!(error, HelloError::Version { .. }) { "version" } else { "genesis" };
+        self.shared.metrics.refused.with_label_values(&[reason]).inc();
+        match link.outbound {
+            true => tracing::warn!(peer = %link.id, address = %link.address, "refused: {error}"),
+            false => tracing::info!(peer = %link.id, address = %link.address, "refused: {error}"),
+        }
+        let (now, length) = (Instant::now(), self.shared.limits.stranger);
+        lock(&self.shared.bans).shut_out(link.id, length, now);
+        self.dialer.postpone(link.id, now + length);
+    }
+
+    pub(super) fn blame(&mut self, link: &Link, offence: Offence) {
+        self.charge(link.id, Some(link), points(offence), &format!("{offence:?}"));
+    }
+
+    /// Adds points to a peer's account; with enough of them it is banned.
+    fn charge(&mut self, id: PeerId, link: Option<&Link>, cost: u32, why: &str) {
+        if !lock(&self.shared.bans).charge(id, cost, Instant::now()) {
+            return;
+        }
+        let open = || self.sessions.values().map(|(link, _)| &**link).find(|link| link.id == id);
+        let ip = link.or_else(open).and_then(|link| ip_of(&link.address));
+        self.ban(id, ip, why);
+    }
+
+    fn ban(&mut self, id: PeerId, ip: Option<IpAddr>, why: &str) {
+        let (now, length) = (Instant::now(), self.shared.limits.ban);
+        tracing::warn!(peer = %id, why, seconds = length.as_secs(), "a peer is banned");
+        self.shared.metrics.bans.inc();
+        lock(&self.shared.bans).ban(id, ip, length, now);
+        self.dialer.postpone(id, now + length);
+        self.disconnect(id);
+    }
+}

@@ -1,0 +1,193 @@
+//! Who may connect, before anything is said: not the banned, not too many from one address, not
+//! more than there is room for.
+//!
+//! Not here: places for greeted peers (`shared`), what leads to a ban (`guard`).
+
+use super::guard::{Bans, Bucket, Pace};
+use super::limits::Rate;
+use super::link::{ip_of, lock};
+use libp2p::core::Endpoint;
+use libp2p::core::transport::PortUse;
+use libp2p::swarm::{
+    ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, ListenFailure, NetworkBehaviour, THandler,
+    THandlerInEvent, THandlerOutEvent, ToSwarm, dummy,
+};
+use libp2p::{Multiaddr, PeerId};
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// How often one address may connect.
+const ARRIVALS: Rate = Rate { frames: 4, bytes: 1, burst_s: 8 };
+/// Most addresses whose arrivals are counted.
+const MAX_ADDRESSES: usize = 8192;
+
+/// Why a connection is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// The peer or its address is banned.
+    #[error("banned for now")]
+    Banned,
+    /// Its address has as many connections as it may have.
+    #[error("too many connections from one address")]
+    Crowd,
+    /// Its address connects too often.
+    #[error("connections from one address come too fast")]
+    Often,
+}
+
+/// Refuses connections.
+pub struct Behaviour {
+    bans: Arc<Mutex<Bans>>,
+    max_per_address: usize,
+    /// Inbound connections, from the first packet on.
+    inbound: HashMap<ConnectionId, IpAddr>,
+    /// How often each address comes.
+    arrivals: HashMap<IpAddr, Bucket>,
+}
+
+impl Behaviour {
+    /// With this table of bans, and so many inbound connections for each address that is neither
+    /// our own nor a static peer's.
+    pub fn new(bans: Arc<Mutex<Bans>>, max_per_address: usize) -> Self {
+        Self { bans, max_per_address, inbound: HashMap::new(), arrivals: HashMap::new() }
+    }
+
+    fn admit(&mut self, connection: ConnectionId, address: IpAddr, now: Instant) -> Result<(), Denied> {
+        let bans = lock(&self.bans);
+        if bans.is_address_banned(&address, now) {
+            return Err(Denied::Banned);
+        }
+        if bans.spares(address) {
+            drop(bans);
+            self.inbound.insert(connection, address);
+            return Ok(());
+        }
+        drop(bans);
+        let there = self.inbound.values().filter(|other| **other == address).count();
+        if there >= self.max_per_address {
+            return Err(Denied::Crowd);
+        }
+        if self.arrivals.len() >= MAX_ADDRESSES {
+            self.arrivals.clear();
+        }
+        let arrivals = self.arrivals.entry(address).or_insert_with(|| Bucket::new(ARRIVALS, 1, now));
+        if arrivals.take(0, Duration::MAX, now) != Pace::Fine {
+            return Err(Denied::Often);
+        }
+        self.inbound.insert(connection, address);
+        Ok(())
+    }
+
+    fn check(&self, id: &PeerId) -> Result<(), Denied> {
+        match lock(&self.bans).until(id, Instant::now()) {
+            Some(_) => Err(Denied::Banned),
+            None => Ok(()),
+        }
+    }
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = dummy::ConnectionHandler;
+    type ToSwarm = Infallible;
+
+    fn handle_pending_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        _: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<(), ConnectionDenied> {
+        let Some(address) = ip_of(remote) else { return Ok(()) };
+        self.admit(connection, address, Instant::now()).map_err(ConnectionDenied::new)
+    }
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        _: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        _: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.check(&peer).map_err(ConnectionDenied::new)?;
+        Ok(dummy::ConnectionHandler)
+    }
+
+    fn handle_pending_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        peer: Option<PeerId>,
+        _: &[Multiaddr],
+        _: Endpoint,
+    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        peer.map_or(Ok(()), |peer| self.check(&peer)).map_err(ConnectionDenied::new)?;
+        Ok(Vec::new())
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.check(&peer).map_err(ConnectionDenied::new)?;
+        Ok(dummy::ConnectionHandler)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm) {
+        match event {
+            FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. })
+            | FromSwarm::ListenFailure(ListenFailure { connection_id, .. }) => {
+                self.inbound.remove(&connection_id);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(&mut self, _: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
+        match event {}
+    }
+
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_have_so_many_and_no_more() {
+        let (now, bans) = (Instant::now(), Arc::new(Mutex::new(Bans::default())));
+        let mut gate = Behaviour::new(bans.clone(), 2);
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let id = ConnectionId::new_unchecked;
+        assert_eq!(gate.admit(id(1), ip("192.0.2.1"), now), Ok(()));
+        assert_eq!(gate.admit(id(2), ip("192.0.2.1"), now), Ok(()));
+        assert_eq!(gate.admit(id(3), ip("192.0.2.1"), now), Err(Denied::Crowd));
+        assert_eq!(gate.admit(id(4), ip("192.0.2.2"), now), Ok(()), "others are not touched");
+        gate.inbound.remove(&id(1));
+        assert_eq!(gate.admit(id(5), ip("192.0.2.1"), now), Ok(()));
+        assert!((10..20).all(|n| gate.admit(id(n), ip("127.0.0.1"), now).is_ok()), "our own machine is spared");
+        let often = |gate: &mut Behaviour, at| {
+            let verdict = gate.admit(id(99), ip("192.0.2.4"), at);
+            gate.inbound.remove(&id(99));
+            verdict
+        };
+        assert!((0..32).all(|_| often(&mut gate, now).is_ok()));
+        assert_eq!(often(&mut gate, now), Err(Denied::Often));
+        assert_eq!(often(&mut gate, now + Duration::from_secs(1)), Ok(()));
+        let banned = ip("192.0.2.3");
+        for _ in 0..2 {
+            lock(&bans).ban(PeerId::random(), Some(banned), Duration::from_secs(9), now);
+        }
+        assert_eq!(gate.admit(id(6), banned, now), Err(Denied::Banned));
+        assert_eq!(gate.admit(id(7), banned, now + Duration::from_secs(9)), Ok(()));
+    }
+}

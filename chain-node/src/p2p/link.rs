@@ -1,0 +1,182 @@
+//! One connection to another node, as the rest of the node sees it: bounded queues of frames to
+//! send, and what is known about the peer.
+//!
+//! Not here: the sockets (`session`).
+
+use super::Limits;
+use super::metrics::Metrics;
+use chain_core::crypto::PublicKey;
+use chain_core::wire::Lane;
+use libp2p::bytes::Bytes;
+use libp2p::swarm::ConnectionId;
+use libp2p::{Multiaddr, PeerId};
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// A lock whose holder cannot leave it half changed: a panic elsewhere does not make it useless.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The IP address inside a multiaddress, if it names one.
+pub fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
+    use libp2p::multiaddr::Protocol;
+    address.iter().find_map(|part| match part {
+        Protocol::Ip4(ip) => Some(IpAddr::V4(ip)),
+        // The same host by another name must not have a second account.
+        Protocol::Ip6(ip) => Some(ip.to_canonical()),
+        _ => None,
+    })
+}
+
+/// One connection.
+pub struct Link {
+    /// The connection's name in the swarm.
+    pub connection: ConnectionId,
+    /// Who is at the other end.
+    pub id: PeerId,
+    /// Where.
+    pub address: Multiaddr,
+    /// We dialled it.
+    pub outbound: bool,
+    /// It has a place whatever its greeting says: a static peer.
+    pub reserved: bool,
+    /// When it was established.
+    pub since: Instant,
+    facts: Mutex<Facts>,
+    urgent: Outbox,
+    bulk: Outbox,
+    closing: Notify,
+}
+
+/// What is learned while the connection lives.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The validator it proved to be.
+    pub validator: Option<PublicKey>,
+    /// What it says it runs.
+    pub agent: String,
+    /// The newest round trip.
+    pub rtt: Option<Duration>,
+}
+
+impl Link {
+    /// A connection just established.
+    pub fn new(connection: ConnectionId, id: PeerId, address: Multiaddr, outbound: bool, reserved: bool) -> Self {
+        let (facts, urgent, bulk, closing) = Default::default();
+        Self { connection, id, address, outbound, reserved, since: Instant::now(), facts, urgent, bulk, closing }
+    }
+
+    /// What is known now; short locks only.
+    pub fn facts(&self) -> MutexGuard<'_, Facts> {
+        lock(&self.facts)
+    }
+
+    /// The queue of a lane.
+    pub fn outbox(&self, lane: Lane) -> &Outbox {
+        match lane {
+            Lane::Urgent => &self.urgent,
+            Lane::Bulk => &self.bulk,
+        }
+    }
+
+    /// Queues a frame; what does not fit any more pushes out the oldest.
+    pub fn send(&self, lane: Lane, frame: Bytes, limits: &Limits, metrics: &Metrics) {
+        let dropped = self.outbox(lane).push(frame, limits.queue_frames, limits.queue_bytes(lane));
+        metrics.dropped(lane).inc_by(dropped);
+    }
+
+    /// Ends the session.
+    pub fn close(&self) {
+        self.closing.notify_one();
+    }
+
+    /// Waits for [`Self::close`].
+    pub async fn closed(&self) {
+        self.closing.notified().await;
+    }
+}
+
+/// Frames waiting to be written to one stream.
+#[derive(Default)]
+pub struct Outbox {
+    queue: Mutex<Queue>,
+    ready: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    frames: VecDeque<Bytes>,
+    bytes: usize,
+}
+
+impl Outbox {
+    /// Puts a frame at the end; answers how many of the oldest had to go for it.
+    pub fn push(&self, frame: Bytes, max_frames: usize, max_bytes: usize) -> u64 {
+        let mut queue = lock(&self.queue);
+        let mut dropped = 0;
+        while queue.frames.len() >= max_frames || queue.bytes.saturating_add(frame.len()) > max_bytes {
+            let Some(oldest) = queue.frames.pop_front() else { break };
+            queue.bytes -= oldest.len();
+            dropped += 1;
+        }
+        queue.bytes += frame.len();
+        queue.frames.push_back(frame);
+        drop(queue);
+        self.ready.notify_one();
+        dropped
+    }
+
+    /// The oldest frame, as soon as there is one. For one reader.
+    pub async fn pop(&self) -> Bytes {
+        loop {
+            if let Some(frame) = self.try_pop() {
+                return frame;
+            }
+            self.ready.notified().await;
+        }
+    }
+
+    fn try_pop(&self) -> Option<Bytes> {
+        let mut queue = lock(&self.queue);
+        let frame = queue.frames.pop_front()?;
+        queue.bytes -= frame.len();
+        Some(frame)
+    }
+
+    /// Frames and bytes waiting.
+    pub fn size(&self) -> (usize, usize) {
+        let queue = lock(&self.queue);
+        (queue.frames.len(), queue.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_lets_the_oldest_go() {
+        let outbox = Outbox::default();
+        for byte in 0..5u8 {
+            outbox.push(vec![byte; 10].into(), 3, 1000);
+        }
+        assert_eq!(outbox.size(), (3, 30));
+        assert_eq!(outbox.push(vec![9; 15].into(), 3, 40), 1, "one for the count, and then the bytes fit");
+        assert_eq!(outbox.size(), (3, 35));
+        assert_eq!(outbox.push(vec![9; 35].into(), 3, 40), 3);
+        assert_eq!(outbox.size(), (1, 35));
+    }
+
+    #[tokio::test]
+    async fn frames_come_out_in_order() {
+        let outbox = Outbox::default();
+        outbox.push(vec![1].into(), 8, 8);
+        outbox.push(vec![2].into(), 8, 8);
+        assert_eq!((outbox.pop().await.to_vec(), outbox.pop().await.to_vec()), (vec![1], vec![2]));
+        assert_eq!(outbox.size(), (0, 0));
+    }
+}

@@ -1,0 +1,161 @@
+//! What the sessions, the swarm's task and the handles share.
+//!
+//! Not here: anything that only one of them needs.
+
+use super::guard::Bans;
+use super::link::{Link, lock};
+use super::metrics::Metrics;
+use super::session::End;
+use super::{Limits, NetworkEvent, Validators};
+use chain_core::consensus::Peer;
+use chain_core::crypto::PublicKey;
+use chain_core::types::ChainId;
+use libp2p::{Multiaddr, PeerId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How long a peer is held back before its event is offered again.
+const OFFER_AGAIN: Duration = Duration::from_millis(5);
+
+/// How many ended connections are remembered.
+const MAX_DEPARTED: usize = 1024;
+
+/// Takes an event, or gives it back because the node's queue is full.
+pub type Sink = Box<dyn Fn(NetworkEvent) -> Option<NetworkEvent> + Send + Sync>;
+
+/// What the parts of the network share.
+pub struct Shared {
+    /// What a peer may cost.
+    pub limits: Limits,
+    /// The chain.
+    pub chain: ChainId,
+    /// What we say first.
+    pub greeting: Vec<u8>,
+    /// Our own transport identity.
+    pub own_id: PeerId,
+    /// Our own validator key.
+    pub own_validator: Option<PublicKey>,
+    /// The current set.
+    pub validators: Validators,
+    /// Places for peers that have none reserved.
+    pub max_peers: usize,
+    /// The counters.
+    pub metrics: Metrics,
+    /// Bans.
+    pub bans: Arc<Mutex<Bans>>,
+    /// Where we listen.
+    pub listening: Mutex<Vec<Multiaddr>>,
+    /// Tells the swarm's task which session is over and why.
+    pub ended: mpsc::UnboundedSender<(Arc<Link>, End)>,
+    /// Where events go.
+    pub sink: Sink,
+    /// Greeted connections.
+    pub joined: Mutex<Joined>,
+}
+
+/// Greeted connections.
+#[derive(Default)]
+pub struct Joined {
+    /// By number.
+    pub links: BTreeMap<Peer, Arc<Link>>,
+    /// Those that left lately: blame may come late.
+    departed: BTreeMap<Peer, Arc<Link>>,
+    /// The number of the next.
+    next: u64,
+}
+
+impl Shared {
+    /// Whether a proven key is in the current set.
+    pub fn is_validator(&self, key: Option<PublicKey>) -> bool {
+        key.is_some_and(|key| self.validators.borrow().contains(&key))
+    }
+
+    fn is_reserved(&self, link: &Link) -> bool {
+        let validator = link.facts().validator;
+        link.reserved || self.is_validator(validator)
+    }
+
+    /// Gives a greeted connection its number, if there is a place for it.
+    pub fn join(&self, link: &Arc<Link>) -> Option<Peer> {
+        let mut joined = lock(&self.joined);
+        // A second connection to the same node replaces the first: it needs no place.
+        let known = joined.links.values().any(|other| other.id == link.id);
+        let taken = joined.links.values().filter(|other| !self.is_reserved(other)).count();
+        if taken >= self.max_peers && !known && !self.is_reserved(link) {
+            return None;
+        }
+        let peer = Peer(joined.next);
+        joined.next += 1;
+        joined.links.insert(peer, link.clone());
+        self.metrics.peers.set(joined.links.len() as i64);
+        let others = joined.links.values().filter(|other| other.id == link.id).cloned().collect();
+        drop(joined);
+        self.settle(link, others);
+        Some(peer)
+    }
+
+    /// Two nodes that dialled each other have two connections. The one with the smaller id closes
+    /// all but the newest; the other only keeps them from becoming more than two.
+    fn settle(&self, newest: &Link, connections: Vec<Arc<Link>>) {
+        let kept = if self.decides(&newest.id) { 1 } else { 2 };
+        let surplus = connections.len().saturating_sub(kept);
+        let mut older: Vec<_> = connections.into_iter().filter(|link| link.connection != newest.connection).collect();
+        older.sort_by_key(|link| link.since);
+        older.iter().take(surplus).for_each(|link| link.close());
+    }
+
+    fn decides(&self, other: &PeerId) -> bool {
+        self.own_id < *other
+    }
+
+    /// Takes a connection out again.
+    pub fn leave(&self, peer: Peer) {
+        let mut joined = lock(&self.joined);
+        let gone = joined.links.remove(&peer);
+        joined.departed.extend(gone.map(|link| (peer, link)));
+        if joined.departed.len() > MAX_DEPARTED {
+            joined.departed.pop_first();
+        }
+        self.metrics.peers.set(joined.links.len() as i64);
+    }
+
+    /// The connection behind a number.
+    pub fn link(&self, peer: Peer) -> Option<Arc<Link>> {
+        lock(&self.joined).links.get(&peer).cloned()
+    }
+
+    /// The connection behind a number, even if it ended a while ago.
+    pub fn culprit(&self, peer: Peer) -> Option<Arc<Link>> {
+        let joined = lock(&self.joined);
+        joined.links.get(&peer).or_else(|| joined.departed.get(&peer)).cloned()
+    }
+
+    /// Tells the swarm's task that a session is over.
+    pub fn end(&self, link: &Arc<Link>, end: End) {
+        // Without a task the whole network is over.
+        let _ = self.ended.send((link.clone(), end));
+    }
+
+    /// Hands over an event; as long as the node's queue is full its peer is read no further.
+    pub async fn deliver(&self, event: NetworkEvent) {
+        let mut event = event;
+        while let Some(back) = (self.sink)(event) {
+            self.metrics.held_back.inc();
+            event = back;
+            tokio::time::sleep(OFFER_AGAIN).await;
+        }
+    }
+
+    /// Validators of the set, other than ourselves, to whom there is no connection.
+    pub fn missing(&self) -> BTreeSet<PublicKey> {
+        let present: BTreeSet<_> = lock(&self.joined)
+            .links
+            .values()
+            .filter_map(|link| link.facts().validator)
+            .chain(self.own_validator)
+            .collect();
+        self.validators.borrow().difference(&present).copied().collect()
+    }
+}
