@@ -10,9 +10,9 @@ pub mod devnet;
 pub mod disk;
 pub mod http;
 pub mod machine;
-//! What the tests share: nodes as real processes, alone and several together, lines that are slow or
-//! cut, HTTP by hand, transactions of a devnet's accounts, an engine on a disk that fails, many
-//! engines in a simulated world.
+pub mod proxy;
+pub mod sim;
+pub mod sites;
 pub mod wallet;
 pub mod workspace;
 

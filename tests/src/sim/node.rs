@@ -68,7 +68,7 @@ impl Node {
     ) -> Result<(Height, Vec<Output>), String> {
         self.life += 1;
         self.started = now;
-        let opened = ledger::open(self.disk.store(&self.fuse), setting.first(), &mut |_| {});
+        let opened = ledger::open(self.disk.store(&self.fuse), &setting.genesis, &mut |_| {});
         let chain = opened.map_err(|error| error.to_string())?.chain;
         let found = chain.head().block.header.height;
         let start = Start {

@@ -5,7 +5,6 @@ use crate::wallet::Wallet;
 use chain_core::block::Header;
 use chain_core::crypto::SecretKey;
 use chain_core::genesis::Genesis;
-use chain_core::ledger;
 use chain_core::state::Tree;
 use chain_core::tx::Checked;
 use chain_core::types::{ChainId, QuorumRule, TimestampMs, ValidatorSet, WireId};
@@ -55,12 +54,6 @@ impl Setting {
         let all = transactions.iter().flatten().flatten();
         let by_wire = all.map(|tx| (tx.wire_id(), tx.clone())).collect();
         Self { genesis, chain, set, keys: keys.into_iter().map(Arc::new).collect(), transactions, by_wire }
-    }
-
-    /// Block 0 for a ledger to start with.
-    pub fn first(&self) -> ledger::Genesis {
-        let (tree, header) = self.block_0();
-        ledger::Genesis { chain: self.chain, canonical: self.genesis.encode(), header, tree }
     }
 
     /// Block 0 and the state after it.
