@@ -3,6 +3,9 @@
 //!
 //! Not here: what may never happen (`check`), what goes wrong (`scenario`).
 
+mod people;
+mod trouble;
+
 use super::check::{Referee, Rule, Verdict, Violation, must};
 use super::liar::{Liar, Said};
 use super::log::Log;
@@ -99,7 +102,7 @@ impl World {
     /// The world before anything has happened.
     pub fn new(scenario: Scenario, setting: Arc<Setting>, prints: bool) -> Self {
         let mut random = Random::new(scenario.seed, 2);
-        let (nodes, strangers) = populate(&scenario, &setting, &mut random);
+        let (nodes, strangers) = people::populate(&scenario, &setting, &mut random);
         let guilty = |(who, what): &(usize, Traitor)| (!what.is_honest()).then_some(*who);
         let guilty: BTreeSet<_> = scenario.traitors.iter().filter_map(guilty).collect();
         let keys = guilty.iter().map(|who| setting.keys[*who].public()).collect();
@@ -547,117 +550,6 @@ impl World {
             self.soon(300, Event::Left(node, life, peer));
         }
     }
-
-    // What goes wrong.
-
-    fn trouble(&mut self, trouble: Trouble) -> Verdict {
-        if self.healed.is_some() {
-            return Ok(());
-        }
-        self.log.note(self.now, 0, 8, &[], || format!("{trouble:?}"));
-        let until = |ms: u64| self.now + ms;
-        match trouble {
-            Trouble::Crash(node, kept, ms) => self.crash_if_up(node, kept, ms),
-            Trouble::PowerCut(kept, ms) => (0..self.nodes.len()).for_each(|node| self.crash_if_up(node, kept, ms)),
-            Trouble::Stop(node, ms) => return self.stop(node, ms),
-            Trouble::Partition { side, for_ms, hard } => self.part(side, until(for_ms), hard),
-            Trouble::OneWay(from, to, ms) => self.network.cut(from, to, until(ms)),
-            Trouble::Backup(node) => {
-                let copy = self.nodes[node].disk.backup();
-                self.backups.insert(node, copy);
-            }
-            Trouble::Exchange(node) => self.exchange(node),
-            Trouble::Break(a, b) => self.network.between(a, b).into_iter().for_each(|peer| self.disconnect(peer)),
-            Trouble::Jump(node, ms) => self.nodes[node].skew = self.nodes[node].skew.saturating_add(ms),
-        }
-        Ok(())
-    }
-
-    fn exchange(&mut self, node: usize) {
-        self.crash_if_up(node, Kept::ALL[0], 500);
-        self.referee.forget(node);
-        self.nodes[node].disk = self.backups.remove(&node).unwrap_or_else(Disk::wiped);
-    }
-
-    fn crash_if_up(&mut self, node: usize, kept: Kept, down_ms: u64) {
-        if self.nodes[node].engine.is_some() {
-            self.crash(node, kept, down_ms);
-        }
-    }
-
-    fn part(&mut self, side: u64, until: u64, hard: bool) {
-        let is_left = |node: usize| side >> node & 1 == 1;
-        for a in 0..self.nodes.len() {
-            for b in (0..self.nodes.len()).filter(|b| is_left(a) != is_left(*b)) {
-                self.network.cut(a, b, until);
-                if let Some(peer) = self.network.between(a, b).filter(|_| hard) {
-                    self.disconnect(peer);
-                }
-            }
-        }
-    }
-
-    /// From here on only traitors do harm. Disks that were about to fail are exchanged for good
-    /// ones, which takes a restart.
-    fn heal(&mut self) {
-        let goal = Height::new(self.referee.height().get() + BLOCKS_AFTER_HEALING);
-        self.log.note(self.now, 0, 9, &[], || format!("healed, goal {goal}"));
-        self.healed = Some(Healed { goal, until: self.now + HEALED_MS, timeouts: BTreeMap::new() });
-        self.network.heal();
-        self.network.weather = CALM;
-        for node in 0..self.nodes.len() {
-            self.nodes[node].skew = self.scenario.skews.get(node).copied().unwrap_or_default();
-            if self.nodes[node].engine.is_some() && self.nodes[node].fuse.is_armed() {
-                self.crash(node, Kept::ALL[0], 100);
-            }
-            self.soon(500, Event::Start(node));
-        }
-    }
-}
-
-/// All nodes: validators, followers, the second ones of twins; and who never talks to whom.
-fn populate(scenario: &Scenario, setting: &Setting, random: &mut Random) -> (Vec<Node>, Vec<(usize, usize)>) {
-    let disk = || if scenario.mistake == Some(Mistake::NoSync) { Disk::lying() } else { Disk::new() };
-    let mut nodes = Vec::new();
-    for place in 0..scenario.validators + scenario.followers {
-        let key = setting.keys.get(place).cloned();
-        let traitor = scenario.traitor(place);
-        let honest = traitor.is_none_or(Traitor::is_honest);
-        let mut node = Node::new(key, honest, disk(), scenario.skews[place]);
-        node.gone = traitor == Some(Traitor::Silent);
-        nodes.push(node);
-    }
-    let twins = scenario.traitors.iter().filter(|(_, what)| *what == Traitor::Twins);
-    let pairs: Vec<(usize, usize)> = twins.enumerate().map(|(i, (first, _))| (*first, nodes.len() + i)).collect();
-    for (first, _) in &pairs {
-        nodes.push(Node::new(nodes[*first].key.clone(), false, disk(), 0));
-    }
-    let mut strangers = strangers(&pairs, nodes.len(), random);
-    if scenario.mistake.is_some_and(Mistake::allows_forks) {
-        strangers.clear(); // there the partition decides who talks to whom
-    }
-    (nodes, strangers)
-}
-
-/// Twins never talk to each other, and each other node talks to one of them or to both. Twins of
-/// one kind keep together: that is how they do most harm.
-fn strangers(pairs: &[(usize, usize)], nodes: usize, random: &mut Random) -> Vec<(usize, usize)> {
-    let mut strangers = Vec::new();
-    let is_twin = |node: usize| pairs.iter().any(|(first, second)| node == *first || node == *second);
-    for (place, (first, second)) in pairs.iter().enumerate() {
-        strangers.push((*first, *second));
-        for (one, other) in &pairs[..place] {
-            strangers.extend([(*first, *other), (*second, *one)]);
-        }
-        for node in (0..nodes).filter(|node| !is_twin(*node)) {
-            match random.below(5) {
-                0 | 1 => strangers.push((*first, node)),
-                2 | 3 => strangers.push((*second, node)),
-                _ => {}
-            }
-        }
-    }
-    strangers
 }
 
 fn brief(message: &Message) -> String {
