@@ -94,7 +94,7 @@ pub const MAX_URGENT_FRAME_BYTES: usize = 4 * 1024 * 1024;
 pub const MAX_FRAME_BYTES: usize = MAX_BLOCK_BYTES + 256 * 1024;
 /// Most final blocks in one answer.
 pub const MAX_RANGE_BLOCKS: usize = 128;
-/// An answer with several final blocks ends with the one that takes it beyond this.
+/// An answer with several final blocks holds no more bytes than this.
 pub const RANGE_BYTES: usize = 2 * 1024 * 1024;
 /// Longest frame of gossip.
 pub const MAX_GOSSIP_BYTES: usize = 64 * 1024;

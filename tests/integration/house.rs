@@ -16,9 +16,11 @@ const ORDER: &[&str] = &[
     "block",
     "execute",
     "genesis",
+    "light",
     "ledger",
     "mempool",
     "consensus",
+    "wire",
     "engine",
     "testing",
 ];

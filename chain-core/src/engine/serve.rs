@@ -31,9 +31,13 @@ pub fn range(chain: &Chain, from: Height, count: u32) -> Result<Message, Fault> 
     let oldest = chain.oldest_body();
     let (mut blocks, mut bytes, mut height) = (Vec::new(), 0usize, from);
     let count = usize::try_from(count).unwrap_or(usize::MAX).min(MAX_RANGE_BLOCKS);
-    while blocks.len() < count && bytes < RANGE_BYTES && height >= oldest && height > Height::ZERO {
+    while blocks.len() < count && height >= oldest && height > Height::ZERO {
         let Some(block) = chain.final_block(height)? else { break };
         bytes = bytes.saturating_add(size(&block));
+        // The first one fits into a frame, whatever its size.
+        if !blocks.is_empty() && bytes > RANGE_BYTES {
+            break;
+        }
         blocks.push(block);
         height = height.next();
     }
