@@ -6,7 +6,7 @@ use chain_core::crypto::SecretKey;
 use chain_core::genesis::Genesis;
 use chain_core::tx::{Action, TRANSACTION_VERSION, Transaction, transfer};
 use chain_core::types::{Address, Amount, AssetId, ChainId, Height};
-use chain_node::data_dir::{DataDir, make_private_dir};
+use chain_node::data_dir::{DataDir, ValidatorSeed, make_private_dir};
 use genesis::accounts::{AccountsFile, DevAccount};
 use genesis::preset::FUNDS;
 use genesis::{BalanceSpec, ChainSpec, Format, Scalar, ValidatorSpec};
@@ -63,7 +63,7 @@ impl BenchChain {
         let json = self.spec.to_json()?;
         std::fs::write(dir.join("genesis.json"), &json)?;
         AccountsFile(self.named.clone()).write_new(&dir.join("accounts.json"))?;
-        Ok(DataDir::new(dir.join("node-0")).create(&json, Some(&self.validator))?)
+        Ok(DataDir::new(dir.join("node-0")).create(&json, Some(ValidatorSeed::Drawn(&self.validator)))?)
     }
 
     /// Signs transfers of one unit, on two threads: sender after sender in turn, each to a random

@@ -14,6 +14,7 @@ use chain_core::storage::Journal;
 use chain_core::types::Height;
 use chain_node::config::Config;
 use chain_node::driver::{Driver, MonoClock, Running};
+use chain_node::net::Net;
 use chain_node::run::open_ledger;
 use futures_util::future::try_join_all;
 use std::path::Path;
@@ -80,7 +81,7 @@ fn start(chain: &BenchChain, dir: &Path) -> Result<(Arc<Driver>, Running, Arc<Ch
     let clock = MonoClock::start();
     let (engine, outputs) = Engine::start(start, &move || clock.now())?;
     let ledger = engine.chain().clone();
-    let (driver, running) = Driver::start(engine, outputs, clock, config.advanced.verify_threads);
+    let (driver, running) = Driver::start(engine, outputs, clock, config.advanced.verify_threads, Net::new());
     Ok((driver, running, ledger))
 }
 
