@@ -63,7 +63,7 @@ impl BenchChain {
         let json = self.spec.to_json()?;
         std::fs::write(dir.join("genesis.json"), &json)?;
         AccountsFile(self.named.clone()).write_new(&dir.join("accounts.json"))?;
-        Ok(DataDir::new(dir.join("node-0")).create(&json, Some(ValidatorSeed::Drawn(&self.validator)))?)
+        Ok(DataDir::new(dir.join("node-0")).create(&json, Some(ValidatorSeed::Unused(&self.validator)))?)
     }
 
     /// Signs transfers of one unit, on two threads: sender after sender in turn, each to a random

@@ -21,6 +21,7 @@ use chain_core::types::{Height, Rejected, TimestampMs};
 use chain_core::wire::{Lane, Message};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded, select_biased};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -32,6 +33,8 @@ const VERIFY_QUEUE: usize = 1024;
 const ENGINE_QUEUE: usize = 256;
 /// Messages of peers waiting for the engine.
 const PEER_QUEUE: usize = 4096;
+/// Their bytes.
+const PEER_QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// Transactions verified, and handed to the engine, at a time.
 const BATCH_TXS: usize = 1024;
 /// Bytes of submissions under way.
@@ -60,7 +63,8 @@ type Verified = (Vec<Result<Checked, Rejected>>, oneshot::Sender<Verdicts>);
 
 /// What reaches the engine before any submission.
 enum Urgent {
-    Peer(Input),
+    /// With the bytes it came in.
+    Peer(Input, usize),
     Stop,
 }
 
@@ -69,6 +73,7 @@ pub struct Driver {
     /// Taken away on stop: that ends the verify threads.
     jobs: Mutex<Option<Sender<Job>>>,
     urgent: Sender<Urgent>,
+    urgent_bytes: Arc<AtomicUsize>,
     announcements: broadcast::Sender<Announcement>,
     progress: Arc<Progress>,
     chain: Arc<Chain>,
@@ -116,6 +121,7 @@ impl Driver {
         let (jobs, job_queue) = bounded(VERIFY_QUEUE);
         let (verified, verified_queue) = bounded(ENGINE_QUEUE);
         let (urgent, urgent_queue) = bounded(PEER_QUEUE);
+        let urgent_bytes = Arc::new(AtomicUsize::new(0));
         let (announcements, _) = broadcast::channel(ANNOUNCEMENTS);
         let (chain, progress) = (engine.chain().clone(), engine.progress().clone());
         let mut verifiers = Vec::new();
@@ -129,17 +135,35 @@ impl Driver {
             clock,
             wake_at: None,
             own_key_seen: None,
+            urgent_bytes: urgent_bytes.clone(),
             replies: HashMap::new(),
         };
         let engine = std::thread::spawn(move || outside.run(engine, outputs, &urgent_queue, &verified_queue));
         let (jobs, room) = (Mutex::new(Some(jobs)), Semaphore::new(WAITING_BYTES));
-        (Arc::new(Self { jobs, urgent, announcements, progress, chain, room }), Running { engine, verifiers })
+        (
+            Arc::new(Self { jobs, urgent, urgent_bytes, announcements, progress, chain, room }),
+            Running { engine, verifiers },
+        )
     }
 
-    /// Hands over what peers do and say; gives it back if too much is waiting.
-    pub fn deliver(&self, input: Input) -> Option<Input> {
-        match self.urgent.try_send(Urgent::Peer(input)) {
-            Err(TrySendError::Full(Urgent::Peer(input))) => Some(input),
+    /// Whether a message of so many bytes would be taken now.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        let waiting = self.urgent_bytes.load(Ordering::Relaxed);
+        !self.urgent.is_full() && (waiting == 0 || waiting.saturating_add(bytes) <= PEER_QUEUE_BYTES)
+    }
+
+    /// Hands over what peers do and say, with the bytes it came in; gives it back if too much is
+    /// waiting.
+    pub fn deliver(&self, input: Input, bytes: usize) -> Option<Input> {
+        if !self.has_room(bytes) {
+            return Some(input);
+        }
+        self.urgent_bytes.fetch_add(bytes, Ordering::Relaxed);
+        match self.urgent.try_send(Urgent::Peer(input, bytes)) {
+            Err(TrySendError::Full(Urgent::Peer(input, bytes))) => {
+                self.urgent_bytes.fetch_sub(bytes, Ordering::Relaxed);
+                Some(input)
+            }
             // Nobody hears anything any more once the engine is gone.
             _ => None,
         }
@@ -273,6 +297,7 @@ struct Outside {
     links: Arc<dyn Links>,
     clock: MonoClock,
     wake_at: Option<u64>,
+    urgent_bytes: Arc<AtomicUsize>,
     own_key_seen: Option<Height>,
     replies: HashMap<u64, Reply>,
 }
@@ -294,14 +319,14 @@ impl Outside {
             // Words of the agreement never wait behind transactions.
             let input = select_biased! {
                 recv(urgent) -> event => match event {
-                    Ok(Urgent::Peer(input)) => Some(input),
+                    Ok(Urgent::Peer(input, bytes)) => Some(self.take_out(input, bytes)),
                     Ok(Urgent::Stop) | Err(_) => return Ok(engine.shut_down()?),
                 },
                 recv(verified) -> batch => match batch {
                     Ok(batch) => Some(Input::Submit(self.collect(batch, verified))),
                     // The verify threads end first when the node stops.
                     Err(_) => match urgent.recv_timeout(wait) {
-                        Ok(Urgent::Peer(input)) => Some(input),
+                        Ok(Urgent::Peer(input, bytes)) => Some(self.take_out(input, bytes)),
                         Err(RecvTimeoutError::Timeout) => None,
                         Ok(Urgent::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(engine.shut_down()?),
                     },
@@ -325,6 +350,11 @@ impl Outside {
                 )));
             }
         }
+    }
+
+    fn take_out(&self, input: Input, bytes: usize) -> Input {
+        self.urgent_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        input
     }
 
     /// Takes what else is waiting, so that one write to the log answers for many.

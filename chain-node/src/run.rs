@@ -307,7 +307,8 @@ fn open_sign_state(path: &Path) -> Result<SignMemory, Exit> {
     if mark.is_none() {
         tracing::warn!(
             path = %path.display(),
-            "no sign state: nobody knows what this key has signed, so it waits until others have decided newer blocks"
+            "no sign state: nobody knows what this key has signed, so it waits until others have decided newer blocks; \
+             an operator who knows sets resume_signing_at under [advanced]"
         );
     }
     Ok(SignMemory { mark, state: Box::new(file) })

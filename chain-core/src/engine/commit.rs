@@ -105,12 +105,17 @@ impl Engine {
             let view = ChainView { rows: &head.tree, params: &params, head: head.block.header.height };
             self.pool.write().on_block(&view, &block.tx_ids, changed, clock().mono_ms)?
         };
-        self.blocks.clear();
+        // Those of this height stay until the next: the agreement has not left it yet.
+        self.blocks.retain(|_, kept| kept.header.height >= height);
         self.fetch.forget(height);
         outputs.push(Output::Announce(Announcement::Block(block)));
         self.log_and_announce(effects, outputs)?;
+        let head = consensus_head(&self.chain)?;
+        if head.set != *self.consensus.set() {
+            self.peers.learn(&head.set);
+        }
         let mut answers: Vec<Input> = self.pool_change().into_iter().collect();
-        answers.push(Input::Committed(consensus_head(&self.chain)?));
+        answers.push(Input::Committed(head));
         Ok(answers)
     }
 }

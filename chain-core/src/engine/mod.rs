@@ -47,6 +47,7 @@ use crate::types::{BlockId, Certificate, Height, QuorumRule, View};
 use crate::wire::Message;
 use fetch::Fetch;
 use peers::Peers;
+use std::cmp;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -204,9 +205,15 @@ struct Signing {
 
 impl Signing {
     fn note(&mut self, (height, view): (Height, View)) {
-        let words = if height == self.mark.height { self.mark.words.saturating_add(1) } else { 1 };
-        self.mark = SignMark { height, view, words };
         self.unsaved = true;
+        match height.cmp(&self.mark.height) {
+            // Only where an operator lets a key sign again below what it is known to have signed.
+            cmp::Ordering::Less => {}
+            cmp::Ordering::Equal => {
+                (self.mark.view, self.mark.words) = (self.mark.view.max(view), self.mark.words.saturating_add(1));
+            }
+            cmp::Ordering::Greater => self.mark = SignMark { height, view, words: 1 },
+        }
     }
 
     fn save(&mut self) -> Result<(), Fault> {
@@ -237,7 +244,7 @@ impl Engine {
                 self.wake_at = None;
                 self.step(clock, consensus::Input::Tick, &mut outputs)?;
             }
-            Input::Joined { peer, validator } => self.join(peer, validator, &mut outputs),
+            Input::Joined { peer, validator } => self.join(clock, peer, validator, &mut outputs)?,
             Input::Left { peer } => self.leave(peer),
             Input::Message { from, message } => self.hear(clock, from, *message, &mut outputs)?,
             Input::Submit(submissions) => {
