@@ -8,6 +8,7 @@ use crate::fault::Fault;
 use crate::ledger::{Chain, CommittedBlock};
 use crate::mempool::{ChainView, changed_accounts};
 use crate::state::{params, validators};
+use crate::storage::Durability;
 use crate::types::{BlockId, Certificate, VoteKind};
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ impl Engine {
                 return Ok(Vec::new());
             }
         }
-        self.commit_candidate(clock, certificate, outputs)
+        self.commit_candidate(clock, certificate, Durability::Synced, outputs)
     }
 
     /// A final block that sync brought, for the height above the head. Its certificate is verified
@@ -72,11 +73,17 @@ impl Engine {
             return Ok(Applied::Halted);
         }
         self.awaited = None;
+        if self.signing.lacks(&certificate, self.own_key.as_ref(), &set) {
+            outputs.push(Output::OwnKey(height));
+            return Ok(Applied::Halted);
+        }
         if let Err(Invalid) = self.execute_candidate(id, block, self.options.trust)? {
             self.halt(HaltReason::InvalidFinal(certificate), outputs);
             return Ok(Applied::Halted);
         }
-        let answers = self.commit_candidate(clock, certificate, outputs)?;
+        // Many blocks, one sync: at the end of the turn, before any output leaves.
+        self.unsettled = true;
+        let answers = self.commit_candidate(clock, certificate, Durability::Buffered, outputs)?;
         self.answer(clock, answers, outputs)?;
         Ok(Applied::Final)
     }
@@ -85,13 +92,14 @@ impl Engine {
         &mut self,
         clock: Clock<'_>,
         certificate: Certificate,
+        durability: Durability,
         outputs: &mut Vec<Output>,
     ) -> Result<Vec<Input>, Fault> {
         let candidate = self.candidate.take().ok_or_else(|| Fault::new("the candidate is gone"))?;
         let Candidate { block, transactions, executed, .. } = candidate;
         let height = block.header.height;
         let stored = FinalBlock { block, certificate: Some(certificate) };
-        self.chain.store_block(&stored)?;
+        self.chain.store_block(&stored, durability)?;
         let changed: Vec<_> = changed_accounts(&executed.delta).collect();
         let finality_ms = clock().wall.get().saturating_sub(stored.block.header.timestamp_ms.get());
         let block = Arc::new(CommittedBlock::new(stored, &transactions, executed.results, finality_ms));

@@ -43,7 +43,7 @@ use crate::ledger::Chain;
 use crate::mempool::Pool;
 use crate::storage::{JournalError, Log, SignMark, SignState};
 use crate::tx::Checked;
-use crate::types::{BlockId, Certificate, Height, QuorumRule, View};
+use crate::types::{BlockId, Certificate, Height, QuorumRule, ValidatorSet, View};
 use crate::wire::Message;
 use fetch::Fetch;
 use peers::Peers;
@@ -184,6 +184,10 @@ pub struct Engine {
     blocks: BTreeMap<BlockId, Block>,
     /// What is final but whose body is not here yet.
     awaited: Option<(BlockId, Certificate)>,
+    /// Blocks that sync brought are stored and not yet durable.
+    unsettled: bool,
+    /// The log is to begin anew once they are.
+    switch_due: bool,
     rule: QuorumRule,
     own_key: Option<PublicKey>,
     signing: Signing,
@@ -201,9 +205,20 @@ struct Signing {
     state: Option<Box<dyn SignState + Send>>,
     mark: SignMark,
     unsaved: bool,
+    /// Whether there was a mark at the start: without one nobody knows what was signed.
+    known: bool,
 }
 
 impl Signing {
+    /// Whether a certificate holds a vote of ours that we know we never gave: every vote is marked
+    /// before it leaves.
+    fn lacks(&self, certificate: &Certificate, own: Option<&PublicKey>, set: &ValidatorSet) -> bool {
+        let place = own.filter(|_| self.known && certificate.height() > self.mark.height);
+        let place = place.and_then(|own| set.index_of(own));
+        let signers = certificate.signers.places(set.members().len());
+        place.is_some_and(|own| signers.is_some_and(|signers| signers.contains(&own)))
+    }
+
     fn note(&mut self, (height, view): (Height, View)) {
         self.unsaved = true;
         match height.cmp(&self.mark.height) {
@@ -357,6 +372,8 @@ impl Engine {
         outputs: &mut Vec<Output>,
     ) -> Result<Vec<consensus::Input>, Fault> {
         match effect {
+            // Blocks that aren't durable yet must not be named by the log: it waits for the others.
+            Effect::SwitchWal { .. } if self.unsettled => self.switch_due = true,
             Effect::SwitchWal { .. } => self.switch_wal()?,
             Effect::Persist(record) => self.log_word(&record)?,
             Effect::PersistBody { block } => self.persist_body(&block)?,
@@ -376,7 +393,19 @@ impl Engine {
         Ok(Vec::new())
     }
 
+    /// Makes the blocks of a turn of sync durable, then begins the log above them.
+    fn settle(&mut self) -> Result<(), Fault> {
+        if std::mem::take(&mut self.unsettled) {
+            self.chain.sync()?;
+        }
+        match std::mem::take(&mut self.switch_due) {
+            true => self.switch_wal(),
+            false => Ok(()),
+        }
+    }
+
     fn log_word(&mut self, record: &consensus::WalRecord) -> Result<(), Fault> {
+        self.settle()?;
         match record {
             consensus::WalRecord::Proposal(proposal) => self.signing.note((proposal.height, proposal.view)),
             consensus::WalRecord::Vote(vote) => self.signing.note((vote.message.height, vote.message.view)),

@@ -232,6 +232,7 @@ impl Engine {
     /// Asks for what is due: wanted blocks, ranges to catch up, and applies what is here.
     pub(super) fn keep_up(&mut self, clock: Clock<'_>, outputs: &mut Vec<Output>) -> Result<(), Fault> {
         self.apply_synced(clock, outputs)?;
+        self.settle()?;
         let (now_ms, peers) = (clock().mono_ms, self.peers.by_trust());
         let questions = self.fetch.ask(&peers, now_ms);
         let ranges = self.sync.ask(self.height(), now_ms);

@@ -92,7 +92,7 @@ impl Engine {
         // Without any mark it stays so: what is in the log need not be all that was signed.
         let mark = newest_mark(&words).map_or(mark, |logged| further(mark, logged));
         let unsaved = found.is_some_and(|found| found != mark);
-        let signing = Signing { state: sign_memory.map(|memory| memory.state), mark, unsaved };
+        let signing = Signing { state: sign_memory.map(|memory| memory.state), mark, unsaved, known: found.is_some() };
         let config = Config { chain: chain.id(), rule, key, barrier, wiped, signing_from: resume_signing_at };
         let (consensus, effects) = Machine::recover(config, consensus_head(&chain)?, words, clock());
         let mut engine = Self {
@@ -105,6 +105,8 @@ impl Engine {
             candidate: None,
             blocks,
             awaited: None,
+            unsettled: false,
+            switch_due: false,
             rule,
             own_key,
             signing,
