@@ -209,7 +209,7 @@ impl Engine {
         for (peer, question) in questions.into_iter().chain(ranges) {
             self.send(peer, question, outputs);
         }
-        self.progress.set_target(self.sync.target(now_ms).max(self.height()));
+        self.progress.set(self.sync.target(now_ms).max(self.height()), self.consensus.status().barrier);
         Ok(())
     }
 
