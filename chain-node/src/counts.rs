@@ -127,13 +127,16 @@ impl Counts {
         let Some(certificate) = &block.certificate else { return };
         self.views.observe(f64::from(certificate.view().get()) + 1.0);
         let signed = certificate.signers.places(set.members().len()).unwrap_or_default();
-        for (place, member) in set.members().iter().enumerate() {
-            let missed = self.missed.with_label_values(&[&place.to_string()]);
-            if !signed.contains(&place) && !heard.contains(&member.public_key) {
-                missed.inc();
-            }
+        for (place, missed) in silent(set, &signed, heard).into_iter().enumerate() {
+            self.missed.with_label_values(&[&place.to_string()]).inc_by(missed.into());
         }
     }
+}
+
+/// By place in the set, whether a validator neither signed the certificate nor was heard before it.
+fn silent(set: &ValidatorSet, signed: &[usize], heard: &BTreeSet<PublicKey>) -> Vec<bool> {
+    let members = set.members().iter().enumerate();
+    members.map(|(place, member)| !signed.contains(&place) && !heard.contains(&member.public_key)).collect()
 }
 
 /// Counts what the engine announces, until the node ends. Whoever is in no final certificate is asked
@@ -217,6 +220,15 @@ impl SignState for TimedState {
 mod tests {
     use super::*;
     use chain_core::storage::memlog::MemLog;
+    use chain_core::types::Validator;
+
+    #[test]
+    fn silent_is_who_is_neither_in_the_certificate_nor_was_heard() {
+        let member = |byte| Validator { public_key: PublicKey([byte; 32]), weight: 1 };
+        let set = ValidatorSet::new((1..=4).map(member).collect()).unwrap();
+        let heard = BTreeSet::from([PublicKey([3; 32])]);
+        assert_eq!(silent(&set, &[0, 1], &heard), [false, false, false, true]);
+    }
 
     #[test]
     fn only_syncs_that_bring_something_to_disk_are_timed() {
