@@ -13,6 +13,7 @@ use chain_core::mempool::PoolLimits;
 use chain_core::storage::Journal;
 use chain_core::types::Height;
 use chain_node::config::Config;
+use chain_node::counts::Counts;
 use chain_node::driver::{Driver, MonoClock, Running};
 use chain_node::net::Net;
 use chain_node::run::open_ledger;
@@ -81,7 +82,8 @@ fn start(chain: &BenchChain, dir: &Path) -> Result<(Arc<Driver>, Running, Arc<Ch
     let clock = MonoClock::start();
     let (engine, outputs) = Engine::start(start, &move || clock.now())?;
     let ledger = engine.chain().clone();
-    let (driver, running) = Driver::start(engine, outputs, clock, config.advanced.verify_threads, Net::new());
+    let (driver, running) =
+        Driver::start(engine, outputs, clock, config.advanced.verify_threads, Net::new(), Counts::new()?);
     Ok((driver, running, ledger))
 }
 

@@ -9,6 +9,8 @@
 //!
 //! Not here: any rule, sockets (`p2p`).
 
+use crate::catching_up::FAR_BEHIND;
+use crate::counts::Counts;
 use crate::exit::Exit;
 use chain_core::consensus::{Now, Offence, Peer};
 use chain_core::engine::{Announcement, Engine, Input, Output, Progress, Submission, Submitted, Ticket};
@@ -41,6 +43,8 @@ const BATCH_TXS: usize = 1024;
 const WAITING_BYTES: usize = 64 * 1024 * 1024;
 /// Announcements a reader may be behind.
 const ANNOUNCEMENTS: usize = 65_536;
+/// The engine's thread comes round at least so often, so that a jam shows.
+const MAX_WAIT_MS: u64 = 1_000;
 
 /// Where what the engine says to peers goes. Never blocks.
 pub trait Links: Send + Sync {
@@ -117,6 +121,7 @@ impl Driver {
         clock: MonoClock,
         verify_threads: usize,
         links: Arc<dyn Links>,
+        counts: Arc<Counts>,
     ) -> (Arc<Self>, Running) {
         let (jobs, job_queue) = bounded(VERIFY_QUEUE);
         let (verified, verified_queue) = bounded(ENGINE_QUEUE);
@@ -127,11 +132,14 @@ impl Driver {
         let mut verifiers = Vec::new();
         for _ in 0..verify_threads {
             let (chain, queue, verified) = (chain.clone(), job_queue.clone(), verified.clone());
-            verifiers.push(std::thread::spawn(move || verify(&chain, &queue, &verified)));
+            let counts = counts.clone();
+            verifiers.push(std::thread::spawn(move || verify(&chain, &queue, &verified, &counts)));
         }
         let outside = Outside {
             announcements: announcements.clone(),
             links,
+            progress: progress.clone(),
+            counts,
             clock,
             wake_at: None,
             own_key_seen: None,
@@ -246,10 +254,12 @@ pub fn wall_clock() -> TimestampMs {
 }
 
 /// Verifies whatever is waiting, many at a time: one batch costs half of single verifications.
-fn verify(chain: &Chain, queue: &Receiver<Job>, verified: &Sender<Verified>) {
+fn verify(chain: &Chain, queue: &Receiver<Job>, verified: &Sender<Verified>, counts: &Counts) {
     while let Some(jobs) = gather(queue) {
+        let timer = counts.verified.start_timer();
         let formed = jobs.iter().flat_map(|job| &job.bytes).map(|bytes| look(chain, bytes)).collect();
         let mut checked = tx::verify(formed).into_iter();
+        timer.observe_duration();
         for job in jobs {
             let own = checked.by_ref().take(job.bytes.len()).collect();
             if verified.send((own, job.reply)).is_err() {
@@ -295,6 +305,8 @@ struct Reply {
 struct Outside {
     announcements: broadcast::Sender<Announcement>,
     links: Arc<dyn Links>,
+    progress: Arc<Progress>,
+    counts: Arc<Counts>,
     clock: MonoClock,
     wake_at: Option<u64>,
     urgent_bytes: Arc<AtomicUsize>,
@@ -315,7 +327,7 @@ impl Outside {
         self.perform(outputs);
         loop {
             let due = self.wake_at.map(|at| at.saturating_sub(now().mono_ms));
-            let wait = Duration::from_millis(due.unwrap_or(1_000));
+            let wait = Duration::from_millis(due.unwrap_or(MAX_WAIT_MS).min(MAX_WAIT_MS));
             // Words of the agreement never wait behind transactions.
             let input = select_biased! {
                 recv(urgent) -> event => match event {
@@ -333,14 +345,19 @@ impl Outside {
                 },
                 default(wait) => None,
             };
+            self.counts.turned();
             if let Some(input) = input {
+                let timer = self.counts.step(kind(&input));
                 let outputs = engine.handle(&now, input)?;
+                timer.observe_duration();
                 self.perform(outputs);
                 self.answer();
             }
             if self.wake_at.is_some_and(|at| at <= now().mono_ms) {
                 self.wake_at = None;
+                let timer = self.counts.step("tick");
                 let outputs = engine.handle(&now, Input::Tick)?;
+                timer.observe_duration();
                 self.perform(outputs);
             }
             if let Some(height) = self.own_key_seen {
@@ -402,7 +419,7 @@ impl Outside {
                     }
                 }
                 Output::Announce(announcement) => {
-                    log(&announcement);
+                    self.log(&announcement);
                     // Nobody listening is fine.
                     let _ = self.announcements.send(announcement);
                 }
@@ -430,11 +447,14 @@ impl Outside {
             let _ = reply.sender.send(reply.verdicts.into_iter().flatten().collect());
         }
     }
-}
 
-fn log(announcement: &Announcement) {
-    if let Announcement::Block(block) = announcement {
+    /// A line for each block, unless there are many to come: then `catching_up` tells.
+    fn log(&self, announcement: &Announcement) {
+        let Announcement::Block(block) = announcement else { return };
         let header = &block.header;
+        if self.progress.target().saturating_sub(header.height.get()).get() >= FAR_BEHIND {
+            return;
+        }
         tracing::info!(
             height = header.height.get(),
             view = header.view.get(),
@@ -443,5 +463,15 @@ fn log(announcement: &Announcement) {
             elapsed_ms = block.finality_ms,
             "final block"
         );
+    }
+}
+
+/// What a step is counted as.
+fn kind(input: &Input) -> &'static str {
+    match input {
+        Input::Tick => "tick",
+        Input::Submit(_) => "submit",
+        Input::Message { .. } => "message",
+        Input::Joined { .. } | Input::Left { .. } => "peers",
     }
 }

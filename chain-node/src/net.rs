@@ -130,6 +130,9 @@ impl Net {
             agent: peer.agent,
             height: heights.get(&peer.peer).copied().unwrap_or_default(),
             outbound: peer.outbound,
+            validator: peer.validator,
+            rtt_ms: peer.rtt_ms,
+            score: peer.score,
         };
         let peers = self.network.get().map(Network::peers).unwrap_or_default();
         let sites = self.remotes.get().map(Remotes::peers).unwrap_or_default();

@@ -128,6 +128,7 @@ pub struct Options {
 #[derive(Debug, Default)]
 pub struct Progress {
     target: AtomicU64,
+    barrier: AtomicU64,
     halted: AtomicBool,
 }
 
@@ -142,8 +143,15 @@ impl Progress {
         self.halted.load(Ordering::Relaxed)
     }
 
-    fn set_target(&self, height: Height) {
-        self.target.store(height.get(), Ordering::Relaxed);
+    /// Nothing is signed here at or below this height: at least the newest decided one; the greatest
+    /// there is while a validator that lost its memory waits.
+    pub fn barrier(&self) -> Height {
+        Height::new(self.barrier.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, target: Height, barrier: Height) {
+        self.target.store(target.get(), Ordering::Relaxed);
+        self.barrier.store(barrier.get(), Ordering::Relaxed);
     }
 }
 

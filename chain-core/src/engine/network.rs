@@ -239,7 +239,7 @@ impl Engine {
         for (peer, question) in questions.into_iter().chain(ranges) {
             self.send(peer, question, outputs);
         }
-        self.progress.set_target(self.sync.proven_target().max(self.height()));
+        self.progress.set(self.sync.proven_target().max(self.height()), self.consensus.status().barrier);
         Ok(())
     }
 

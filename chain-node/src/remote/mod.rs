@@ -121,6 +121,9 @@ impl Remotes {
                 agent: format!("rpc {}", seen.version),
                 height: seen.head,
                 outbound: true,
+                validator: None,
+                rtt_ms: None,
+                score: 0,
             })
         });
         joined.collect()
