@@ -95,6 +95,8 @@ fn move_onto(cluster: &Cluster, disk: &Disk) {
     copy_dir(&from, &disk.path().join("node"));
     fs::copy(cluster.dir().join(format!("node-{CUT}.sign_state")), disk.path().join("node.sign_state")).unwrap();
     fs::remove_dir_all(&from).unwrap();
+    // Whoever set a machine up has waited for this.
+    disk.sync();
 }
 
 /// Whether every thread of a process is stopped: none is on its way to the disk.

@@ -35,6 +35,11 @@ impl Disk {
         &self.mount
     }
 
+    /// Brings everything to the device.
+    pub fn sync(&self) {
+        run("sync", &["-f", text(&self.mount)]).unwrap();
+    }
+
     /// Keeps what is on the device now. Whoever writes should be stopped.
     pub fn keep(&self) {
         run("cp", &["--sparse=always", text(&self.image), text(&self.copy)]).unwrap();
