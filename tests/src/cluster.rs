@@ -8,7 +8,9 @@ use crate::proxy::DelayProxy;
 use crate::sites::Sites;
 use crate::wallet::Wallet;
 use crate::{eventually, http};
+use chain_core::crypto::SecretKey;
 use chain_core::genesis::Genesis;
+use chain_node::data_dir::DataDir;
 use chain_rpc::client::Client;
 use genesis::ChainSpec;
 use genesis::accounts::AccountsFile;
@@ -111,6 +113,25 @@ impl Cluster {
     /// A node's configuration file.
     pub fn config(&self, node: usize) -> PathBuf {
         self.dir().join(format!("node-{node}.toml"))
+    }
+
+    /// A validator's key.
+    pub fn key(&self, node: usize) -> SecretKey {
+        DataDir::new(self.data_dir(node)).read_key().unwrap().expect("it is a validator")
+    }
+
+    /// Adds lines to a node's configuration file.
+    pub fn configure(&self, node: usize, lines: &str) {
+        let path = self.config(node);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(path, format!("{text}\n{lines}\n")).unwrap();
+    }
+
+    /// The value of a line of a node's metrics; 0 where there is none yet.
+    pub async fn metric(&self, node: usize, name: &str) -> f64 {
+        let page = http::get(self.metrics(node), "/metrics").await.text();
+        let found = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        found.unwrap_or(0.0)
     }
 
     /// Room for files of the test beside the devnet.

@@ -5,12 +5,17 @@
 //! Everything here panics on a mistake of the test that uses it. Not here: the tests (`integration/`).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::indexing_slicing)]
 
+pub mod archive;
 pub mod cluster;
 pub mod devnet;
 pub mod disk;
 pub mod http;
 pub mod machine;
+pub mod peer;
+pub mod power;
 pub mod proxy;
+pub mod rogue;
+pub mod senders;
 pub mod sim;
 pub mod sites;
 pub mod wallet;
