@@ -2,17 +2,15 @@
 //!
 //! Not here: what counts as an offence (`session`, the engine), the accounts themselves (`guard`).
 
-use super::guard::{Bucket, Pace, REJECTED_GOSSIP_POINTS, points};
-use super::link::{Link, ip_of, lock};
+use super::guard::{Bucket, Pace, REJECTED_GOSSIP_POINTS};
+use super::link::{Link, lock};
 use super::session::End;
 use super::task::Task;
 use super::{GossipTicket, GossipVerdict, NetworkEvent};
-use chain_core::consensus::Offence;
 use chain_core::limits::MAX_GOSSIP_BYTES;
 use chain_core::wire::HelloError;
 use libp2p::PeerId;
 use libp2p::gossipsub::Message;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// An inbound connection that ends so soon costs points.
@@ -41,15 +39,16 @@ impl Task {
         let gossip = &mut self.swarm.behaviour_mut().gossip;
         gossip.report_message_validation_result(&ticket.id, &ticket.from, verdict.into());
         if verdict == GossipVerdict::Reject {
-            self.charge(ticket.from, None, REJECTED_GOSSIP_POINTS, "gossip that no honest node passes on");
+            self.shared.charge(ticket.from, None, REJECTED_GOSSIP_POINTS, "gossip that no honest node passes on");
         }
     }
 
     pub(super) fn on_end(&mut self, link: &Link, end: End) {
         self.swarm.close_connection(link.connection);
-        if !link.outbound && link.since.elapsed() < BRIEF {
+        // A banned peer has paid.
+        if !link.outbound && !link.is_shut_out() && link.since.elapsed() < BRIEF {
             // Each connection begins with a full bucket: whoever keeps coming back would have no rate.
-            self.charge(link.id, Some(link), BRIEF_POINTS, "it comes and goes too often");
+            self.shared.charge(link.id, Some(link), BRIEF_POINTS, "it comes and goes too often");
         }
         let (peer, address, outbound) = (link.id, &link.address, link.outbound);
         match end {
@@ -65,7 +64,7 @@ impl Task {
             }
             End::Offended(offence, why) => {
                 tracing::info!(%peer, %address, why, "closed a peer that broke the rules");
-                self.blame(link, offence);
+                self.shared.blame(link, offence);
             }
         }
     }
@@ -83,26 +82,9 @@ impl Task {
         self.dialer.postpone(link.id, now + length);
     }
 
-    pub(super) fn blame(&mut self, link: &Link, offence: Offence) {
-        self.charge(link.id, Some(link), points(offence), &format!("{offence:?}"));
-    }
-
-    /// Adds points to a peer's account; with enough of them it is banned.
-    fn charge(&mut self, id: PeerId, link: Option<&Link>, cost: u32, why: &str) {
-        if !lock(&self.shared.bans).charge(id, cost, Instant::now()) {
-            return;
-        }
-        let open = || self.sessions.values().map(|(link, _)| &**link).find(|link| link.id == id);
-        let ip = link.or_else(open).and_then(|link| ip_of(&link.address));
-        self.ban(id, ip, why);
-    }
-
-    fn ban(&mut self, id: PeerId, ip: Option<IpAddr>, why: &str) {
-        let (now, length) = (Instant::now(), self.shared.limits.ban);
-        tracing::warn!(peer = %id, why, seconds = length.as_secs(), "a peer is banned");
-        self.shared.metrics.bans.inc();
-        lock(&self.shared.bans).ban(id, ip, length, now);
-        self.dialer.postpone(id, now + length);
+    /// A ban is in the books: the connections go, and nobody dials.
+    pub(super) fn on_ban(&mut self, id: PeerId) {
+        self.dialer.postpone(id, Instant::now() + self.shared.limits.ban);
         self.disconnect(id);
     }
 }

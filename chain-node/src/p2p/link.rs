@@ -12,6 +12,7 @@ use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -50,6 +51,7 @@ pub struct Link {
     urgent: Outbox,
     bulk: Outbox,
     closing: Notify,
+    shut: AtomicBool,
 }
 
 /// What is learned while the connection lives.
@@ -66,8 +68,8 @@ pub struct Facts {
 impl Link {
     /// A connection just established.
     pub fn new(connection: ConnectionId, id: PeerId, address: Multiaddr, outbound: bool, reserved: bool) -> Self {
-        let (facts, urgent, bulk, closing) = Default::default();
-        Self { connection, id, address, outbound, reserved, since: Instant::now(), facts, urgent, bulk, closing }
+        let (facts, urgent, bulk, closing, shut) = Default::default();
+        Self { connection, id, address, outbound, reserved, since: Instant::now(), facts, urgent, bulk, closing, shut }
     }
 
     /// What is known now; short locks only.
@@ -92,6 +94,17 @@ impl Link {
     /// Ends the session.
     pub fn close(&self) {
         self.closing.notify_one();
+    }
+
+    /// Ends the session because its peer is banned: what it said and nobody has looked at is void.
+    pub fn shut_out(&self) {
+        self.shut.store(true, Ordering::Relaxed);
+        self.close();
+    }
+
+    /// Whether its peer was banned.
+    pub fn is_shut_out(&self) -> bool {
+        self.shut.load(Ordering::Relaxed)
     }
 
     /// Waits for [`Self::close`].

@@ -244,9 +244,16 @@ impl Network {
         self.order(Order::Judge(ticket, verdict));
     }
 
-    /// A peer broke the rules: enough of that and it is shut out for a while.
+    /// A peer broke the rules: enough of that and it is shut out for a while. Takes effect at once.
     pub fn blame(&self, peer: Peer, offence: Offence) {
-        self.order(Order::Blame(peer, offence));
+        if let Some(link) = self.shared.culprit(peer) {
+            self.shared.blame(&link, offence);
+        }
+    }
+
+    /// Whether a peer was banned: what it sent before and still waits is not worth a look. Cheap.
+    pub fn is_shut_out(&self, peer: Peer) -> bool {
+        self.shared.culprit(peer).is_some_and(|link| link.is_shut_out())
     }
 
     /// Adds a static peer.

@@ -141,14 +141,14 @@ async fn live(link: &Link, peer: Peer, streams: Streams, validator: Option<Publi
     let factor = if shared.is_validator(validator) { VALIDATOR_FACTOR } else { 1 };
     tokio::select! {
         () = link.closed() => End::Closed("closed".into()),
-        end = receive(peer, Lane::Urgent, streams.urgent_in, factor, shared) => end,
-        end = receive(peer, Lane::Bulk, streams.bulk_in, factor, shared) => end,
+        end = receive((link, peer), Lane::Urgent, streams.urgent_in, factor, shared) => end,
+        end = receive((link, peer), Lane::Bulk, streams.bulk_in, factor, shared) => end,
         end = send(link, Lane::Urgent, streams.urgent_out, shared) => end,
         end = send(link, Lane::Bulk, streams.bulk_out, shared) => end,
     }
 }
 
-async fn receive(from: Peer, lane: Lane, mut stream: Stream, factor: u32, shared: &Shared) -> End {
+async fn receive((link, from): (&Link, Peer), lane: Lane, mut stream: Stream, factor: u32, shared: &Shared) -> End {
     let mut bucket = Bucket::new(shared.limits.rate(lane), factor, Instant::now());
     loop {
         let bytes = match frames::read(&mut stream, lane.max_frame_bytes(), &shared.limits).await {
@@ -163,6 +163,9 @@ async fn receive(from: Peer, lane: Lane, mut stream: Stream, factor: u32, shared
                 tokio::time::sleep(wait).await;
             }
             Pace::Flood => return End::Offended(Offence::Flood, "it sends more than a node has to say".into()),
+        }
+        if link.is_shut_out() {
+            return End::Closed("banned".into());
         }
         shared.deliver(NetworkEvent::Frame { from, lane, bytes }).await;
     }

@@ -2,18 +2,18 @@
 //!
 //! Not here: anything that only one of them needs.
 
-use super::guard::Bans;
-use super::link::{Link, lock};
+use super::guard::{Bans, points};
+use super::link::{Link, ip_of, lock};
 use super::metrics::Metrics;
 use super::session::End;
 use super::{Limits, NetworkEvent, Validators};
-use chain_core::consensus::Peer;
+use chain_core::consensus::{Offence, Peer};
 use chain_core::crypto::PublicKey;
 use chain_core::types::ChainId;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// How long a peer is held back before its event is offered again.
@@ -49,6 +49,8 @@ pub struct Shared {
     pub listening: Mutex<Vec<Multiaddr>>,
     /// Tells the swarm's task which session is over and why.
     pub ended: mpsc::UnboundedSender<(Arc<Link>, End)>,
+    /// Tells the swarm's task who was banned just now: once for each connection at most, so it is short.
+    pub banned: mpsc::UnboundedSender<PeerId>,
     /// Where events go.
     pub sink: Sink,
     /// Greeted connections.
@@ -130,6 +132,30 @@ impl Shared {
     pub fn culprit(&self, peer: Peer) -> Option<Arc<Link>> {
         let joined = lock(&self.joined);
         joined.links.get(&peer).or_else(|| joined.departed.get(&peer)).cloned()
+    }
+
+    /// Charges the peer behind a connection for an offence, unless it is banned already.
+    pub fn blame(&self, link: &Link, offence: Offence) {
+        if !link.is_shut_out() {
+            self.charge(link.id, Some(link), points(offence), &format!("{offence:?}"));
+        }
+    }
+
+    /// Adds points to a peer's account; with enough of them it is banned.
+    pub fn charge(&self, id: PeerId, link: Option<&Link>, cost: u32, why: &str) {
+        let now = Instant::now();
+        if !lock(&self.bans).charge(id, cost, now) {
+            return;
+        }
+        let length = self.limits.ban;
+        tracing::warn!(peer = %id, why, seconds = length.as_secs(), "a peer is banned");
+        self.metrics.bans.inc();
+        let links: Vec<_> = lock(&self.joined).links.values().filter(|link| link.id == id).cloned().collect();
+        let ip = link.or(links.first().map(|link| &**link)).and_then(|link| ip_of(&link.address));
+        lock(&self.bans).ban(id, ip, length, now);
+        links.iter().map(|link| &**link).chain(link).for_each(Link::shut_out);
+        // Without a task the whole network is over.
+        let _ = self.banned.send(id);
     }
 
     /// Tells the swarm's task that a session is over.

@@ -13,7 +13,6 @@ use super::session::{self, End};
 use super::shared::{Shared, Sink};
 use super::swarm::{self, Node, NodeEvent};
 use super::{GossipTicket, GossipVerdict, Network, P2pConfig, P2pError};
-use chain_core::consensus::{Offence, Peer};
 use chain_core::wire::Hello;
 use libp2p::core::ConnectedPoint;
 use libp2p::core::transport::ListenerId;
@@ -49,8 +48,6 @@ pub enum Order {
     Flush,
     /// A verdict on gossip.
     Judge(GossipTicket, GossipVerdict),
-    /// A peer broke the rules.
-    Blame(Peer, Offence),
     /// A static peer.
     Add(Multiaddr),
     /// No static peer any more.
@@ -78,6 +75,7 @@ pub async fn start(config: P2pConfig, sink: Sink) -> Result<Network, P2pError> {
     let swarm = swarm::build(&config, bans.clone())?;
     let own_id = *swarm.local_peer_id();
     let (ended_sender, ended) = mpsc::unbounded_channel();
+    let (banned_sender, banned) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared {
         greeting: Hello::new(config.chain, config.validator.as_deref(), &own_id.to_bytes()).encode(),
         own_id,
@@ -90,6 +88,7 @@ pub async fn start(config: P2pConfig, sink: Sink) -> Result<Network, P2pError> {
         bans,
         listening: Mutex::default(),
         ended: ended_sender,
+        banned: banned_sender,
         sink,
         joined: Mutex::default(),
     });
@@ -101,7 +100,7 @@ pub async fn start(config: P2pConfig, sink: Sink) -> Result<Network, P2pError> {
     config.static_peers.into_iter().for_each(|address| task.add(address, Source::Static));
     config.bootnodes.into_iter().for_each(|address| task.add(address, Source::Bootnode));
     task.listen(config.listen).await?;
-    tokio::spawn(task.run(orders, ended));
+    tokio::spawn(task.run(orders, ended, banned));
     Ok(network)
 }
 
@@ -139,13 +138,19 @@ impl Task {
         Ok(())
     }
 
-    async fn run(mut self, mut orders: mpsc::Receiver<Order>, mut ended: mpsc::UnboundedReceiver<(Arc<Link>, End)>) {
+    async fn run(
+        mut self,
+        mut orders: mpsc::Receiver<Order>,
+        mut ended: mpsc::UnboundedReceiver<(Arc<Link>, End)>,
+        mut banned: mpsc::UnboundedReceiver<PeerId>,
+    ) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm(event),
                 Some((link, end)) = ended.recv() => self.on_end(&link, end),
+                Some(id) = banned.recv() => self.on_ban(id),
                 _ = tick.tick() => self.on_tick(),
                 order = orders.recv() => match order {
                     None => return self.stop().await,
@@ -344,11 +349,6 @@ impl Task {
         match order {
             Order::Flush => self.flush(),
             Order::Judge(ticket, verdict) => self.judge(ticket, verdict),
-            Order::Blame(peer, offence) => {
-                if let Some(link) = self.shared.culprit(peer) {
-                    self.blame(&link, offence);
-                }
-            }
             Order::Add(address) => self.add(address, Source::Static),
             Order::Remove(id) => {
                 self.dialer.remove(Some(id), None);

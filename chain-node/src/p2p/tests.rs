@@ -282,6 +282,27 @@ fn a_banned_peer_is_refused_until_the_ban_is_over() {
 }
 
 #[test]
+fn blame_is_never_lost_and_voids_what_still_waits() {
+    run(async {
+        let (mut first, at_first, second, at_second) = pair(|_| {}).await;
+        // More orders than wait: blame must not stand behind them.
+        for _ in 0..3 * 4096 {
+            first.network.gossip(vec![1]);
+        }
+        assert!(!first.network.is_shut_out(at_first));
+        first.network.blame(at_first, Offence::Flood);
+        assert!(first.network.is_shut_out(at_first), "at once");
+        for _ in 0..1000 {
+            second.network.send(&[at_second], Lane::Urgent, vec![1].into());
+            first.network.blame(at_first, Offence::Flood);
+        }
+        first.left(at_first).await;
+        assert!(first.network.is_shut_out(at_first), "also afterwards");
+        assert_eq!(first.metric("blockchain_p2p_bans_total"), 1, "one ban for a thousand words");
+    });
+}
+
+#[test]
 fn who_passes_on_rejected_gossip_is_banned() {
     run(async {
         let (mut first, at_first, second, _) = pair(|_| {}).await;
