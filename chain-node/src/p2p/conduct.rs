@@ -46,7 +46,8 @@ impl Task {
     pub(super) fn on_end(&mut self, link: &Link, end: End) {
         self.swarm.close_connection(link.connection);
         // A banned peer has paid.
-        if !link.outbound && !link.is_shut_out() && link.since.elapsed() < BRIEF {
+        let brief = link.since.elapsed() < BRIEF || matches!(end, End::Slow);
+        if brief && !link.outbound && !link.is_shut_out() {
             // Each connection begins with a full bucket: whoever keeps coming back would have no rate.
             self.shared.charge(link.id, Some(link), BRIEF_POINTS, "it comes and goes too often");
         }

@@ -22,13 +22,17 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The IP address inside a multiaddress, if it names one.
+/// Whose account a connection goes to: the IP address inside a multiaddress, if it names one; of
+/// version 6 the /64, for a host has all of that to choose from.
 pub fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
     use libp2p::multiaddr::Protocol;
     address.iter().find_map(|part| match part {
         Protocol::Ip4(ip) => Some(IpAddr::V4(ip)),
         // The same host by another name must not have a second account.
-        Protocol::Ip6(ip) => Some(ip.to_canonical()),
+        Protocol::Ip6(ip) => Some(match ip.to_canonical() {
+            IpAddr::V6(ip) if !ip.is_loopback() => IpAddr::V6((ip.to_bits() >> 64 << 64).into()),
+            other => other,
+        }),
         _ => None,
     })
 }
@@ -170,6 +174,20 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_has_one_account() {
+        let ip = |text: &str| text.parse().ok().and_then(|address| ip_of(&address)).map(|ip| ip.to_string());
+        for (address, account) in [
+            ("/ip4/192.0.2.1/tcp/1", "192.0.2.1"),
+            ("/ip6/::ffff:192.0.2.1/tcp/1", "192.0.2.1"),
+            ("/ip6/2001:db8:1:2:3:4:5:6/udp/1/quic-v1", "2001:db8:1:2::"),
+            ("/ip6/2001:db8:1:3:3:4:5:6/tcp/1", "2001:db8:1:3::"),
+            ("/ip6/::1/tcp/1", "::1"),
+        ] {
+            assert_eq!(ip(address).as_deref(), Some(account));
+        }
+    }
 
     #[test]
     fn a_full_queue_lets_the_oldest_go() {

@@ -12,6 +12,7 @@ use chain_core::crypto::PublicKey;
 use chain_core::types::ChainId;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -152,10 +153,17 @@ impl Shared {
         self.metrics.bans.inc();
         let links: Vec<_> = lock(&self.joined).links.values().filter(|link| link.id == id).cloned().collect();
         let ip = link.or(links.first().map(|link| &**link)).and_then(|link| ip_of(&link.address));
+        let ip = ip.filter(|ip| !self.is_shared(*ip, id));
         lock(&self.bans).ban(id, ip, length, now);
         links.iter().map(|link| &**link).chain(link).for_each(Link::shut_out);
         // Without a task the whole network is over.
         let _ = self.banned.send(id);
+    }
+
+    /// Whether somebody honest with a reserved place is connected from an address besides this peer.
+    fn is_shared(&self, ip: IpAddr, id: PeerId) -> bool {
+        let others = |link: &&Arc<Link>| link.id != id && ip_of(&link.address) == Some(ip);
+        lock(&self.joined).links.values().filter(others).any(|link| self.is_reserved(link) && !link.is_shut_out())
     }
 
     /// Tells the swarm's task that a session is over.

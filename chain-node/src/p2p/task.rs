@@ -193,6 +193,9 @@ impl Task {
         for link in &greeted {
             let validator = link.facts().validator;
             self.dialer.greeted(link.id, validator);
+            if let Some(ip) = ip_of(&link.address).filter(|_| self.shared.is_validator(validator)) {
+                lock(&self.shared.bans).seen(ip, now);
+            }
         }
         self.dial(now, greeted.len() < ENOUGH_PEERS.min(self.shared.max_peers));
         self.flush();

@@ -237,7 +237,7 @@ fn rule_breakers_are_shut_out_and_others_are_not_disturbed() {
         let slow_flood = Rate { frames: 50, bytes: 1 << 20, burst_s: 1 };
         let change = |c: &mut P2pConfig| {
             c.limits = Limits { flood_after: Duration::from_millis(500), urgent: slow_flood, ..quick() };
-            c.limits.greeting = Duration::from_secs(2);
+            c.limits.greeting = Duration::from_secs(4);
         };
         let (mut first, at_first, second, at_second) = pair(change).await;
         let (mut bans, mut slow) = (0, 0);
