@@ -138,12 +138,15 @@ impl Dialer {
         }
     }
 
-    /// A dial led to a peer; answers whether it is a static one.
+    /// A dial led to a peer, or a peer to us; answers whether the operator named it: a static peer, or
+    /// a bootnode that we dialled.
     pub fn connected(&mut self, attempt: ConnectionId, id: PeerId) -> bool {
-        if let Some(target) = self.targets.iter_mut().find(|target| target.attempt == Some(attempt)) {
+        let dialled = self.targets.iter_mut().find(|target| target.attempt == Some(attempt));
+        let named = dialled.is_some_and(|target| {
             target.id = Some(id);
-        }
-        self.is_static(&id)
+            target.source != Source::Learned
+        });
+        named || self.is_static(&id)
     }
 
     /// A peer greeted: the next wait is short again, and it may be a validator.
@@ -239,6 +242,13 @@ mod tests {
         dialer.add(address(1), Source::Bootnode, now);
         dialer.learn(id, [address(2)], now);
         assert_eq!(due(&dialer, now, true), [0, 1]);
+        let (way_in, found) = (ConnectionId::new_unchecked(1), ConnectionId::new_unchecked(2));
+        dialer.dialled(0, way_in);
+        dialer.dialled(1, found);
+        assert!(dialer.connected(way_in, PeerId::random()), "a bootnode we dialled has a place");
+        assert!(!dialer.connected(found, id) && !dialer.connected(ConnectionId::new_unchecked(3), id));
+        dialer.ended(way_in, now - Duration::from_secs(9));
+        dialer.ended(found, now - Duration::from_secs(9));
         assert!(due(&dialer, now, false).is_empty());
         dialer.greeted(id, Some(key));
         let missing = BTreeSet::from([key]);

@@ -47,7 +47,7 @@ pub struct Link {
     pub address: Multiaddr,
     /// We dialled it.
     pub outbound: bool,
-    /// It has a place whatever its greeting says: a static peer.
+    /// It has a place whatever its greeting says: a static peer, or a bootnode that we dialled.
     pub reserved: bool,
     /// When it was established.
     pub since: Instant,

@@ -69,7 +69,7 @@ pub struct P2pConfig {
     pub validator: Option<Arc<SecretKey>>,
     /// Redialled for ever; may end in `/p2p/ID`. They have places beyond `max_peers`.
     pub static_peers: Vec<Multiaddr>,
-    /// Dialled while there are few peers.
+    /// Dialled while we have chosen few peers ourselves; then they have places beyond `max_peers` too.
     pub bootnodes: Vec<Multiaddr>,
     /// Look for nodes on the local network.
     pub mdns: bool,

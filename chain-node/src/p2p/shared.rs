@@ -20,6 +20,10 @@ use tokio::sync::mpsc;
 /// How long a peer is held back before its event is offered again.
 const OFFER_AGAIN: Duration = Duration::from_millis(5);
 
+/// Of the places, so many are for peers we dialled, unless there are few: whoever comes to us must not
+/// be all we hear.
+const OUTBOUND_PLACES: usize = 8;
+
 /// How many ended connections are remembered.
 const MAX_DEPARTED: usize = 1024;
 
@@ -85,8 +89,7 @@ impl Shared {
         let mut joined = lock(&self.joined);
         // A second connection to the same node replaces the first: it needs no place.
         let known = joined.links.values().any(|other| other.id == link.id);
-        let taken = joined.links.values().filter(|other| !self.is_reserved(other)).count();
-        if taken >= self.max_peers && !known && !self.is_reserved(link) {
+        if !known && !self.is_reserved(link) && !self.has_place(&joined, link.outbound) {
             return None;
         }
         let peer = Peer(joined.next);
@@ -97,6 +100,17 @@ impl Shared {
         drop(joined);
         self.settle(link, others);
         Some(peer)
+    }
+
+    fn has_place(&self, joined: &Joined, outbound: bool) -> bool {
+        let strangers = joined.links.values().filter(|other| !self.is_reserved(other));
+        let (ours, theirs): (Vec<_>, Vec<_>) = strangers.partition(|link| link.outbound);
+        let kept = OUTBOUND_PLACES.min(self.max_peers / 2);
+        let is_free = ours.len() + theirs.len() < self.max_peers;
+        match outbound {
+            true => is_free || ours.len() < kept,
+            false => is_free && theirs.len() < self.max_peers - kept,
+        }
     }
 
     /// Two nodes that dialled each other have two connections. The one with the smaller id closes

@@ -35,7 +35,7 @@ const TICK: Duration = Duration::from_millis(200);
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long stopping may take.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
-/// With fewer peers than this, more are looked for.
+/// With fewer peers than this that we chose ourselves, more are looked for.
 const ENOUGH_PEERS: usize = 8;
 /// Longest description a peer may give of itself, in characters.
 const MAX_AGENT_CHARS: usize = 64;
@@ -197,7 +197,9 @@ impl Task {
                 lock(&self.shared.bans).seen(ip, now);
             }
         }
-        self.dial(now, greeted.len() < ENOUGH_PEERS.min(self.shared.max_peers));
+        // Whoever came to us may be there to keep us from others.
+        let chosen = greeted.iter().filter(|link| link.outbound).count();
+        self.dial(now, chosen < ENOUGH_PEERS.min(self.shared.max_peers));
         self.flush();
         let mut bans = lock(&self.shared.bans);
         bans.tidy(now);
@@ -273,12 +275,12 @@ impl Task {
     }
 
     fn on_connection(&mut self, id: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
-        let is_static = self.dialer.connected(connection, id);
+        let is_named = self.dialer.connected(connection, id);
         let address = endpoint.get_remote_address().clone();
-        if let Some(ip) = ip_of(&address).filter(|_| is_static && endpoint.is_dialer()) {
+        if let Some(ip) = ip_of(&address).filter(|_| is_named && endpoint.is_dialer()) {
             lock(&self.shared.bans).spare(ip);
         }
-        let link = Arc::new(Link::new(connection, id, address, endpoint.is_dialer(), is_static));
+        let link = Arc::new(Link::new(connection, id, address, endpoint.is_dialer(), is_named));
         // Two lanes in two directions, and one refusal.
         let (sender, opened) = mpsc::channel(8);
         self.sessions.insert(connection, (link.clone(), sender));

@@ -415,6 +415,35 @@ fn a_full_node_has_places_for_validators_and_static_peers_only() {
 }
 
 #[test]
+fn strangers_that_came_to_us_do_not_replace_the_bootnode() {
+    run(async {
+        let identity = Keypair::generate_ed25519();
+        // An address nobody else uses, so that its port stays free.
+        let [a, b, c]: [u8; 3] = rand::random();
+        let own = format!("/ip4/127.{a}.{b}.{}/tcp/0", c.max(1)).parse::<Multiaddr>().unwrap();
+        let bootnode = node(|config| (config.identity, config.listen) = (identity.clone(), vec![own])).await;
+        let way_in = bootnode.address();
+        let listen = way_in.clone();
+        let mut first = node(|config| (config.max_peers, config.bootnodes) = (18, vec![way_in])).await;
+        let peer = first.joined().await;
+        bootnode.network.stop().await;
+        first.left(peer).await;
+        let address = first.address();
+        let mut guests = Vec::new();
+        for _ in 0..10 {
+            guests.push(node(|config| config.static_peers = vec![address.clone()]).await);
+            first.joined().await;
+        }
+        guests.push(node(|config| config.static_peers = vec![address.clone()]).await);
+        let full = r#"blockchain_p2p_refused_total{reason="full"}"#;
+        eventually("the last places are for whom we dial", || first.metric(full) > 0).await;
+        let bootnode = node(|config| (config.identity, config.listen) = (identity, vec![listen])).await;
+        let id = bootnode.network.local_id();
+        eventually("it is found", || first.network.peers().iter().any(|peer| peer.id == id && peer.outbound)).await;
+    });
+}
+
+#[test]
 fn a_peer_that_never_reads_costs_a_bounded_queue_and_is_closed() {
     run(async {
         let mut first = node(|_| {}).await;
