@@ -9,14 +9,17 @@ use super::task::Task;
 use super::{GossipTicket, GossipVerdict, NetworkEvent};
 use chain_core::limits::MAX_GOSSIP_BYTES;
 use chain_core::wire::HelloError;
-use libp2p::PeerId;
 use libp2p::gossipsub::Message;
+use libp2p::{Multiaddr, PeerId};
 use std::time::{Duration, Instant};
 
 /// An inbound connection that ends so soon costs points.
 const BRIEF: Duration = Duration::from_secs(5);
 /// So many; two crossing dials or a restart must not matter.
 const BRIEF_POINTS: u32 = 5;
+/// When it is said again that an identity is in use twice, and of how many at most.
+const TELL_AGAIN: Duration = Duration::from_secs(3600);
+const MAX_TOLD: usize = 256;
 
 impl Task {
     pub(super) fn on_message(&mut self, ticket: GossipTicket, message: Message) {
@@ -47,7 +50,12 @@ impl Task {
         self.swarm.close_connection(link.connection);
         // A banned peer has paid.
         let brief = link.since.elapsed() < BRIEF || matches!(end, End::Slow);
-        if brief && !link.outbound && !link.is_shut_out() {
+        // With a copied key two nodes push each other out: the account is that of both.
+        let is_twin = link.is_replaced() || matches!(end, End::Twin);
+        if is_twin {
+            self.tell_of_twin(link.id, &link.address);
+        }
+        if brief && !is_twin && !link.outbound && !link.is_shut_out() {
             // Each connection begins with a full bucket: whoever keeps coming back would have no rate.
             self.shared.charge(link.id, Some(link), BRIEF_POINTS, "it comes and goes too often");
         }
@@ -59,6 +67,7 @@ impl Task {
                 self.shared.metrics.refused.with_label_values(&["full"]).inc();
                 tracing::debug!(%peer, %address, outbound, "no place for this peer");
             }
+            End::Twin => self.shared.metrics.refused.with_label_values(&["twin"]).inc(),
             End::Slow => {
                 self.shared.metrics.slow.inc();
                 tracing::info!(%peer, %address, outbound, "closed a peer that was too slow");
@@ -67,6 +76,27 @@ impl Task {
                 tracing::info!(%peer, %address, why, "closed a peer that broke the rules");
                 self.shared.blame(link, offence);
             }
+        }
+    }
+
+    /// Two nodes seem to have one identity; said once in a while.
+    pub(super) fn tell_of_twin(&mut self, id: PeerId, address: &Multiaddr) {
+        let now = Instant::now();
+        self.told.retain(|_, at| now.saturating_duration_since(*at) < TELL_AGAIN);
+        if self.told.len() >= MAX_TOLD || self.told.contains_key(&id) {
+            return;
+        }
+        self.told.insert(id, now);
+        match id == self.shared.own_id {
+            true => tracing::error!(
+                %address,
+                "our own identity answers or calls there: it is another address of this node, or a node with a copy of \
+                 our p2p_key, which must be deleted there"
+            ),
+            false => tracing::warn!(
+                peer = %id, %address,
+                "one identity at two places: a node that moved, or two nodes with one p2p_key; it must be deleted in one"
+            ),
         }
     }
 

@@ -168,9 +168,14 @@ impl Dialer {
         self.targets.retain(|target| target.source != Source::Learned || target.failures < MAX_FAILURES);
     }
 
-    /// A dial led to ourselves: never again.
-    pub fn forget(&mut self, attempt: ConnectionId) {
-        self.targets.retain(|target| target.attempt != Some(attempt));
+    /// A dial led to our own identity. What others told us is forgotten; what the operator named is tried
+    /// again after the longest wait, for names and addresses move.
+    pub fn led_home(&mut self, attempt: ConnectionId, now: Instant) {
+        self.targets.retain(|target| target.attempt != Some(attempt) || target.source != Source::Learned);
+        if let Some(target) = self.targets.iter_mut().find(|target| target.attempt == Some(attempt)) {
+            target.attempt = None;
+            target.due = now + self.redial_max;
+        }
     }
 
     /// Not before this moment.
@@ -272,6 +277,20 @@ mod tests {
         assert_eq!(dialer.targets.len(), MAX_LEARNED - 1);
         dialer.learn(PeerId::random(), ["/ip4/0.0.0.0/tcp/1".parse().unwrap()], now);
         assert_eq!(dialer.targets.len(), MAX_LEARNED - 1);
+    }
+
+    #[test]
+    fn what_the_operator_named_is_dialled_again_after_it_led_to_ourselves() {
+        let (now, limits) = (Instant::now(), Limits::default());
+        let mut dialer = Dialer::new(&limits);
+        dialer.add(address(1), Source::Static, now);
+        dialer.learn(PeerId::random(), [address(2)], now);
+        for number in 0..2 {
+            dialer.dialled(number, ConnectionId::new_unchecked(number));
+        }
+        (0..2).for_each(|number| dialer.led_home(ConnectionId::new_unchecked(number), now));
+        assert!(due(&dialer, now, true).is_empty());
+        assert_eq!(due(&dialer, now + limits.redial_max, true), [0]);
     }
 
     #[test]

@@ -56,6 +56,7 @@ pub struct Link {
     bulk: Outbox,
     closing: Notify,
     shut: AtomicBool,
+    twin: AtomicBool,
 }
 
 /// What is learned while the connection lives.
@@ -72,8 +73,9 @@ pub struct Facts {
 impl Link {
     /// A connection just established.
     pub fn new(connection: ConnectionId, id: PeerId, address: Multiaddr, outbound: bool, reserved: bool) -> Self {
-        let (facts, urgent, bulk, closing, shut) = Default::default();
-        Self { connection, id, address, outbound, reserved, since: Instant::now(), facts, urgent, bulk, closing, shut }
+        let (since, facts, urgent, bulk) = (Instant::now(), Mutex::default(), Outbox::default(), Outbox::default());
+        let (closing, shut, twin) = Default::default();
+        Self { connection, id, address, outbound, reserved, since, facts, urgent, bulk, closing, shut, twin }
     }
 
     /// What is known now; short locks only.
@@ -104,6 +106,22 @@ impl Link {
     pub fn shut_out(&self) {
         self.shut.store(true, Ordering::Relaxed);
         self.close();
+    }
+
+    /// Ends the session because another node came with the same identity.
+    pub fn replace(&self) {
+        self.twin.store(true, Ordering::Relaxed);
+        self.close();
+    }
+
+    /// Whether another node came with the same identity.
+    pub fn is_replaced(&self) -> bool {
+        self.twin.load(Ordering::Relaxed)
+    }
+
+    /// Whether it seems to be another node than one of the same identity: it proved another key.
+    pub fn is_twin_of(&self, other: &Self) -> bool {
+        self.id == other.id && self.facts().validator != other.facts().validator
     }
 
     /// Whether its peer was banned.

@@ -38,6 +38,8 @@ pub enum End {
     Stranger(HelloError),
     /// No place for it.
     Full,
+    /// It has the identity of a validator that is connected, and did not prove to be that.
+    Twin,
     /// It took too long.
     Slow,
     /// It did what no honest node does.
@@ -75,7 +77,7 @@ pub async fn run(link: Arc<Link>, opened: mpsc::Receiver<LaneEvent>, shared: Arc
     };
     let joined = greeted.and_then(|(streams, validator)| {
         link.facts().validator = validator;
-        shared.join(&link).map(|peer| (streams, validator, peer)).ok_or(End::Full)
+        shared.join(&link).map(|peer| (streams, validator, peer))
     });
     match joined {
         Err(end) => {

@@ -85,12 +85,20 @@ impl Shared {
     }
 
     /// Gives a greeted connection its number, if there is a place for it.
-    pub fn join(&self, link: &Arc<Link>) -> Option<Peer> {
+    ///
+    /// # Errors
+    /// Why it gets none.
+    pub fn join(&self, link: &Arc<Link>) -> Result<Peer, End> {
         let mut joined = lock(&self.joined);
         // A second connection to the same node replaces the first: it needs no place.
         let known = joined.links.values().any(|other| other.id == link.id);
+        let is_seat = |link: &Link| self.is_validator(link.facts().validator);
+        // A copied key must not cut the validator off.
+        if !is_seat(link) && joined.links.values().any(|other| link.is_twin_of(other) && is_seat(other)) {
+            return Err(End::Twin);
+        }
         if !known && !self.is_reserved(link) && !self.has_place(&joined, link.outbound) {
-            return None;
+            return Err(End::Full);
         }
         let peer = Peer(joined.next);
         joined.next += 1;
@@ -99,7 +107,7 @@ impl Shared {
         let others = joined.links.values().filter(|other| other.id == link.id).cloned().collect();
         drop(joined);
         self.settle(link, others);
-        Some(peer)
+        Ok(peer)
     }
 
     fn has_place(&self, joined: &Joined, outbound: bool) -> bool {
@@ -114,13 +122,22 @@ impl Shared {
     }
 
     /// Two nodes that dialled each other have two connections. The one with the smaller id closes
-    /// all but the newest; the other only keeps them from becoming more than two.
+    /// all but the newest; the other only keeps them from becoming more than two. What seems to be
+    /// another node of the same identity goes in any case.
     fn settle(&self, newest: &Link, connections: Vec<Arc<Link>>) {
         let kept = if self.decides(&newest.id) { 1 } else { 2 };
         let surplus = connections.len().saturating_sub(kept);
         let mut older: Vec<_> = connections.into_iter().filter(|link| link.connection != newest.connection).collect();
         older.sort_by_key(|link| link.since);
-        older.iter().take(surplus).for_each(|link| link.close());
+        for (place, link) in older.iter().enumerate() {
+            let elsewhere = !link.outbound && !newest.outbound && ip_of(&link.address) != ip_of(&newest.address);
+            match place < surplus {
+                _ if link.is_twin_of(newest) => link.replace(),
+                true if elsewhere => link.replace(),
+                true => link.close(),
+                false => {}
+            }
+        }
     }
 
     fn decides(&self, other: &PeerId) -> bool {

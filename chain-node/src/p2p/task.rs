@@ -3,7 +3,7 @@
 //!
 //! Not here: frames (`session`), whom to dial (`dialer`), what misconduct leads to (`conduct`).
 
-use super::dialer::{Dialer, Source};
+use super::dialer::{Dialer, Source, split};
 use super::gossip::Waiting;
 use super::guard::{Bans, Bucket};
 use super::lanes::LaneEvent;
@@ -18,7 +18,7 @@ use libp2p::core::ConnectedPoint;
 use libp2p::core::transport::ListenerId;
 use libp2p::futures::StreamExt;
 use libp2p::swarm::dial_opts::DialOpts;
-use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
+use libp2p::swarm::{ConnectionId, DialError, ListenError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, gossipsub, identify, mdns, ping};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -67,6 +67,8 @@ pub struct Task {
     pub(super) sessions: HashMap<ConnectionId, (Arc<Link>, mpsc::Sender<LaneEvent>)>,
     running: JoinSet<()>,
     pub(super) gossipers: HashMap<PeerId, Bucket>,
+    /// Identities of which it was said that they are in use twice, and when.
+    pub(super) told: HashMap<PeerId, Instant>,
 }
 
 /// Builds everything, begins to listen and leaves the task running.
@@ -95,8 +97,8 @@ pub async fn start(config: P2pConfig, sink: Sink) -> Result<Network, P2pError> {
     let (orders_sender, orders) = mpsc::channel(MAX_ORDERS);
     let waiting = Arc::new(Waiting::default());
     let network = Network { shared: shared.clone(), waiting: waiting.clone(), orders: orders_sender };
-    let (dialer, (sessions, running, gossipers)) = (Dialer::new(&shared.limits), Default::default());
-    let mut task = Task { swarm, shared, waiting, dialer, sessions, running, gossipers };
+    let (dialer, (sessions, running, gossipers, told)) = (Dialer::new(&shared.limits), Default::default());
+    let mut task = Task { swarm, shared, waiting, dialer, sessions, running, gossipers, told };
     config.static_peers.into_iter().for_each(|address| task.add(address, Source::Static));
     config.bootnodes.into_iter().for_each(|address| task.add(address, Source::Bootnode));
     task.listen(config.listen).await?;
@@ -226,7 +228,12 @@ impl Task {
 
     fn on_dial_error(&mut self, attempt: ConnectionId, error: &DialError) {
         match error {
-            DialError::LocalPeerId { .. } => self.dialer.forget(attempt),
+            DialError::LocalPeerId { address } => {
+                self.dialer.led_home(attempt, Instant::now());
+                if !lock(&self.shared.listening).contains(&split(address.clone()).0) {
+                    self.tell_of_twin(self.shared.own_id, address);
+                }
+            }
             DialError::WrongPeerId { obtained, address } => {
                 tracing::warn!(%obtained, %address, "another node answers at this address");
                 self.dialer.ended(attempt, Instant::now());
@@ -256,6 +263,13 @@ impl Task {
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 self.on_dial_error(connection_id, &error);
+            }
+            SwarmEvent::IncomingConnectionError { send_back_addr, error: ListenError::LocalPeerId { .. }, .. } => {
+                // From ourselves: the dial's own end says more.
+                let here = |address: &Multiaddr| ip_of(address) == ip_of(&send_back_addr);
+                if !lock(&self.shared.listening).iter().any(here) {
+                    self.tell_of_twin(self.shared.own_id, &send_back_addr);
+                }
             }
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
                 tracing::debug!(from = %send_back_addr, %error, "a connection was refused");

@@ -444,6 +444,29 @@ fn strangers_that_came_to_us_do_not_replace_the_bootnode() {
 }
 
 #[test]
+fn a_copied_identity_does_not_cut_the_validator_off() {
+    run(async {
+        let (identity, key) = (Keypair::generate_ed25519(), Arc::new(SecretKey::from_seed(&[5; 32])));
+        let mut first = node(|_| {}).await;
+        first.validators.send_replace(Arc::new(BTreeSet::from([key.public()])));
+        let address = first.address();
+        let original = |config: &mut P2pConfig| {
+            (config.identity, config.validator) = (identity.clone(), Some(key));
+            config.static_peers = vec![address.clone()];
+        };
+        let mut validator = node(original).await;
+        let (peer, at_validator) = (first.joined().await, validator.joined().await);
+        let _copy = node(|c| (c.identity, c.static_peers) = (identity.clone(), vec![address.clone()])).await;
+        // As often as would cost it a ban.
+        let twins = r#"blockchain_p2p_refused_total{reason="twin"}"#;
+        eventually("the copy is turned away", || first.metric(twins) > 25).await;
+        validator.network.send(&[at_validator], Lane::Urgent, b"still here".to_vec().into());
+        assert_eq!(first.frame().await, (peer, Lane::Urgent, b"still here".to_vec()));
+        assert_eq!(first.metric("blockchain_p2p_bans_total"), 0);
+    });
+}
+
+#[test]
 fn a_peer_that_never_reads_costs_a_bounded_queue_and_is_closed() {
     run(async {
         let mut first = node(|_| {}).await;
