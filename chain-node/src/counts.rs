@@ -217,6 +217,7 @@ impl SignState for TimedState {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use chain_core::crypto::SecretKey;

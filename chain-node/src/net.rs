@@ -134,7 +134,7 @@ impl Net {
     pub fn take(self: &Arc<Self>, driver: &Arc<Driver>, event: NetworkEvent) -> Option<NetworkEvent> {
         match event {
             NetworkEvent::Joined { peer, validator, id, address } => {
-                if !driver.deliver(Input::Joined { peer, validator }).is_none() {
+                if driver.deliver(Input::Joined { peer, validator }).is_some() {
                     return Some(NetworkEvent::Joined { peer, validator, id, address });
                 }
                 self.joined.fetch_add(1, Ordering::Relaxed);
