@@ -217,16 +217,20 @@ impl SignState for TimedState {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use chain_core::crypto::SecretKey;
     use chain_core::storage::memlog::MemLog;
     use chain_core::types::Validator;
 
     #[test]
     fn silent_is_who_is_neither_in_the_certificate_nor_was_heard() {
-        let member = |byte| Validator { public_key: PublicKey([byte; 32]), weight: 1 };
-        let set = ValidatorSet::new((1..=4).map(member).collect()).unwrap();
-        let heard = BTreeSet::from([PublicKey([3; 32])]);
+        let keys: BTreeSet<_> = (1..=4).map(|byte| SecretKey::from_seed(&[byte; 32]).public()).collect();
+        let members = keys.into_iter().map(|public_key| Validator { public_key, weight: 1 });
+        let set = ValidatorSet::new(members.collect()).unwrap();
+        let third = set.get(2).unwrap().public_key;
+        let heard = BTreeSet::from([third]);
         assert_eq!(silent(&set, &[0, 1], &heard), [false, false, false, true]);
     }
 
