@@ -10,6 +10,7 @@ use chain_tests::eventually;
 use chain_tests::peer::Ear;
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -83,6 +84,12 @@ async fn unharmed(cluster: &mut Cluster, ear: &Ear, nodes: &[usize]) {
     }
 }
 
+/// The port a node says it listens on for peers.
+fn listening_port(log: &str) -> Option<u16> {
+    let (_, rest) = log.split_once("listening for peers address=/ip4/127.0.0.1/tcp/")?;
+    rest.lines().next()?.trim().parse().ok()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_of_a_running_validator_ends_and_nothing_conflicts() {
     let (mut cluster, mut ear, guarded) = heard().await;
@@ -99,6 +106,12 @@ async fn a_copy_of_a_running_validator_ends_and_nothing_conflicts() {
     command.arg("run").arg("--config").arg(cluster.config(GUARDED)).arg("--data-dir").arg(&copy);
     command.args(["--rpc-port", "0", "--p2p-port", "0", "--metrics-port", "0"]);
     let mut clone = Process::start(&mut command, &cluster.beside("copy.log"));
+    let own = eventually("the copy listens", || {
+        let port = listening_port(&clone.output());
+        async move { port }
+    })
+    .await;
+    ear.attend(SocketAddr::from(([127, 0, 0, 1], own))).await;
     let ended = eventually("the copy ends", || {
         let ended = clone.ended();
         async move { ended }

@@ -146,7 +146,8 @@ async fn power_cuts_of_one_of_four_lose_nothing_and_make_nobody_sign_twice() {
     for cut in 0..number("CHAIN_POWER_CUTS", CUTS) {
         let (height, promised) = (cluster.height(&[0]).await, senders[0].acknowledged().len());
         cluster.wait_height(&[CUT], height + 2).await;
-        eventually("something is promised", || async { (senders[0].acknowledged().len() > promised).then_some(()) }).await;
+        eventually("something is promised", || async { (senders[0].acknowledged().len() > promised).then_some(()) })
+            .await;
         tokio::time::sleep(Duration::from_millis(rng.random_range(0..=300))).await;
         cluster.process(CUT).signal("STOP");
         let process = cluster.process(CUT).id();

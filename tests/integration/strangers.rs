@@ -21,10 +21,8 @@ const BANS: &str = "blockchain_p2p_bans_total";
 const HOST: usize = 0;
 
 async fn counted(cluster: &Cluster, name: &str, least: f64) {
-    eventually(&format!("{name} is {least}"), || async {
-        (cluster.metric(HOST, name).await >= least).then_some(())
-    })
-    .await;
+    eventually(&format!("{name} is {least}"), || async { (cluster.metric(HOST, name).await >= least).then_some(()) })
+        .await;
 }
 
 /// Payments become final at once, and everybody agrees.
@@ -125,10 +123,8 @@ async fn floods_end_in_a_ban_and_the_chain_goes_on_meanwhile() {
         noise.push(socket);
     }
     let status = consensus::Message::Status { height: Height::new(1), view: View::ZERO };
-    let words = [
-        Message::Agreement { message: status, block: None },
-        Message::NeedBlocks { from: Height::new(1), count: 64 },
-    ];
+    let words =
+        [Message::Agreement { message: status, block: None }, Message::NeedBlocks { from: Height::new(1), count: 64 }];
     let mut floods = Vec::new();
     for message in words {
         floods.push(tokio::spawn(flood(TestPeer::start(chain, None, &host).await, message)));
