@@ -29,13 +29,13 @@ fn main() -> Result<()> {
     signatures(&mut criterion)?;
     decoding(&mut criterion)?;
     for accounts in SIZES {
-        let chain = BenchChain::draw(TRANSFERS, accounts)?;
+        let chain = BenchChain::draw(1, TRANSFERS, accounts)?;
         let (mut tree, header) = chain.genesis.build()?;
         let context = BlockContext {
             chain: chain.genesis.chain_id(),
             height: Height::new(1),
             timestamp: TimestampMs::new(header.timestamp_ms.get() + 250),
-            proposer: chain_core::crypto::SecretKey::from_seed(&chain.validator).public(),
+            proposer: chain.validator().public(),
         };
         let transfers = checked(&chain)?;
         execution(&mut criterion, &tree, context, &transfers);
@@ -64,7 +64,7 @@ fn signatures(criterion: &mut Criterion) -> Result<()> {
 }
 
 fn decoding(criterion: &mut Criterion) -> Result<()> {
-    let chain = BenchChain::draw(1, 1)?;
+    let chain = BenchChain::draw(1, 1, 1)?;
     let id = chain.genesis.chain_id();
     let bytes = transfer(&id, &chain.senders[0], 0, chain.accounts[0])?;
     let signed: Signed = codec::decode(&bytes, MAX_TX_BYTES)?;

@@ -13,6 +13,7 @@ use genesis::{BalanceSpec, ChainSpec, Format, Scalar, ValidatorSpec};
 use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, RngExt, SeedableRng};
 use std::path::Path;
+use std::time::Duration;
 
 /// The parameters of the official figures.
 pub const SPEC: &str = include_str!("../bench-chain.toml");
@@ -27,8 +28,8 @@ pub struct BenchChain {
     pub spec: ChainSpec,
     /// The same in canonical form.
     pub genesis: Genesis,
-    /// The seed of the only validator.
-    pub validator: [u8; 32],
+    /// The validators' seeds; there is at least one.
+    validators: Vec<[u8; 32]>,
     /// Keys of the funded accounts that send.
     pub senders: Vec<SecretKey>,
     /// All funded accounts, senders first. The others have no known key.
@@ -37,33 +38,58 @@ pub struct BenchChain {
 }
 
 impl BenchChain {
-    /// Draws keys and puts a chain with so many senders among so many accounts together.
-    pub fn draw(senders: usize, accounts: usize) -> Result<Self> {
+    /// Draws keys and puts a chain of so many validators (1 at least), with so many senders among so many
+    /// accounts, together.
+    pub fn draw(validators: usize, senders: usize, accounts: usize) -> Result<Self> {
         let mut random = StdRng::try_from_rng(&mut SysRng)?;
         let mut draw = || {
             let mut bytes = [0; 32];
             random.fill_bytes(&mut bytes);
             bytes
         };
-        let validator = draw();
+        let validators: Vec<[u8; 32]> = (0..validators.max(1)).map(|_| draw()).collect();
         let seeds: Vec<[u8; 32]> = (0..senders).map(|_| draw()).collect();
         let named = seeds.iter().take(NAMED).enumerate();
         let named = named.map(|(i, seed)| DevAccount::from_seed(format!("dev{i}"), seed)).collect();
         let senders: Vec<SecretKey> = seeds.iter().map(SecretKey::from_seed).collect();
         let mut accounts_: Vec<Address> = senders.iter().map(|key| Address::of_key(&key.public())).collect();
         accounts_.resize_with(accounts.max(senders.len()), || Address::from_bytes(draw()));
-        let spec = spec(&validator, &accounts_)?;
-        let genesis = spec.compile().map_err(|problems| format!("bench-chain.toml: {problems:?}"))?;
-        Ok(Self { spec, genesis, validator, senders, accounts: accounts_, named })
+        let spec = spec(&validators, &accounts_)?;
+        let genesis = compile(&spec)?;
+        Ok(Self { spec, genesis, validators, senders, accounts: accounts_, named })
     }
 
-    /// Writes the directory of a devnet with this chain, as `chain-node devnet run` continues one.
+    /// The same chain with another time between blocks, with and without transactions.
+    pub fn with_block_time(mut self, block_time: Duration) -> Result<Self> {
+        for name in ["block_time_ms", "empty_block_interval_ms"] {
+            self.spec.params.0.insert(name.into(), serde_json::json!(block_time.as_millis() as u64));
+        }
+        self.genesis = compile(&self.spec)?;
+        Ok(self)
+    }
+
+    /// The key of the first validator.
+    pub fn validator(&self) -> SecretKey {
+        SecretKey::from_seed(&self.validators.first().copied().unwrap_or_default())
+    }
+
+    /// How many validators there are.
+    pub fn validator_count(&self) -> usize {
+        self.validators.len()
+    }
+
+    /// Makes a node's data directory: of a validator by its number, of a follower for any other.
+    pub fn write_node(&self, dir: &Path, number: usize) -> Result<()> {
+        let key = self.validators.get(number).map(ValidatorSeed::Unused);
+        Ok(DataDir::new(dir).create(&self.spec.to_json()?, key)?)
+    }
+
+    /// Writes the directory of a devnet of one validator with this chain, as `chain-node devnet run` continues one.
     pub fn write(&self, dir: &Path) -> Result<()> {
         make_private_dir(dir)?;
-        let json = self.spec.to_json()?;
-        std::fs::write(dir.join("genesis.json"), &json)?;
+        std::fs::write(dir.join("genesis.json"), self.spec.to_json()?)?;
         AccountsFile(self.named.clone()).write_new(&dir.join("accounts.json"))?;
-        Ok(DataDir::new(dir.join("node-0")).create(&json, Some(ValidatorSeed::Drawn(&self.validator)))?)
+        self.write_node(&dir.join("node-0"), 0)
     }
 
     /// Signs transfers of one unit, on two threads: sender after sender in turn, each to a random
@@ -106,15 +132,20 @@ pub fn transfer(chain: &ChainId, key: &SecretKey, nonce: u64, to: Address) -> Re
     Ok(codec::encode(&transaction.sign(chain, key)))
 }
 
-fn spec(validator: &[u8; 32], accounts: &[Address]) -> Result<ChainSpec> {
+fn spec(validators: &[[u8; 32]], accounts: &[Address]) -> Result<ChainSpec> {
     let mut spec = ChainSpec::parse(SPEC, Format::Toml)?;
     spec.genesis_time = Scalar::Number(chain_node::driver::wall_clock().get());
     spec.draw_salt()?;
-    let public_key = SecretKey::from_seed(validator).public().to_string();
-    spec.validators = vec![ValidatorSpec { name: None, public_key, weight: Scalar::Number(1) }];
+    let public_key = |seed| SecretKey::from_seed(seed).public().to_string();
+    let validator = |seed| ValidatorSpec { name: None, public_key: public_key(seed), weight: Scalar::Number(1) };
+    spec.validators = validators.iter().map(validator).collect();
     let funds = |address: &Address| BalanceSpec { address: address.to_string(), amounts: vec![FUNDS.into()] };
     spec.balances = accounts.iter().map(funds).collect();
     Ok(spec)
+}
+
+fn compile(spec: &ChainSpec) -> Result<Genesis> {
+    Ok(spec.compile().map_err(|problems| format!("bench-chain.toml: {problems:?}"))?)
 }
 
 #[cfg(test)]
@@ -140,7 +171,7 @@ mod tests {
 
     #[test]
     fn every_transfer_is_signed_for_the_chain_and_nonces_rise_by_one() {
-        let chain = BenchChain::draw(3, 5).unwrap();
+        let chain = BenchChain::draw(1, 3, 5).unwrap();
         let signed = chain.sign_transfers(7).unwrap();
         let checked = check_many(&chain.genesis.chain_id(), &signed);
         let nonces: Vec<u64> = checked.into_iter().map(|tx| tx.unwrap().transaction().nonce).collect();

@@ -100,7 +100,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// µs of CPU per final transfer besides its signature, node and sender together.
+    /// µs of CPU per final transfer besides its signature, nodes and sender together.
     pub fn rest_us(&self, b_sig: &Rate) -> f64 {
         self.us(self.cpu.own_s + self.cpu.node_s) - b_sig.cpu_us
     }
@@ -133,9 +133,9 @@ impl Gauge {
     }
 
     /// So many transfers became final with one more block.
-    pub fn block(&self, transfers: u64, node: Option<u32>) -> Result<()> {
+    pub fn block(&self, transfers: u64, nodes: &[u32]) -> Result<()> {
         let committed = self.committed.fetch_add(transfers, Relaxed) + transfers;
-        let mark = Mark { committed, accepted: self.accepted.load(Relaxed), cpu: CpuTimes::now(node)? };
+        let mark = Mark { committed, accepted: self.accepted.load(Relaxed), cpu: CpuTimes::now(nodes)? };
         self.marks.lock().unwrap_or_else(PoisonError::into_inner).push(mark);
         Ok(())
     }
@@ -288,7 +288,7 @@ mod tests {
     fn a_run_without_blocks_is_no_figure() {
         let gauge = Gauge::default();
         assert!(gauge.outcome(&PLAN).is_err());
-        gauge.block(10, None).unwrap();
+        gauge.block(10, &[]).unwrap();
         assert!(gauge.outcome(&PLAN).is_err(), "one block has no duration");
     }
 }

@@ -42,9 +42,9 @@ pub async fn answer_bytes(address: SocketAddr) -> Result<usize> {
 
 /// Share of one core that a process nobody asks anything uses.
 pub async fn idle_share(pid: u32, time: Duration) -> Result<f64> {
-    let before = CpuTimes::now(Some(pid))?;
+    let before = CpuTimes::now(&[pid])?;
     tokio::time::sleep(time).await;
-    let after = CpuTimes::now(Some(pid))?;
+    let after = CpuTimes::now(&[pid])?;
     Ok((after.node - before.node) / (after.at - before.at).as_secs_f64())
 }
 

@@ -16,7 +16,7 @@ pub struct CpuTimes {
     pub machine: f64,
     /// Seconds of CPU time of this process.
     pub own: f64,
-    /// Seconds of CPU time of the node, 0 if there is none.
+    /// Seconds of CPU time of the nodes, 0 if there is none.
     pub node: f64,
 }
 
@@ -29,20 +29,20 @@ pub struct CpuUse {
     pub ours: f64,
     /// Seconds of CPU time of this process.
     pub own_s: f64,
-    /// Seconds of CPU time of the node.
+    /// Seconds of CPU time of the nodes.
     pub node_s: f64,
 }
 
 impl CpuTimes {
-    /// Reads the counters; `node` is another process that takes part.
-    pub fn now(node: Option<u32>) -> Result<Self> {
+    /// Reads the counters; `nodes` are other processes that take part.
+    pub fn now(nodes: &[u32]) -> Result<Self> {
         let stat = fs::read_to_string("/proc/stat")?;
         let line =
             stat.lines().next().and_then(|line| line.strip_prefix("cpu ")).ok_or("/proc/stat has no line 'cpu'")?;
         let ticks: Vec<f64> = line.split_whitespace().map(str::parse).collect::<std::result::Result<_, _>>()?;
         // user nice system idle iowait irq softirq steal; guest time is part of user already.
         let busy: f64 = ticks.iter().take(8).sum::<f64>() - ticks.iter().skip(3).take(2).sum::<f64>();
-        let node = node.map(process_seconds).transpose()?.unwrap_or_default();
+        let node = nodes.iter().map(|pid| process_seconds(*pid)).sum::<Result<f64>>()?;
         let own = process_seconds(std::process::id())?;
         Ok(Self { at: Instant::now(), machine: busy / TICKS_PER_SECOND, own, node })
     }
@@ -119,9 +119,9 @@ mod tests {
 
     #[test]
     fn counters_rise_and_nobody_uses_more_than_all() {
-        let before = CpuTimes::now(Some(std::process::id())).unwrap();
-        while CpuTimes::now(None).unwrap().own < before.own + 0.05 {}
-        let after = CpuTimes::now(Some(std::process::id())).unwrap();
+        let before = CpuTimes::now(&[std::process::id()]).unwrap();
+        while CpuTimes::now(&[]).unwrap().own < before.own + 0.05 {}
+        let after = CpuTimes::now(&[std::process::id()]).unwrap();
         let used = after.since(&before);
         assert!(used.own_s >= 0.04 && used.own_s == used.node_s, "{used:?}");
         assert!(after.machine >= before.machine);

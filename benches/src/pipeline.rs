@@ -6,13 +6,13 @@ use crate::Result;
 use crate::chain::BenchChain;
 use crate::feed::{Gauge, Outcome, Plan, Verdict, deal, offer};
 use chain_core::block;
-use chain_core::crypto::SecretKey;
 use chain_core::engine::{Engine, EngineLog, Options, Start, Trust};
 use chain_core::ledger::Chain;
 use chain_core::mempool::PoolLimits;
 use chain_core::storage::Journal;
 use chain_core::types::Height;
 use chain_node::config::Config;
+use chain_node::counts::Counts;
 use chain_node::driver::{Driver, MonoClock, Running};
 use chain_node::net::Net;
 use chain_node::run::open_ledger;
@@ -72,7 +72,7 @@ fn start(chain: &BenchChain, dir: &Path) -> Result<(Arc<Driver>, Running, Arc<Ch
         pool_limits: PoolLimits::default(),
         chain: open_ledger(&config, &chain.genesis)?,
         rule: chain.genesis.quorum_rule,
-        key: Some(Arc::new(SecretKey::from_seed(&chain.validator))),
+        key: Some(Arc::new(chain.validator())),
         wal: log("consensus")?,
         pool_log: log("mempool")?,
         sign_memory: None,
@@ -81,7 +81,8 @@ fn start(chain: &BenchChain, dir: &Path) -> Result<(Arc<Driver>, Running, Arc<Ch
     let clock = MonoClock::start();
     let (engine, outputs) = Engine::start(start, &move || clock.now())?;
     let ledger = engine.chain().clone();
-    let (driver, running) = Driver::start(engine, outputs, clock, config.advanced.verify_threads, Net::new());
+    let (driver, running) =
+        Driver::start(engine, outputs, clock, config.advanced.verify_threads, Net::new(), Counts::new()?);
     Ok((driver, running, ledger))
 }
 
@@ -105,7 +106,7 @@ fn follow(ledger: &Chain, gauge: &Gauge, plan: &Plan) -> Result<()> {
             seen = seen.next();
             let block = ledger.block(seen)?.ok_or("a final block is missing")?;
             let done = block.results.outcomes.iter().filter(|outcome| outcome.verdict == block::Verdict::Ok);
-            gauge.block(done.count() as u64, None)?;
+            gauge.block(done.count() as u64, &[])?;
         }
         std::thread::sleep(LOOK);
     }

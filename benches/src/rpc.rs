@@ -1,4 +1,4 @@
-//! P1 and P10: a node as its own process, fed in bulk over a few connections, its final blocks
+//! P1 and P10 (P4: several nodes): a node as its own process, fed in bulk over a few connections, its final blocks
 //! followed over a subscription.
 
 use crate::Result;
@@ -30,31 +30,35 @@ pub fn run(chain: &BenchChain, signed: &[Vec<u8>], plan: &Plan, binary: &Path) -
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let node = NodeProcess::start(binary, &dir.path().join("net")).await?;
-        let outcome = load(&lanes, plan, node.rpc, node.pid()).await?;
+        let outcome = load(&lanes, plan, &[node.rpc], &[node.pid()]).await?;
         node.stop()?;
         Ok(outcome)
     })
 }
 
-async fn load(lanes: &[Vec<&[u8]>], plan: &Plan, rpc: SocketAddr, pid: u32) -> Result<Outcome> {
-    let socket = Client::connect(&format!("ws://{rpc}")).await?;
-    let connections = try_join_all(lanes.iter().map(|_| Connection::open(rpc))).await?;
+/// Sends each lane's transfers over a connection of its own, to one node after the other in turn;
+/// blocks are counted as the first node announces them.
+pub async fn load(lanes: &[Vec<&[u8]>], plan: &Plan, nodes: &[SocketAddr], pids: &[u32]) -> Result<Outcome> {
+    let first = nodes.first().ok_or("there is no node")?;
+    let socket = Client::connect(&format!("ws://{first}")).await?;
+    let opening = lanes.iter().zip(nodes.iter().cycle()).map(|(_, node)| Connection::open(*node));
+    let connections = try_join_all(opening).await?;
     let connections: Vec<_> = connections.into_iter().map(Mutex::new).collect();
     let gauge = Gauge::default();
     let lanes = lanes.iter().zip(&connections).map(|(lane, connection)| {
         let send = async |batch: &[&[u8]]| submit(&mut *connection.lock().await, batch).await;
         offer(lane, &gauge, plan, send)
     });
-    try_join(try_join_all(lanes), follow(&socket, &gauge, plan, pid)).await?;
+    try_join(try_join_all(lanes), follow(&socket, &gauge, plan, pids)).await?;
     gauge.outcome(plan)
 }
 
-async fn follow(socket: &Client, gauge: &Gauge, plan: &Plan, pid: u32) -> Result<()> {
+async fn follow(socket: &Client, gauge: &Gauge, plan: &Plan, pids: &[u32]) -> Result<()> {
     let mut blocks = socket.new_blocks(Some(Height::new(1))).await?;
     while !gauge.is_over(plan) {
         let Ok(next) = timeout(LOOK, blocks.next()).await else { continue };
         match next.ok_or("the subscription ended")?? {
-            Notice::Item(head) => gauge.block(head.tx_count.into(), Some(pid))?,
+            Notice::Item(head) => gauge.block(head.tx_count.into(), pids)?,
             Notice::Lagged { lagged } => return Err(format!("the subscription lost blocks: {lagged:?}").into()),
         }
     }

@@ -29,7 +29,7 @@ pub struct Startup {
 pub fn run(accounts: usize, repeats: usize, binary: &Path) -> Result<Vec<Startup>> {
     let dir = tempfile::tempdir()?;
     let net = dir.path().join("net");
-    BenchChain::draw(10, accounts)?.write(&net)?;
+    BenchChain::draw(1, 10, accounts)?.write(&net)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         NodeProcess::start(binary, &net).await?.stop()?;

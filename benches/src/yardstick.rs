@@ -75,7 +75,7 @@ impl Yardstick {
     }
 
     fn run(&self, time: Duration, verifier: Verify) -> Result<Rate> {
-        let (start, before) = (Instant::now(), CpuTimes::now(None)?);
+        let (start, before) = (Instant::now(), CpuTimes::now(&[])?);
         let batches = self.on_threads(|mine| {
             let mut random = StdRng::try_from_rng(&mut SysRng)?;
             let mut done = 0;
@@ -85,7 +85,7 @@ impl Yardstick {
             }
             Ok(done)
         })?;
-        let (signatures, after) = ((batches * BATCH as u64) as f64, CpuTimes::now(None)?);
+        let (signatures, after) = ((batches * BATCH as u64) as f64, CpuTimes::now(&[])?);
         let cpu_us = (after.own - before.own) * 1e6 / signatures;
         Ok(Rate { per_s: signatures / (after.at - before.at).as_secs_f64(), cpu_us })
     }

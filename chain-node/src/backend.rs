@@ -1,5 +1,6 @@
 //! What the interfaces may ask of this node: reads of the chain and the pool, and submission.
 
+use crate::counts::Counts;
 use crate::driver::{Driver, wall_clock};
 use crate::net::Net;
 use crate::p2p::Network;
@@ -16,8 +17,8 @@ use chain_core::state::{Asset, Params, RowKey, Supply, params, validators};
 use chain_core::tx::Checked;
 use chain_core::types::{Address, Amount, AssetId, BlockId, Certificate, Height, TxId, ValidatorSet};
 use chain_rpc::backend::{
-    AccountState, Answer, Backend, BackendError, ChainFacts, HistoryPage, MempoolSummary, NodeInfo, PeerInfo, RowProof,
-    Simulated, Submitted, SyncState,
+    AccountState, Answer, Backend, BackendError, ChainFacts, HeldBack, HistoryPage, MempoolSummary, NodeInfo, PeerInfo,
+    RowProof, Simulated, Submitted, SyncState,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -40,6 +41,8 @@ pub struct Node {
     pub driver: Arc<Driver>,
     /// The network.
     pub net: Arc<Net>,
+    /// The node's own counters.
+    pub counts: Arc<Counts>,
 }
 
 /// A head older than so many block intervals, and a little, is not the newest block there is.
@@ -204,6 +207,8 @@ impl Backend for Node {
     }
 
     fn sync(&self) -> SyncState {
+        // Before the head: between the two reads that can only get further.
+        let barrier = self.driver.progress().barrier();
         let head = self.chain.head();
         let (height, at) = (head.block.header.height, head.block.header.timestamp_ms);
         // Whoever is cut off hears of nothing newer, so the head's age has to tell.
@@ -213,7 +218,8 @@ impl Backend for Node {
         let target = self.driver.progress().target().max(height);
         let caught_up = fresh && target.get().saturating_sub(height.get()) <= CLOSE_BLOCKS;
         let peers = u32::try_from(self.net.peers().len()).unwrap_or(u32::MAX);
-        SyncState { height, target, caught_up, agreeing: !self.driver.is_halted(), peers }
+        let held_back = held_back(barrier, height).filter(|_| self.info.validator.is_some());
+        SyncState { height, target, caught_up, agreeing: !self.driver.is_halted(), peers, held_back }
     }
 
     fn node(&self) -> NodeInfo {
@@ -225,7 +231,8 @@ impl Backend for Node {
     }
 
     fn metrics_text(&self) -> String {
-        self.net.network().map(Network::metrics_text).unwrap_or_default()
+        let own = self.counts.text(self.sync().held_back.is_some());
+        own + &self.net.network().map(Network::metrics_text).unwrap_or_default()
     }
 
     fn submit(
@@ -251,6 +258,12 @@ impl Backend for Node {
     }
 }
 
+/// Whether nothing may be signed above the head.
+fn held_back(barrier: Height, head: Height) -> Option<HeldBack> {
+    let signs_from = (barrier != Height::MAX).then(|| barrier.next());
+    (barrier > head).then_some(HeldBack { signs_from })
+}
+
 fn submitted(submitted: chain_core::engine::Submitted) -> Submitted {
     let chain_core::engine::Submitted { tx_id, wire_id, status } = submitted;
     Submitted { tx_id, wire_id, status }
@@ -272,5 +285,19 @@ pub fn role(key: Option<&PublicKey>, set: &ValidatorSet, prunes: bool, oldest_bo
         _ if prunes => "pruned",
         _ if oldest_body == Height::ZERO => "archive",
         _ => "follower",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_validator_is_held_back_by_what_lies_above_the_head_only() {
+        let at = Height::new;
+        assert_eq!(held_back(at(9), at(9)), None);
+        assert_eq!(held_back(at(8), at(9)), None, "the barrier was read first");
+        assert_eq!(held_back(at(12), at(9)), Some(HeldBack { signs_from: Some(at(13)) }));
+        assert_eq!(held_back(Height::MAX, at(9)), Some(HeldBack { signs_from: None }));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Flags, show};
 use crate::data_dir::{DataDir, ValidatorSeed};
+use crate::driver::wall_clock;
 use crate::exit::Exit;
 use crate::{db, devnet, logging, run, testnet};
 use chain_core::crypto::SecretKey;
@@ -47,6 +48,9 @@ enum Command {
         /// Take over a validator key: a file with its seed in hex
         #[arg(long, value_name = "FILE")]
         validator_key: Option<PathBuf>,
+        /// The key has never signed on this chain: it need not wait for blocks of others first
+        #[arg(long, requires = "validator_key")]
+        never_signed: bool,
     },
     /// Networks for development on this machine: start, watch, kill and restart nodes, reset
     #[command(subcommand)]
@@ -137,8 +141,8 @@ impl Cli {
                     service.serve().await
                 })
             }
-            Command::Init { data_dir, genesis, new_key, validator_key } => {
-                init(data_dir, genesis, new_key, validator_key)
+            Command::Init { data_dir, genesis, new_key, validator_key, never_signed } => {
+                init(data_dir, genesis, new_key, validator_key, never_signed)
             }
             Command::Devnet(command) => command.run(),
             Command::Testnet(options) => testnet::make(&options),
@@ -199,7 +203,13 @@ async fn health(url: String) -> Result<(), Exit> {
     if health.caught_up && health.agreeing { Ok(()) } else { Err(failed(&health.status)) }
 }
 
-fn init(data_dir: PathBuf, genesis: PathBuf, new_key: bool, validator_key: Option<PathBuf>) -> Result<(), Exit> {
+fn init(
+    data_dir: PathBuf,
+    genesis: PathBuf,
+    new_key: bool,
+    validator_key: Option<PathBuf>,
+    never_signed: bool,
+) -> Result<(), Exit> {
     let (spec, compiled) = run::compile(&genesis)?;
     let seed = match (&validator_key, new_key) {
         (Some(path), _) => Some(read_seed(path)?),
@@ -207,10 +217,13 @@ fn init(data_dir: PathBuf, genesis: PathBuf, new_key: bool, validator_key: Optio
         (None, false) => None,
     };
     let json = spec.to_json().map_err(|e| Exit::Configuration(e.to_string()))?;
-    let key = seed.as_deref().map(|seed| if new_key { ValidatorSeed::Drawn(seed) } else { ValidatorSeed::Given(seed) });
+    // Votes name the chain: before it begins nobody can have signed on it.
+    let unused = new_key || never_signed || compiled.genesis_time > wall_clock();
+    let key = seed.as_deref().map(|seed| if unused { ValidatorSeed::Unused(seed) } else { ValidatorSeed::Given(seed) });
     DataDir::new(&data_dir).create(&json, key)?;
     if matches!(key, Some(ValidatorSeed::Given(_))) {
-        println!("note: this key may have signed elsewhere, so it waits for others' blocks before it signs");
+        println!("note: this key may have signed on this chain, so it waits for others' blocks before it signs");
+        println!("      if it never has, remove the directory and init again with --never-signed");
     }
     println!("{} is ready for chain {}", data_dir.display(), compiled.chain_id());
     if let Some(seed) = seed {

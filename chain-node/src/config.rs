@@ -60,7 +60,7 @@ pub struct Config {
     /// Peers to stay connected with, as multiaddrs: `/ip4/…/tcp/…`, `/dns4/…/tcp/…`.
     #[serde(deserialize_with = "list")]
     pub p2p_peers: Vec<String>,
-    /// Peers to learn others from, as multiaddrs.
+    /// Peers dialled while there are few, as multiaddrs.
     pub p2p_bootnodes: Vec<String>,
     /// Whether nodes of the local network find each other by mDNS.
     pub p2p_mdns: bool,

@@ -21,9 +21,9 @@ use zeroize::Zeroizing;
 /// A validator's secret, and whether anybody can have signed with it before.
 #[derive(Clone, Copy)]
 pub enum ValidatorSeed<'s> {
-    /// Just drawn: it has signed nothing, and a sign state says so.
-    Drawn(&'s [u8; 32]),
-    /// From elsewhere: what it has signed nobody here knows.
+    /// It has signed nothing on this chain, and a sign state says so.
+    Unused(&'s [u8; 32]),
+    /// What it has signed on this chain nobody here knows.
     Given(&'s [u8; 32]),
 }
 
@@ -86,10 +86,10 @@ impl DataDir {
     pub fn create(&self, genesis_json: &str, key: Option<ValidatorSeed<'_>>) -> Result<(), Exit> {
         make_private_dir(&self.0)?;
         write_new(&self.genesis(), genesis_json.as_bytes(), 0o644)?;
-        if let Some(ValidatorSeed::Drawn(_)) = key {
+        if let Some(ValidatorSeed::Unused(_)) = key {
             SignFile::create(&self.sign_state()?).map_err(|e| Exit::Key(e.to_string()))?;
         }
-        if let Some(ValidatorSeed::Drawn(seed) | ValidatorSeed::Given(seed)) = key {
+        if let Some(ValidatorSeed::Unused(seed) | ValidatorSeed::Given(seed)) = key {
             let text = Zeroizing::new(format!("{}\n", hex::encode(seed)));
             write_new(&self.validator_key(), text.as_bytes(), 0o600)?;
         }

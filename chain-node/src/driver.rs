@@ -9,6 +9,8 @@
 //!
 //! Not here: any rule, sockets (`p2p`).
 
+use crate::catching_up::FAR_BEHIND;
+use crate::counts::Counts;
 use crate::exit::Exit;
 use chain_core::consensus::{Now, Offence, Peer};
 use chain_core::engine::{Announcement, Engine, Input, Output, Progress, Submission, Submitted, Ticket};
@@ -21,6 +23,7 @@ use chain_core::types::{Height, Rejected, TimestampMs};
 use chain_core::wire::{Lane, Message};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded, select_biased};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -32,12 +35,16 @@ const VERIFY_QUEUE: usize = 1024;
 const ENGINE_QUEUE: usize = 256;
 /// Messages of peers waiting for the engine.
 const PEER_QUEUE: usize = 4096;
+/// Their bytes.
+const PEER_QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// Transactions verified, and handed to the engine, at a time.
 const BATCH_TXS: usize = 1024;
 /// Bytes of submissions under way.
 const WAITING_BYTES: usize = 64 * 1024 * 1024;
 /// Announcements a reader may be behind.
 const ANNOUNCEMENTS: usize = 65_536;
+/// The engine's thread comes round at least so often, so that a jam shows.
+const MAX_WAIT_MS: u64 = 1_000;
 
 /// Where what the engine says to peers goes. Never blocks.
 pub trait Links: Send + Sync {
@@ -60,7 +67,8 @@ type Verified = (Vec<Result<Checked, Rejected>>, oneshot::Sender<Verdicts>);
 
 /// What reaches the engine before any submission.
 enum Urgent {
-    Peer(Input),
+    /// With the bytes it came in.
+    Peer(Input, usize),
     Stop,
 }
 
@@ -69,6 +77,7 @@ pub struct Driver {
     /// Taken away on stop: that ends the verify threads.
     jobs: Mutex<Option<Sender<Job>>>,
     urgent: Sender<Urgent>,
+    urgent_bytes: Arc<AtomicUsize>,
     announcements: broadcast::Sender<Announcement>,
     progress: Arc<Progress>,
     chain: Arc<Chain>,
@@ -112,34 +121,57 @@ impl Driver {
         clock: MonoClock,
         verify_threads: usize,
         links: Arc<dyn Links>,
+        counts: Arc<Counts>,
     ) -> (Arc<Self>, Running) {
         let (jobs, job_queue) = bounded(VERIFY_QUEUE);
         let (verified, verified_queue) = bounded(ENGINE_QUEUE);
         let (urgent, urgent_queue) = bounded(PEER_QUEUE);
+        let urgent_bytes = Arc::new(AtomicUsize::new(0));
         let (announcements, _) = broadcast::channel(ANNOUNCEMENTS);
         let (chain, progress) = (engine.chain().clone(), engine.progress().clone());
         let mut verifiers = Vec::new();
         for _ in 0..verify_threads {
             let (chain, queue, verified) = (chain.clone(), job_queue.clone(), verified.clone());
-            verifiers.push(std::thread::spawn(move || verify(&chain, &queue, &verified)));
+            let counts = counts.clone();
+            verifiers.push(std::thread::spawn(move || verify(&chain, &queue, &verified, &counts)));
         }
         let outside = Outside {
             announcements: announcements.clone(),
             links,
+            progress: progress.clone(),
+            counts,
             clock,
             wake_at: None,
             own_key_seen: None,
+            urgent_bytes: urgent_bytes.clone(),
             replies: HashMap::new(),
         };
         let engine = std::thread::spawn(move || outside.run(engine, outputs, &urgent_queue, &verified_queue));
         let (jobs, room) = (Mutex::new(Some(jobs)), Semaphore::new(WAITING_BYTES));
-        (Arc::new(Self { jobs, urgent, announcements, progress, chain, room }), Running { engine, verifiers })
+        (
+            Arc::new(Self { jobs, urgent, urgent_bytes, announcements, progress, chain, room }),
+            Running { engine, verifiers },
+        )
     }
 
-    /// Hands over what peers do and say; gives it back if too much is waiting.
-    pub fn deliver(&self, input: Input) -> Option<Input> {
-        match self.urgent.try_send(Urgent::Peer(input)) {
-            Err(TrySendError::Full(Urgent::Peer(input))) => Some(input),
+    /// Whether a message of so many bytes would be taken now.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        let waiting = self.urgent_bytes.load(Ordering::Relaxed);
+        !self.urgent.is_full() && (waiting == 0 || waiting.saturating_add(bytes) <= PEER_QUEUE_BYTES)
+    }
+
+    /// Hands over what peers do and say, with the bytes it came in; gives it back if too much is
+    /// waiting.
+    pub fn deliver(&self, input: Input, bytes: usize) -> Option<Input> {
+        if !self.has_room(bytes) {
+            return Some(input);
+        }
+        self.urgent_bytes.fetch_add(bytes, Ordering::Relaxed);
+        match self.urgent.try_send(Urgent::Peer(input, bytes)) {
+            Err(TrySendError::Full(Urgent::Peer(input, bytes))) => {
+                self.urgent_bytes.fetch_sub(bytes, Ordering::Relaxed);
+                Some(input)
+            }
             // Nobody hears anything any more once the engine is gone.
             _ => None,
         }
@@ -222,10 +254,12 @@ pub fn wall_clock() -> TimestampMs {
 }
 
 /// Verifies whatever is waiting, many at a time: one batch costs half of single verifications.
-fn verify(chain: &Chain, queue: &Receiver<Job>, verified: &Sender<Verified>) {
+fn verify(chain: &Chain, queue: &Receiver<Job>, verified: &Sender<Verified>, counts: &Counts) {
     while let Some(jobs) = gather(queue) {
+        let timer = counts.verified.start_timer();
         let formed = jobs.iter().flat_map(|job| &job.bytes).map(|bytes| look(chain, bytes)).collect();
         let mut checked = tx::verify(formed).into_iter();
+        timer.observe_duration();
         for job in jobs {
             let own = checked.by_ref().take(job.bytes.len()).collect();
             if verified.send((own, job.reply)).is_err() {
@@ -271,8 +305,11 @@ struct Reply {
 struct Outside {
     announcements: broadcast::Sender<Announcement>,
     links: Arc<dyn Links>,
+    progress: Arc<Progress>,
+    counts: Arc<Counts>,
     clock: MonoClock,
     wake_at: Option<u64>,
+    urgent_bytes: Arc<AtomicUsize>,
     own_key_seen: Option<Height>,
     replies: HashMap<u64, Reply>,
 }
@@ -290,32 +327,37 @@ impl Outside {
         self.perform(outputs);
         loop {
             let due = self.wake_at.map(|at| at.saturating_sub(now().mono_ms));
-            let wait = Duration::from_millis(due.unwrap_or(1_000));
+            let wait = Duration::from_millis(due.unwrap_or(MAX_WAIT_MS).min(MAX_WAIT_MS));
             // Words of the agreement never wait behind transactions.
             let input = select_biased! {
                 recv(urgent) -> event => match event {
-                    Ok(Urgent::Peer(input)) => Some(input),
+                    Ok(Urgent::Peer(input, bytes)) => Some(self.take_out(input, bytes)),
                     Ok(Urgent::Stop) | Err(_) => return Ok(engine.shut_down()?),
                 },
                 recv(verified) -> batch => match batch {
                     Ok(batch) => Some(Input::Submit(self.collect(batch, verified))),
                     // The verify threads end first when the node stops.
                     Err(_) => match urgent.recv_timeout(wait) {
-                        Ok(Urgent::Peer(input)) => Some(input),
+                        Ok(Urgent::Peer(input, bytes)) => Some(self.take_out(input, bytes)),
                         Err(RecvTimeoutError::Timeout) => None,
                         Ok(Urgent::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(engine.shut_down()?),
                     },
                 },
                 default(wait) => None,
             };
+            self.counts.turned();
             if let Some(input) = input {
+                let timer = self.counts.step(kind(&input));
                 let outputs = engine.handle(&now, input)?;
+                timer.observe_duration();
                 self.perform(outputs);
                 self.answer();
             }
             if self.wake_at.is_some_and(|at| at <= now().mono_ms) {
                 self.wake_at = None;
+                let timer = self.counts.step("tick");
                 let outputs = engine.handle(&now, Input::Tick)?;
+                timer.observe_duration();
                 self.perform(outputs);
             }
             if let Some(height) = self.own_key_seen {
@@ -325,6 +367,11 @@ impl Outside {
                 )));
             }
         }
+    }
+
+    fn take_out(&self, input: Input, bytes: usize) -> Input {
+        self.urgent_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        input
     }
 
     /// Takes what else is waiting, so that one write to the log answers for many.
@@ -372,7 +419,7 @@ impl Outside {
                     }
                 }
                 Output::Announce(announcement) => {
-                    log(&announcement);
+                    self.log(&announcement);
                     // Nobody listening is fine.
                     let _ = self.announcements.send(announcement);
                 }
@@ -400,11 +447,14 @@ impl Outside {
             let _ = reply.sender.send(reply.verdicts.into_iter().flatten().collect());
         }
     }
-}
 
-fn log(announcement: &Announcement) {
-    if let Announcement::Block(block) = announcement {
+    /// A line for each block, unless there are many to come: then `catching_up` tells.
+    fn log(&self, announcement: &Announcement) {
+        let Announcement::Block(block) = announcement else { return };
         let header = &block.header;
+        if self.progress.target().saturating_sub(header.height.get()).get() >= FAR_BEHIND {
+            return;
+        }
         tracing::info!(
             height = header.height.get(),
             view = header.view.get(),
@@ -413,5 +463,15 @@ fn log(announcement: &Announcement) {
             elapsed_ms = block.finality_ms,
             "final block"
         );
+    }
+}
+
+/// What a step is counted as.
+fn kind(input: &Input) -> &'static str {
+    match input {
+        Input::Tick => "tick",
+        Input::Submit(_) => "submit",
+        Input::Message { .. } => "message",
+        Input::Joined { .. } | Input::Left { .. } => "peers",
     }
 }

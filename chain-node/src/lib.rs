@@ -4,8 +4,10 @@
 //! Not here: any rule of the chain (chain-core), JSON (chain-rpc), the form of a genesis (genesis).
 
 pub mod backend;
+pub mod catching_up;
 pub mod cli;
 pub mod config;
+pub mod counts;
 pub mod data_dir;
 pub mod db;
 pub mod devnet;

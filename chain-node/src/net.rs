@@ -31,6 +31,8 @@ const REMEMBERED: usize = 10_000;
 /// When they are told again, and how often.
 const TELL_AGAIN: Duration = Duration::from_secs(5);
 const ROUNDS: u32 = 12;
+/// Open questions counted per peer; the engine has far fewer.
+const OPEN_QUESTIONS: u32 = 64;
 /// Rejections below this number are about the form: no honest node passes such bytes on.
 const FORM_REJECTIONS: u16 = 20;
 
@@ -40,6 +42,10 @@ pub struct Net {
     remotes: OnceLock<Remotes>,
     joined: AtomicUsize,
     heights: Mutex<BTreeMap<Peer, Height>>,
+    /// Open questions by peer.
+    asked: Mutex<BTreeMap<Peer, u32>>,
+    /// Whose question is being answered.
+    served: Mutex<BTreeSet<Peer>>,
     told: Mutex<VecDeque<Told>>,
     serving: Arc<Semaphore>,
     judging: Arc<Semaphore>,
@@ -62,6 +68,7 @@ impl Links for Net {
             to.iter().filter(|peer| Remotes::owns(**peer)).for_each(|peer| remotes.send(*peer, message));
         }
         if let Some(network) = self.network.get() {
+            self.note_questions(to, message);
             network.send(to, lane, libp2p::bytes::Bytes::from_owner(frame));
         }
     }
@@ -84,6 +91,8 @@ impl Net {
             remotes: OnceLock::new(),
             joined: AtomicUsize::new(0),
             heights: Mutex::default(),
+            asked: Mutex::default(),
+            served: Mutex::default(),
             told: Mutex::default(),
             serving: Arc::new(Semaphore::new(SERVING)),
             judging: Arc::new(Semaphore::new(JUDGING)),
@@ -121,6 +130,9 @@ impl Net {
             agent: peer.agent,
             height: heights.get(&peer.peer).copied().unwrap_or_default(),
             outbound: peer.outbound,
+            validator: peer.validator,
+            rtt_ms: peer.rtt_ms,
+            score: peer.score,
         };
         let peers = self.network.get().map(Network::peers).unwrap_or_default();
         let sites = self.remotes.get().map(Remotes::peers).unwrap_or_default();
@@ -131,7 +143,7 @@ impl Net {
     pub fn take(self: &Arc<Self>, driver: &Arc<Driver>, event: NetworkEvent) -> Option<NetworkEvent> {
         match event {
             NetworkEvent::Joined { peer, validator, id, address } => {
-                if !driver.deliver(Input::Joined { peer, validator }).is_none() {
+                if !driver.deliver(Input::Joined { peer, validator }, 0).is_none() {
                     return Some(NetworkEvent::Joined { peer, validator, id, address });
                 }
                 self.joined.fetch_add(1, Ordering::Relaxed);
@@ -139,10 +151,11 @@ impl Net {
                 None
             }
             NetworkEvent::Left { peer } => {
-                if driver.deliver(Input::Left { peer }).is_some() {
+                if driver.deliver(Input::Left { peer }, 0).is_some() {
                     return Some(NetworkEvent::Left { peer });
                 }
                 lock(&self.heights).remove(&peer);
+                lock(&self.asked).remove(&peer);
                 self.joined.fetch_sub(1, Ordering::Relaxed);
                 None
             }
@@ -161,6 +174,10 @@ impl Net {
         lane: Lane,
         bytes: Vec<u8>,
     ) -> Option<NetworkEvent> {
+        // Looked at only once there is room: what does not fit is offered again, whole.
+        if !driver.has_room(bytes.len()) {
+            return Some(NetworkEvent::Frame { from, lane, bytes });
+        }
         let message = match Message::decode(&bytes, lane) {
             Ok(message) => message,
             Err(error) => {
@@ -171,8 +188,12 @@ impl Net {
         };
         self.note_height(from, &message);
         let taken = match message {
-            Message::NeedBlocks { .. } => self.serve(driver, from, message),
-            message => driver.deliver(Input::Message { from, message: Box::new(message) }).is_none(),
+            message if is_answer(&message) && !self.was_asked(from) => {
+                tracing::debug!(peer = from.0, "an answer nobody asked for");
+                true
+            }
+            message if is_of_the_past(driver, &message) => self.serve(driver, from, message),
+            message => driver.deliver(Input::Message { from, message: Box::new(message) }, bytes.len()).is_none(),
         };
         (!taken).then_some(NetworkEvent::Frame { from, lane, bytes })
     }
@@ -191,6 +212,10 @@ impl Net {
     /// Reads old blocks on another thread; false if enough of that is going on.
     fn serve(self: &Arc<Self>, driver: &Arc<Driver>, to: Peer, question: Message) -> bool {
         let Ok(permit) = self.serving.clone().try_acquire_owned() else { return false };
+        // One at a time for each peer, so that none takes all the places.
+        if !lock(&self.served).insert(to) {
+            return false;
+        }
         let (net, chain) = (self.clone(), driver.chain().clone());
         tokio::task::spawn_blocking(move || {
             match engine::answer(&chain, &question) {
@@ -199,9 +224,28 @@ impl Net {
                 // The engine meets the same fault at its next read and stops the node.
                 Err(fault) => tracing::error!(%fault, "blocks for a peer cannot be read"),
             }
+            lock(&net.served).remove(&to);
             drop(permit);
         });
         true
+    }
+
+    /// Whether a question of ours is open with a peer; then this answers it.
+    fn was_asked(&self, peer: Peer) -> bool {
+        let mut asked = lock(&self.asked);
+        let Some(open) = asked.get_mut(&peer).filter(|open| **open > 0) else { return false };
+        *open -= 1;
+        true
+    }
+
+    fn note_questions(&self, to: &[Peer], message: &Message) {
+        if is_question(message) {
+            let mut asked = lock(&self.asked);
+            for peer in to {
+                let open = asked.entry(*peer).or_default();
+                *open = open.saturating_add(1).min(OPEN_QUESTIONS);
+            }
+        }
     }
 
     fn take_gossip(self: &Arc<Self>, driver: &Arc<Driver>, bytes: &[u8], ticket: GossipTicket) {
@@ -305,7 +349,8 @@ impl Local for Here {
     }
 
     fn deliver(&self, input: Input) -> Option<Input> {
-        self.driver.deliver(input)
+        // A site's answers are bounded where they are read.
+        self.driver.deliver(input, 0)
     }
 
     fn pending(&self, limit: usize) -> Vec<Checked> {
@@ -314,6 +359,23 @@ impl Local for Here {
 
     fn announcements(&self) -> broadcast::Receiver<Announcement> {
         self.driver.subscribe()
+    }
+}
+
+fn is_question(message: &Message) -> bool {
+    matches!(message, Message::NeedBlock { .. } | Message::NeedTransactions { .. } | Message::NeedBlocks { .. })
+}
+
+fn is_answer(message: &Message) -> bool {
+    matches!(message, Message::Block { .. } | Message::Transactions { .. } | Message::Blocks { .. })
+}
+
+/// Whether a question is about decided heights: the ledger answers it, not the engine.
+fn is_of_the_past(driver: &Driver, message: &Message) -> bool {
+    match message {
+        Message::NeedBlocks { .. } => true,
+        Message::NeedBlock { height, .. } => *height <= driver.chain().head().block.header.height,
+        _ => false,
     }
 }
 

@@ -2,7 +2,9 @@
 //! stop or meets a fault.
 
 use crate::backend::{Node, role};
+use crate::catching_up;
 use crate::config::{Advanced, Config, SyncMode};
+use crate::counts::{self, Counts};
 use crate::data_dir::DataDir;
 use crate::driver::{Driver, MonoClock, Running, wall_clock};
 use crate::exit::Exit;
@@ -75,8 +77,9 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
         started_ms: wall_clock().get(),
     };
     let clock = MonoClock::start();
+    let counts = Counts::new().map_err(|e| Exit::Configuration(format!("metrics: {e}")))?;
     let pool_limits = PoolLimits::default();
-    let (wal, wal_is_new) = open_log(&dir, "consensus")?;
+    let (wal, wal_is_new) = open_log(&dir, "consensus", &counts)?;
     if wal_is_new && info.validator.is_some() && chain.head().block.header.height > Height::ZERO {
         if !config.advanced.accept_lost_consensus_log {
             return Err(Exit::Key(format!(
@@ -88,12 +91,13 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
         }
         tracing::warn!("going on without the consensus log, as configured");
     }
-    let (pool_log, _) = open_log(&dir, "mempool")?;
+    let (pool_log, _) = open_log(&dir, "mempool", &counts)?;
     let trust = match config.advanced.sync_mode {
         SyncMode::Full => Trust::Nobody,
         SyncMode::Certificate => Trust::Quorum,
     };
-    let sign_memory = key.as_ref().map(|_| config.sign_state().and_then(|path| open_sign_state(&path))).transpose()?;
+    let sign_memory =
+        key.as_ref().map(|_| config.sign_state().and_then(|path| open_sign_state(&path, &counts))).transpose()?;
     let start = Start {
         options: Options { flush_interval_blocks: config.advanced.flush_interval_blocks, trust },
         pool_limits,
@@ -119,10 +123,14 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
     let signals = Signals::listen()?;
     let listeners = bind(config).await?;
     let net = Net::new();
-    let (driver, engine) = Driver::start(engine, outputs, clock, config.advanced.verify_threads, net.clone());
+    let (driver, engine) =
+        Driver::start(engine, outputs, clock, config.advanced.verify_threads, net.clone(), counts.clone());
+    tokio::spawn(counts::follow(counts.clone(), driver.clone()));
+    tokio::spawn(catching_up::watch(driver.clone()));
     start_network(config, &dir, key, (&net, &driver, pool.clone())).await?;
     info.peer_id = net.network().map(|network| network.local_id().to_string());
-    let node = Node { facts, info, chain: chain.clone(), pool, pool_limits, driver: driver.clone(), net: net.clone() };
+    let node =
+        Node { facts, info, chain: chain.clone(), pool, pool_limits, driver: driver.clone(), net: net.clone(), counts };
     let (rpc, metrics, doors) = open_doors(config, Arc::new(node), listeners)?;
     let stopping = Arc::new(AtomicBool::new(false));
     let history = follow(chain, &config.advanced, stopping.clone());
@@ -250,13 +258,13 @@ pub fn open_ledger(config: &Config, genesis: &Genesis) -> Result<Chain, Exit> {
 }
 
 /// Opens a log; says besides whether it had to be made.
-fn open_log(dir: &DataDir, name: &str) -> Result<(EngineLog, bool), Exit> {
+fn open_log(dir: &DataDir, name: &str, counts: &Counts) -> Result<(EngineLog, bool), Exit> {
     let (log, replay) = Journal::open(&dir.logs(), name)?;
     if replay.cut_bytes > 0 {
         tracing::warn!(log = name, bytes = replay.cut_bytes, "cut off an unfinished write");
     }
     let records = replay.records().map(<[u8]>::to_vec).collect();
-    Ok((EngineLog { records, log: Box::new(log) }, replay.created))
+    Ok((EngineLog { records, log: counts.timed_log(name, Box::new(log)) }, replay.created))
 }
 
 /// Starts the network and what keeps it and the engine together.
@@ -302,15 +310,16 @@ fn addresses(texts: &[String]) -> Result<Vec<Multiaddr>, Exit> {
 }
 
 /// Opens the second memory of what the key signed.
-fn open_sign_state(path: &Path) -> Result<SignMemory, Exit> {
+fn open_sign_state(path: &Path, counts: &Counts) -> Result<SignMemory, Exit> {
     let (file, mark) = SignFile::open(path)?;
     if mark.is_none() {
         tracing::warn!(
             path = %path.display(),
-            "no sign state: nobody knows what this key has signed, so it waits until others have decided newer blocks"
+            "no sign state: nobody knows what this key has signed, so it waits until others have decided newer blocks; \
+             an operator who knows sets resume_signing_at under [advanced]"
         );
     }
-    Ok(SignMemory { mark, state: Box::new(file) })
+    Ok(SignMemory { mark, state: counts.timed_state(Box::new(file)) })
 }
 
 async fn bind(config: &Config) -> Result<(TcpListener, TcpListener), Exit> {

@@ -198,6 +198,15 @@ pub struct SyncState {
     pub agreeing: bool,
     /// Connected peers.
     pub peers: u32,
+    /// Only on a validator that may not sign the next height.
+    pub held_back: Option<HeldBack>,
+}
+
+/// Why a validator is silent: an earlier life of it, or a copy, may have signed what it does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldBack {
+    /// The first height it signs; none while that depends on blocks others have to decide first.
+    pub signs_from: Option<Height>,
 }
 
 /// What a node is.
@@ -228,4 +237,10 @@ pub struct PeerInfo {
     pub height: Height,
     /// Whether we called it.
     pub outbound: bool,
+    /// The validator it proved to be.
+    pub validator: Option<chain_core::crypto::PublicKey>,
+    /// The newest round trip in ms, once known.
+    pub rtt_ms: Option<u64>,
+    /// Points for offences; it is shut out at 100.
+    pub score: u32,
 }

@@ -71,6 +71,8 @@ fn seconds(name: &str, help: &str, buckets: &[f64]) -> HistogramOpts {
     HistogramOpts::new(name, help).buckets(buckets.to_vec())
 }
 
+/// A block that is older at its commit was fetched, not agreed on here.
+const MAX_LIVE_MS: u64 = 60_000;
 const BLOCK_SECONDS: &[f64] = &[0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0, 30.0];
 const REQUEST_SECONDS: &[f64] = &[0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
 
@@ -150,7 +152,7 @@ impl Metrics {
         let inner = &self.0;
         inner.blocks.inc();
         inner.transactions.inc_by(block.body.transactions().len() as u64);
-        if block.finality_ms > 0 {
+        if (1..MAX_LIVE_MS).contains(&block.finality_ms) {
             inner.finality.observe(block.finality_ms as f64 / 1000.0);
         }
         let now = block.header.timestamp_ms.get();

@@ -39,6 +39,32 @@ async fn every_method_a_node_discovers_is_documented_and_the_other_way_round() {
     assert_eq!(discovered, declared);
 }
 
+/// The names in the table of metrics of `docs/operate.md` that need no label.
+fn documented_metrics() -> BTreeSet<String> {
+    let path = workspace::root().join("docs/operate.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let after = page.split("## Health and metrics").nth(1).unwrap();
+    let rows =
+        after.split("\n## ").next().unwrap().lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    let names = rows.flat_map(|cell| cell.split(", ")).map(|name| name.trim_matches('`'));
+    let plain = names.filter(|name| name.contains('_') && !name.contains(['{', '*', '…', '/']));
+    plain.map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_documented_metric_is_exported() {
+    let names = documented_metrics();
+    let promised = ["blocks_total", "transactions_total", "consensus_rounds", "network_peers"];
+    for name in promised.map(|name| format!("blockchain_{name}")) {
+        assert!(names.contains(&name), "{name} is not documented");
+    }
+    let devnet = Devnet::start().await;
+    let page = http::get(devnet.metrics(), "/metrics").await.text();
+    for name in names {
+        assert!(page.contains(&format!("# TYPE {name} ")), "{name} is not exported:\n{page}");
+    }
+}
+
 /// What a node says a method is: anything but "there is no such method".
 #[tokio::test(flavor = "multi_thread")]
 async fn every_documented_method_and_path_answers() {

@@ -62,7 +62,10 @@ fn init(devnet: &Devnet, name: &str, with_key: bool) -> PathBuf {
 /// Starts a node and waits until it serves. Answers where.
 async fn run(data_dir: &Path, log: &Path, more: &[&str]) -> (Process, SocketAddr) {
     let mut command = chain_node();
-    command.args(["run", "--rpc-port", "0", "--metrics-port", "0", "--data-dir"]).arg(data_dir).args(more);
+    command
+        .args(["run", "--rpc-port", "0", "--p2p-port", "0", "--metrics-port", "0", "--data-dir"])
+        .arg(data_dir)
+        .args(more);
     command.env("LOG_FORMAT", "json");
     let mut process = Process::start(&mut command, log);
     let rpc = eventually("it serves", || {
@@ -124,11 +127,13 @@ async fn a_restored_validator_signs_only_with_an_operators_word() {
     let copy = init(&devnet, "copy", true);
     let restored = said(&db(&["restore", "--input", path], &copy), 0);
     assert!(restored.contains("accept_lost_consensus_log"), "{restored}");
-    let refused =
-        chain_node().args(["run", "--rpc-port", "0", "--metrics-port", "0", "--data-dir"]).arg(&copy).output();
+    let refused = chain_node()
+        .args(["run", "--rpc-port", "0", "--p2p-port", "0", "--metrics-port", "0", "--data-dir"])
+        .arg(&copy)
+        .output();
     assert!(said(&refused.unwrap(), 5).contains("holds no consensus log"));
     let accepting = devnet.beside("accepting.toml");
-    fs::write(&accepting, "[advanced]\naccept_lost_consensus_log = true\n").unwrap();
+    fs::write(&accepting, "[advanced]\naccept_lost_consensus_log = true\nresume_signing_at = 1\n").unwrap();
     let (_process, rpc) = run(&copy, &devnet.beside("copy.log"), &["--config", accepting.to_str().unwrap()]).await;
     let before = height(rpc).await;
     eventually("it makes blocks", || async move { (height(rpc).await > before + 2).then_some(()) }).await;

@@ -55,9 +55,12 @@ impl Machine {
 
     /// Sends our certificates from a view on, the oldest first: who needs more asks again.
     pub(super) fn serve(&mut self, now: Now, to: Peer, from: View) {
+        if !self.served.allows(to, now.mono_ms) {
+            return;
+        }
         let wanted = self.round.certificates.since(from).take(MAX_ANSWERED_CERTIFICATES);
         let wanted: Vec<Certificate> = wanted.cloned().collect();
-        if !wanted.is_empty() && self.served.allows(to, now.mono_ms) {
+        if !wanted.is_empty() {
             wanted.into_iter().for_each(|certificate| self.out.send(to, Message::Certificate(certificate)));
         }
     }
@@ -101,7 +104,7 @@ impl Machine {
     }
 
     /// A late word of a decided height: whoever said it is not off.
-    pub(super) fn overhear(&mut self, message: &Message) {
+    pub(super) fn overhear(&mut self, from: Peer, message: &Message) {
         let height = self.round.height;
         let (signer, verdict): (_, &dyn Fn() -> Result<(), VoteError>) = match message {
             Message::Vote(vote) => (vote.signer, &|| vote.verify(&self.config.chain)),
@@ -110,30 +113,32 @@ impl Machine {
         };
         let recent = message.height().saturating_add(FAST_WINDOW_HEIGHTS) >= height;
         let news = self.head.set.index_of(&signer).is_some() && !self.heard.at(&signer, height);
-        if recent && news && verdict().is_ok() {
-            self.heard.note(signer, height);
+        if !recent || !news {
+            return;
+        }
+        match verdict() {
+            Ok(()) => self.heard.note(signer, height),
+            Err(error) => self.blame_for(from, error),
         }
     }
 
     /// Looks for words signed with our key that our record lacks, of this height or a later one.
-    pub(super) fn watch_own_key(&mut self, message: &Message) {
-        let Some(own) = self.signer.public() else { return };
-        let foreign = match message {
-            Message::Vote(vote) => {
-                vote.signer == own
-                    && !self.signer.record().holds(&vote.message)
-                    && vote.verify(&self.config.chain).is_ok()
+    pub(super) fn watch_own_key(&mut self, from: Peer, message: &Message) {
+        let Some(own) = self.signer.public().filter(|_| message.height() >= self.round.height) else { return };
+        let verdict = match message {
+            Message::Vote(vote) if vote.signer == own && !self.signer.record().holds(&vote.message) => {
+                vote.verify(&self.config.chain)
             }
-            Message::Proposal { proposal, .. } => {
-                proposal.signer == own
-                    && self.signer.record().said(proposal.height, proposal.view).and_then(|said| said.proposal.as_ref())
-                        != Some(proposal)
-                    && proposal.verify(&self.config.chain).is_ok()
+            Message::Proposal { proposal, .. }
+                if proposal.signer == own && !self.signer.record().proposed(proposal) =>
+            {
+                proposal.verify(&self.config.chain)
             }
-            _ => false,
+            _ => return,
         };
-        if foreign {
-            self.own_key_used(message.height());
+        match verdict {
+            Ok(()) => self.own_key_used(message.height()),
+            Err(error) => self.blame_for(from, error),
         }
     }
 

@@ -189,6 +189,8 @@ pub enum Input {
         /// What it said.
         message: Message,
     },
+    /// A member of the set is connected that was not before: what we said in this view is said again.
+    Joined,
     /// A block is durably committed: asked for by `Commit`, or fetched by sync.
     Committed(Head),
 }

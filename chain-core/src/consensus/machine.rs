@@ -15,8 +15,9 @@ use super::safety::Signer;
 use super::tally::Added;
 use super::{ConsensusEvent, WalRecord};
 use crate::crypto::PublicKey;
-use crate::types::{BlockId, Certificate, Height, Proposal, SignedMessage, View, Vote, VoteKind};
+use crate::types::{BlockId, Certificate, Height, Proposal, SignedMessage, ValidatorSet, View, Vote, VoteKind};
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 /// The agreement of one node, height after height.
 #[derive(Clone, Debug)]
@@ -76,6 +77,7 @@ impl Machine {
             Input::BuildFailed { height, view } => self.on_build_failed(height, view),
             Input::Judged { block, verdict } => self.on_judged(block, verdict),
             Input::Message { from, message } => self.on_message(now, from, message),
+            Input::Joined => self.resend(),
             Input::Committed(head) => self.on_committed(now, head),
         }
         self.advance(now);
@@ -91,6 +93,11 @@ impl Machine {
             barrier: self.signer.record().barrier(),
             halted: self.round.phase == Phase::Halted,
         }
+    }
+
+    /// The validators of the height being decided.
+    pub fn set(&self) -> &Arc<ValidatorSet> {
+        &self.head.set
     }
 
     /// Certificates first, so that counting our votes again makes none a second time.
@@ -147,9 +154,9 @@ impl Machine {
         if self.round.phase == Phase::Halted {
             return;
         }
-        self.watch_own_key(&message);
+        self.watch_own_key(from, &message);
         match message.height().cmp(&self.round.height) {
-            Ordering::Less => self.overhear(&message),
+            Ordering::Less => self.overhear(from, &message),
             Ordering::Equal => self.on_current(now, from, message),
             Ordering::Greater => self.ahead.hear(now.mono_ms, self.round.height, from, message),
         }
@@ -209,8 +216,11 @@ impl Machine {
 
     /// The leader's signature first: only a leader may make us verify a pile of certificates.
     fn on_proposal(&mut self, now: Now, from: Peer, proposal: Proposal, justification: &[Certificate]) {
+        // Of a view that is over a proposal only tells that its leader is there.
+        let late = proposal.view < self.round.view.number && self.heard.at(&proposal.signer, self.round.height);
         let relevant = proposal.signer == self.leader(proposal.view)
-            && self.round.proposals.get(&proposal.view) != Some(&proposal);
+            && self.round.proposals.get(&proposal.view) != Some(&proposal)
+            && !late;
         if !relevant {
             return;
         }

@@ -163,6 +163,12 @@ impl SafetyRecord {
         said.is_some_and(|said| said.votes().any(|vote| vote.message == *message))
     }
 
+    /// Whether this is our own proposal of its view.
+    pub fn proposed(&self, proposal: &Proposal) -> bool {
+        let said = self.said(proposal.height, proposal.view);
+        said.and_then(|said| said.proposal.as_ref()) == Some(proposal)
+    }
+
     /// What was signed in the views of a height.
     pub fn views(&self, height: Height) -> impl Iterator<Item = (View, &Said)> {
         self.said.iter().filter(move |((of, _), _)| *of == height).map(|((_, view), said)| (*view, said))

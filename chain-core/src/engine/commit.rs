@@ -8,6 +8,7 @@ use crate::fault::Fault;
 use crate::ledger::{Chain, CommittedBlock};
 use crate::mempool::{ChainView, changed_accounts};
 use crate::state::{params, validators};
+use crate::storage::Durability;
 use crate::types::{BlockId, Certificate, VoteKind};
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ impl Engine {
                 return Ok(Vec::new());
             }
         }
-        self.commit_candidate(clock, certificate, outputs)
+        self.commit_candidate(clock, certificate, Durability::Synced, outputs)
     }
 
     /// A final block that sync brought, for the height above the head. Its certificate is verified
@@ -72,11 +73,17 @@ impl Engine {
             return Ok(Applied::Halted);
         }
         self.awaited = None;
+        if self.signing.lacks(&certificate, self.own_key.as_ref(), &set) {
+            outputs.push(Output::OwnKey(height));
+            return Ok(Applied::Halted);
+        }
         if let Err(Invalid) = self.execute_candidate(id, block, self.options.trust)? {
             self.halt(HaltReason::InvalidFinal(certificate), outputs);
             return Ok(Applied::Halted);
         }
-        let answers = self.commit_candidate(clock, certificate, outputs)?;
+        // Many blocks, one sync: at the end of the turn, before any output leaves.
+        self.unsettled = true;
+        let answers = self.commit_candidate(clock, certificate, Durability::Buffered, outputs)?;
         self.answer(clock, answers, outputs)?;
         Ok(Applied::Final)
     }
@@ -85,13 +92,14 @@ impl Engine {
         &mut self,
         clock: Clock<'_>,
         certificate: Certificate,
+        durability: Durability,
         outputs: &mut Vec<Output>,
     ) -> Result<Vec<Input>, Fault> {
         let candidate = self.candidate.take().ok_or_else(|| Fault::new("the candidate is gone"))?;
         let Candidate { block, transactions, executed, .. } = candidate;
         let height = block.header.height;
         let stored = FinalBlock { block, certificate: Some(certificate) };
-        self.chain.store_block(&stored)?;
+        self.chain.store_block(&stored, durability)?;
         let changed: Vec<_> = changed_accounts(&executed.delta).collect();
         let finality_ms = clock().wall.get().saturating_sub(stored.block.header.timestamp_ms.get());
         let block = Arc::new(CommittedBlock::new(stored, &transactions, executed.results, finality_ms));
@@ -105,12 +113,17 @@ impl Engine {
             let view = ChainView { rows: &head.tree, params: &params, head: head.block.header.height };
             self.pool.write().on_block(&view, &block.tx_ids, changed, clock().mono_ms)?
         };
-        self.blocks.clear();
+        // Those of this height stay until the next: the agreement has not left it yet.
+        self.blocks.retain(|_, kept| kept.header.height >= height);
         self.fetch.forget(height);
         outputs.push(Output::Announce(Announcement::Block(block)));
         self.log_and_announce(effects, outputs)?;
+        let head = consensus_head(&self.chain)?;
+        if head.set != *self.consensus.set() {
+            self.peers.learn(&head.set);
+        }
         let mut answers: Vec<Input> = self.pool_change().into_iter().collect();
-        answers.push(Input::Committed(consensus_head(&self.chain)?));
+        answers.push(Input::Committed(head));
         Ok(answers)
     }
 }

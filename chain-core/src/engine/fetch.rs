@@ -27,8 +27,14 @@ struct Wanted {
     height: Height,
     rebuilding: Option<(Peer, Rebuilt)>,
     asked: Option<Peer>,
+    /// How many questions it took so far.
+    questions: u32,
     ask_at_ms: u64,
 }
+
+/// The first questions follow one another sooner: a peer that has the block answers at once.
+const QUICK_QUESTIONS: u32 = 3;
+const QUICK_MS: u64 = 300;
 
 /// What became of an offer.
 pub(super) enum Progress {
@@ -60,7 +66,7 @@ impl Fetch {
         if self.is_wanted(&id) {
             return Progress::Nothing;
         }
-        self.wanted.insert(id, Wanted { height, rebuilding: None, asked: None, ask_at_ms: now_ms });
+        self.wanted.insert(id, Wanted { height, rebuilding: None, asked: None, questions: 0, ask_at_ms: now_ms });
         let offer = self.offered.iter().find(|(_, (offered, _))| *offered == id).map(|(peer, _)| *peer);
         match offer.and_then(|peer| Some((peer, self.offered.remove(&peer)?))) {
             Some((peer, (_, compact))) => self.rebuild(peer, id, compact.rebuild(at_hand), now_ms),
@@ -77,7 +83,7 @@ impl Fetch {
             return Progress::Nothing;
         };
         wanted.rebuilding = Some((peer, rebuilt));
-        wanted.ask_at_ms = now_ms.saturating_add(RETRY_MS);
+        wanted.ask_at_ms = now_ms.saturating_add(QUICK_MS);
         Progress::Ask(peer, Message::NeedTransactions { block: id, places })
     }
 
@@ -126,12 +132,15 @@ impl Fetch {
         self.wanted.values().map(|wanted| wanted.ask_at_ms).min()
     }
 
-    /// Asks for what is due, each of the next peer in turn.
+    /// Asks for what is due, each of the next peer in turn, in the order they are given.
     pub(super) fn ask(&mut self, peers: &[Peer], now_ms: u64) -> Vec<(Peer, Message)> {
         let mut questions = Vec::new();
         for (id, wanted) in self.wanted.iter_mut().filter(|(_, wanted)| wanted.ask_at_ms <= now_ms) {
-            wanted.ask_at_ms = now_ms.saturating_add(RETRY_MS);
-            let next = peers.iter().find(|peer| Some(**peer) > wanted.asked).or(peers.first());
+            let pause = if wanted.questions < QUICK_QUESTIONS { QUICK_MS } else { RETRY_MS };
+            wanted.ask_at_ms = now_ms.saturating_add(pause);
+            wanted.questions = wanted.questions.saturating_add(1);
+            let last = peers.iter().position(|peer| Some(*peer) == wanted.asked);
+            let next = last.and_then(|last| peers.get(last.saturating_add(1))).or(peers.first());
             wanted.asked = next.copied();
             let question = Message::NeedBlock { height: wanted.height, block: *id };
             questions.extend(next.map(|peer| (*peer, question)));

@@ -43,10 +43,11 @@ use crate::ledger::Chain;
 use crate::mempool::Pool;
 use crate::storage::{JournalError, Log, SignMark, SignState};
 use crate::tx::Checked;
-use crate::types::{BlockId, Certificate, Height, QuorumRule, View};
+use crate::types::{BlockId, Certificate, Height, QuorumRule, ValidatorSet, View};
 use crate::wire::Message;
 use fetch::Fetch;
 use peers::Peers;
+use std::cmp;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -127,6 +128,7 @@ pub struct Options {
 #[derive(Debug, Default)]
 pub struct Progress {
     target: AtomicU64,
+    barrier: AtomicU64,
     halted: AtomicBool,
 }
 
@@ -141,8 +143,15 @@ impl Progress {
         self.halted.load(Ordering::Relaxed)
     }
 
-    fn set_target(&self, height: Height) {
-        self.target.store(height.get(), Ordering::Relaxed);
+    /// Nothing is signed here at or below this height: at least the newest decided one; the greatest
+    /// there is while a validator that lost its memory waits.
+    pub fn barrier(&self) -> Height {
+        Height::new(self.barrier.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, target: Height, barrier: Height) {
+        self.target.store(target.get(), Ordering::Relaxed);
+        self.barrier.store(barrier.get(), Ordering::Relaxed);
     }
 }
 
@@ -183,6 +192,10 @@ pub struct Engine {
     blocks: BTreeMap<BlockId, Block>,
     /// What is final but whose body is not here yet.
     awaited: Option<(BlockId, Certificate)>,
+    /// Blocks that sync brought are stored and not yet durable.
+    unsettled: bool,
+    /// The log is to begin anew once they are.
+    switch_due: bool,
     rule: QuorumRule,
     own_key: Option<PublicKey>,
     signing: Signing,
@@ -200,13 +213,30 @@ struct Signing {
     state: Option<Box<dyn SignState + Send>>,
     mark: SignMark,
     unsaved: bool,
+    /// Whether there was a mark at the start: without one nobody knows what was signed.
+    known: bool,
 }
 
 impl Signing {
+    /// Whether a certificate holds a vote of ours that we know we never gave: every vote is marked
+    /// before it leaves.
+    fn lacks(&self, certificate: &Certificate, own: Option<&PublicKey>, set: &ValidatorSet) -> bool {
+        let place = own.filter(|_| self.known && certificate.height() > self.mark.height);
+        let place = place.and_then(|own| set.index_of(own));
+        let signers = certificate.signers.places(set.members().len());
+        place.is_some_and(|own| signers.is_some_and(|signers| signers.contains(&own)))
+    }
+
     fn note(&mut self, (height, view): (Height, View)) {
-        let words = if height == self.mark.height { self.mark.words.saturating_add(1) } else { 1 };
-        self.mark = SignMark { height, view, words };
         self.unsaved = true;
+        match height.cmp(&self.mark.height) {
+            // Only where an operator lets a key sign again below what it is known to have signed.
+            cmp::Ordering::Less => {}
+            cmp::Ordering::Equal => {
+                (self.mark.view, self.mark.words) = (self.mark.view.max(view), self.mark.words.saturating_add(1));
+            }
+            cmp::Ordering::Greater => self.mark = SignMark { height, view, words: 1 },
+        }
     }
 
     fn save(&mut self) -> Result<(), Fault> {
@@ -237,7 +267,7 @@ impl Engine {
                 self.wake_at = None;
                 self.step(clock, consensus::Input::Tick, &mut outputs)?;
             }
-            Input::Joined { peer, validator } => self.join(peer, validator, &mut outputs),
+            Input::Joined { peer, validator } => self.join(clock, peer, validator, &mut outputs)?,
             Input::Left { peer } => self.leave(peer),
             Input::Message { from, message } => self.hear(clock, from, *message, &mut outputs)?,
             Input::Submit(submissions) => {
@@ -350,6 +380,8 @@ impl Engine {
         outputs: &mut Vec<Output>,
     ) -> Result<Vec<consensus::Input>, Fault> {
         match effect {
+            // Blocks that aren't durable yet must not be named by the log: it waits for the others.
+            Effect::SwitchWal { .. } if self.unsettled => self.switch_due = true,
             Effect::SwitchWal { .. } => self.switch_wal()?,
             Effect::Persist(record) => self.log_word(&record)?,
             Effect::PersistBody { block } => self.persist_body(&block)?,
@@ -369,7 +401,19 @@ impl Engine {
         Ok(Vec::new())
     }
 
+    /// Makes the blocks of a turn of sync durable, then begins the log above them.
+    fn settle(&mut self) -> Result<(), Fault> {
+        if std::mem::take(&mut self.unsettled) {
+            self.chain.sync()?;
+        }
+        match std::mem::take(&mut self.switch_due) {
+            true => self.switch_wal(),
+            false => Ok(()),
+        }
+    }
+
     fn log_word(&mut self, record: &consensus::WalRecord) -> Result<(), Fault> {
+        self.settle()?;
         match record {
             consensus::WalRecord::Proposal(proposal) => self.signing.note((proposal.height, proposal.view)),
             consensus::WalRecord::Vote(vote) => self.signing.note((vote.message.height, vote.message.view)),

@@ -18,14 +18,28 @@ use std::sync::Arc;
 
 /// Synced blocks applied before anything else gets its turn.
 const BLOCKS_PER_TURN: usize = 16;
+/// The same in ms.
+const TURN_MS: u64 = 100;
 
 impl Engine {
     /// A peer is connected: it is told where we stand, and will say where it stands.
-    pub(super) fn join(&mut self, peer: Peer, validator: Option<PublicKey>, outputs: &mut Vec<Output>) {
-        self.peers.join(peer, validator);
-        self.sync.join(peer);
+    pub(super) fn join(
+        &mut self,
+        clock: Clock<'_>,
+        peer: Peer,
+        validator: Option<PublicKey>,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), Fault> {
+        let set = self.consensus.set().clone();
+        let member = self.peers.join(peer, validator, &set);
+        self.sync.join(peer, member);
         let consensus::Status { height, view, .. } = self.consensus.status();
         self.send(peer, agreement(consensus::Message::Status { height, view }), outputs);
+        match member {
+            // It may have missed what we said, or we may have started only now.
+            true => self.step(clock, consensus::Input::Joined, outputs),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn leave(&mut self, peer: Peer) {
@@ -45,8 +59,11 @@ impl Engine {
         match message {
             Message::Agreement { message, block } => self.hear_agreement(clock, from, message, block, outputs),
             Message::NeedBlock { height, block: id } => {
-                let block = self.find_block(height, &id)?;
-                self.send(from, Message::Block { id, block }, outputs);
+                let answer = match self.blocks.get(&id) {
+                    Some(block) => Some(Message::Block { id, block: Some(block.clone()) }),
+                    None => serve::answer(&self.chain, &Message::NeedBlock { height, block: id })?,
+                };
+                answer.into_iter().for_each(|answer| self.send(from, answer, outputs));
                 Ok(())
             }
             Message::Block { id, block: Some(block) } if block.header.id() == id => {
@@ -54,6 +71,11 @@ impl Engine {
             }
             Message::Block { id, .. } => {
                 self.fetch.refused(from, &id, now_ms);
+                Ok(())
+            }
+            // Each place once: then an answer is never longer than the block.
+            Message::NeedTransactions { places, .. } if !places.is_sorted_by(|a, b| a < b) => {
+                outputs.push(Output::Blame { peer: from, offence: Offence::BadMessage });
                 Ok(())
             }
             Message::NeedTransactions { block, places } => {
@@ -104,7 +126,11 @@ impl Engine {
         }
         if let (consensus::Message::Proposal { proposal, .. }, Some(block)) = (&message, block) {
             // Ids are hashes of headers: a block that isn't the proposed one is never looked at.
-            if self.peers.is_validator(from) && block.header.id() == proposal.block && !self.has(&proposal.block) {
+            // A proposal is never passed on, so only its signer can bring the block.
+            if self.peers.is(from, &proposal.signer)
+                && block.header.id() == proposal.block
+                && !self.blocks.contains_key(&proposal.block)
+            {
                 self.fetch.offer(from, proposal.block, block);
             }
         }
@@ -120,29 +146,32 @@ impl Engine {
         message: consensus::Message,
         outputs: &mut Vec<Output>,
     ) -> Result<(), Fault> {
+        let may_answer = self.peers.may_answer(from, clock().mono_ms);
         if let consensus::Message::Certificate(theirs) = message {
-            return self.compare(theirs, outputs);
+            return if may_answer { self.compare(from, theirs, outputs) } else { Ok(()) };
         }
-        if self.peers.may_answer(from, clock().mono_ms)
-            && let Some(certificate) = self.chain.certificate(message.height())?
-        {
+        if may_answer && let Some(certificate) = self.chain.certificate(message.height())? {
             self.send(from, agreement(consensus::Message::Certificate(certificate)), outputs);
         }
-        Ok(())
+        // A late word still tells that its signer is there.
+        self.step(clock, consensus::Input::Message { from, message }, outputs)
     }
 
     /// A finalization of another block than the one that is final here ends the fault bound: a
     /// person has to look.
-    fn compare(&mut self, theirs: Certificate, outputs: &mut Vec<Output>) -> Result<(), Fault> {
+    fn compare(&mut self, from: Peer, theirs: Certificate, outputs: &mut Vec<Output>) -> Result<(), Fault> {
         let (height, own) = (theirs.height(), self.chain.header(theirs.height())?);
         let Some(own) = own.filter(|own| theirs.kind() == VoteKind::Finalize && theirs.block() != Some(own.id()))
         else {
             return Ok(());
         };
         let set = validators::next_set(&self.chain.head().tree)?;
-        if set.hash(&self.chain.id()) != own.validators_hash
-            || theirs.verify(&self.chain.id(), self.rule, &set).is_err()
-        {
+        if set.hash(&self.chain.id()) != own.validators_hash {
+            return Ok(());
+        }
+        if theirs.verify(&self.chain.id(), self.rule, &set).is_err() {
+            // Nobody honest passes on what it has not verified.
+            outputs.push(Output::Blame { peer: from, offence: Offence::BadCertificate });
             return Ok(());
         }
         let Some(ours) = self.chain.certificate(height)? else { return Ok(()) };
@@ -203,19 +232,21 @@ impl Engine {
     /// Asks for what is due: wanted blocks, ranges to catch up, and applies what is here.
     pub(super) fn keep_up(&mut self, clock: Clock<'_>, outputs: &mut Vec<Output>) -> Result<(), Fault> {
         self.apply_synced(clock, outputs)?;
-        let (now_ms, peers) = (clock().mono_ms, self.peers.all());
+        self.settle()?;
+        let (now_ms, peers) = (clock().mono_ms, self.peers.by_trust());
         let questions = self.fetch.ask(&peers, now_ms);
         let ranges = self.sync.ask(self.height(), now_ms);
         for (peer, question) in questions.into_iter().chain(ranges) {
             self.send(peer, question, outputs);
         }
-        self.progress.set_target(self.sync.target(now_ms).max(self.height()));
+        self.progress.set(self.sync.proven_target().max(self.height()), self.consensus.status().barrier);
         Ok(())
     }
 
     fn apply_synced(&mut self, clock: Clock<'_>, outputs: &mut Vec<Output>) -> Result<(), Fault> {
+        let since = clock().mono_ms;
         for _ in 0..BLOCKS_PER_TURN {
-            if self.is_halted() {
+            if self.is_halted() || clock().mono_ms.saturating_sub(since) > TURN_MS {
                 return Ok(());
             }
             let Some((from, block)) = self.sync.take(self.height().next()) else { return Ok(()) };
@@ -229,18 +260,6 @@ impl Engine {
             }
         }
         Ok(())
-    }
-
-    fn has(&self, id: &BlockId) -> bool {
-        self.blocks.contains_key(id)
-    }
-
-    fn find_block(&self, height: Height, id: &BlockId) -> Result<Option<Block>, Fault> {
-        if let Some(block) = self.blocks.get(id) {
-            return Ok(Some(block.clone()));
-        }
-        let stored = self.chain.final_block(height)?;
-        Ok(stored.map(|stored| stored.block).filter(|block| block.header.id() == *id))
     }
 
     fn find_transactions<const MAX: usize>(&self, id: &BlockId, places: &[u32]) -> List<TxBytes, MAX> {

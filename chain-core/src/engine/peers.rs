@@ -5,6 +5,7 @@
 use crate::consensus::Peer;
 use crate::crypto::PublicKey;
 use crate::limits::ANSWER_INTERVAL_MS;
+use crate::types::ValidatorSet;
 use std::collections::BTreeMap;
 
 /// The connected nodes. Bounded by the transport's number of connections.
@@ -13,29 +14,48 @@ pub(super) struct Peers(BTreeMap<Peer, Known>);
 
 #[derive(Debug)]
 struct Known {
-    validator: Option<PublicKey>,
+    /// The key it has proven to hold; anybody can hold some key.
+    key: Option<PublicKey>,
+    /// Whether that is a validator of the set.
+    member: bool,
     answered_ms: Option<u64>,
 }
 
 impl Peers {
-    pub(super) fn join(&mut self, peer: Peer, validator: Option<PublicKey>) {
-        self.0.insert(peer, Known { validator, answered_ms: None });
+    pub(super) fn join(&mut self, peer: Peer, key: Option<PublicKey>, set: &ValidatorSet) -> bool {
+        let member = is_member(key, set);
+        self.0.insert(peer, Known { key, member, answered_ms: None });
+        member
     }
 
     pub(super) fn leave(&mut self, peer: Peer) {
         self.0.remove(&peer);
     }
 
+    /// The set has changed.
+    pub(super) fn learn(&mut self, set: &ValidatorSet) {
+        for known in self.0.values_mut() {
+            known.member = is_member(known.key, set);
+        }
+    }
+
     pub(super) fn all(&self) -> Vec<Peer> {
         self.0.keys().copied().collect()
     }
 
-    pub(super) fn validators(&self) -> Vec<Peer> {
-        self.0.iter().filter(|(_, known)| known.validator.is_some()).map(|(peer, _)| *peer).collect()
+    /// All of them, validators of the set first: whom to ask, in this order.
+    pub(super) fn by_trust(&self) -> Vec<Peer> {
+        let (members, others): (Vec<_>, Vec<_>) = self.0.iter().partition(|(_, known)| known.member);
+        members.into_iter().chain(others).map(|(peer, _)| *peer).collect()
     }
 
-    pub(super) fn is_validator(&self, peer: Peer) -> bool {
-        self.0.get(&peer).is_some_and(|known| known.validator.is_some())
+    /// Those with a key: validators of this set or of one of the next.
+    pub(super) fn validators(&self) -> Vec<Peer> {
+        self.0.iter().filter(|(_, known)| known.key.is_some()).map(|(peer, _)| *peer).collect()
+    }
+
+    pub(super) fn is(&self, peer: Peer, key: &PublicKey) -> bool {
+        self.0.get(&peer).is_some_and(|known| known.key.as_ref() == Some(key))
     }
 
     /// Whether a word about the past may be answered now: each peer's is, but not all the time.
@@ -47,4 +67,8 @@ impl Peers {
         }
         due
     }
+}
+
+fn is_member(key: Option<PublicKey>, set: &ValidatorSet) -> bool {
+    key.is_some_and(|key| set.index_of(&key).is_some())
 }

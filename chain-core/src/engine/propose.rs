@@ -110,6 +110,7 @@ impl Engine {
 
     /// Puts a block into the WAL, so that a vote for it outlives a crash together with its body.
     pub(super) fn persist_body(&mut self, id: &BlockId) -> Result<(), Fault> {
+        self.settle()?;
         let block = self.blocks.get(id).ok_or_else(|| Fault::new(format!("block {id} is to be logged but unknown")))?;
         Ok(self.wal.append(&super::start::block_bytes(block))?)
     }

@@ -11,13 +11,20 @@ use crate::limits::{MAX_RANGE_BLOCKS, RANGE_BYTES};
 use crate::types::Height;
 use crate::wire::Message;
 
-/// The answer to `NeedBlocks`; nothing for any other message.
+/// The answer to `NeedBlocks`, and to `NeedBlock` for a height that is decided; nothing for any other
+/// message.
 ///
 /// # Errors
 /// The database can't be read.
 pub fn answer(chain: &Chain, question: &Message) -> Result<Option<Message>, Fault> {
     match question {
         Message::NeedBlocks { from, count } => range(chain, *from, *count).map(Some),
+        Message::NeedBlock { height, block: id } => {
+            // The header first: a body is only read for who knows what it asks for.
+            let known = chain.header(*height)?.is_some_and(|header| header.id() == *id);
+            let block = if known { chain.final_block(*height)?.map(|stored| stored.block) } else { None };
+            Ok(Some(Message::Block { id: *id, block }))
+        }
         _ => Ok(None),
     }
 }

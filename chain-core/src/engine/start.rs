@@ -22,6 +22,7 @@ use crate::storage::journal::MAX_RECORD_BYTES;
 use crate::storage::{SignMark, SignState};
 use crate::tx::{Checked, check_many};
 use crate::types::{BlockId, ChainId, Height, QuorumRule, TxId};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
@@ -87,8 +88,11 @@ impl Engine {
         let wiped = own_key.is_some() && sign_memory.is_some() && found.is_none();
         let mark = found.unwrap_or_default();
         let barrier = if logged_words(&words, mark.height) < mark.words { mark.height } else { Height::ZERO };
-        let mark = newest_mark(&words).filter(|logged| logged.height >= mark.height).unwrap_or(mark);
-        let signing = Signing { state: sign_memory.map(|memory| memory.state), mark, unsaved: false };
+        // A crash can come between the log and the mark: then the mark is due before anything is sent.
+        // Without any mark it stays so: what is in the log need not be all that was signed.
+        let mark = newest_mark(&words).map_or(mark, |logged| further(mark, logged));
+        let unsaved = found.is_some_and(|found| found != mark);
+        let signing = Signing { state: sign_memory.map(|memory| memory.state), mark, unsaved, known: found.is_some() };
         let config = Config { chain: chain.id(), rule, key, barrier, wiped, signing_from: resume_signing_at };
         let (consensus, effects) = Machine::recover(config, consensus_head(&chain)?, words, clock());
         let mut engine = Self {
@@ -101,6 +105,8 @@ impl Engine {
             candidate: None,
             blocks,
             awaited: None,
+            unsettled: false,
+            switch_due: false,
             rule,
             own_key,
             signing,
@@ -129,6 +135,15 @@ fn logged_words(words: &[WalRecord], height: Height) -> u32 {
     };
     // Far fewer than 2^32.
     u32::try_from(words.iter().filter(own).count()).unwrap_or(u32::MAX)
+}
+
+/// What is known of two memories together.
+fn further(a: SignMark, b: SignMark) -> SignMark {
+    match a.height.cmp(&b.height) {
+        Ordering::Less => b,
+        Ordering::Greater => a,
+        Ordering::Equal => SignMark { height: a.height, view: a.view.max(b.view), words: a.words.max(b.words) },
+    }
 }
 
 /// The mark the log's words make: a crash can come between the log and the mark.

@@ -5,19 +5,20 @@
 //! ```
 //!
 //! A peer's word about its height starts a question, nothing more: the agreement goes on meanwhile,
-//! and a peer that does not deliver what it claims is not asked again for a while. Every block is
-//! verified before it counts, so one honest peer among liars is enough.
+//! and a peer that does not deliver what it claims, or only a drop of it, is not asked again for a
+//! while. The range the head waits for is asked of one more peer every second. Every block is verified
+//! before it counts, so one honest peer among liars is enough.
 //!
-//! Memory: at most [`AHEAD`] ranges, each bounded by one frame.
+//! Memory: at most [`AHEAD`] ranges are here or asked for, each bounded by one frame.
 //!
 //! Not here: judging a block (`commit`), answering others (`serve`).
 
 use crate::block::FinalBlock;
 use crate::consensus::{Offence, Peer};
-use crate::limits::MAX_RANGE_BLOCKS;
+use crate::limits::{MAX_RANGE_BLOCKS, RANGE_BYTES};
 use crate::types::Height;
 use crate::wire::Message;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How many blocks are asked for at a time.
 const RANGE: u64 = 64;
@@ -25,6 +26,8 @@ const RANGE: u64 = 64;
 const AHEAD: usize = 6;
 /// How long a peer has to answer.
 const PATIENCE_MS: u64 = 10_000;
+/// How long the head waits for one peer before one more is asked.
+const HEDGE_MS: u64 = 1_000;
 /// How long a peer that failed is left alone, times the number of its failures.
 const PAUSE_MS: u64 = 2_000;
 /// Bound of that factor.
@@ -40,9 +43,12 @@ pub(super) struct Sync {
 
 #[derive(Debug, Default)]
 struct Claim {
+    /// A validator of the set when it joined.
+    member: bool,
+    /// Has brought a block that was right.
+    proven: bool,
     head: Height,
     oldest: Height,
-    busy: bool,
     failures: u64,
     paused_until_ms: u64,
 }
@@ -56,22 +62,22 @@ struct Range {
 #[derive(Debug)]
 enum State {
     Open,
-    Asked { peer: Peer, deadline_ms: u64 },
-    Here { peer: Peer, blocks: VecDeque<FinalBlock> },
+    /// Whom, and when.
+    Asked(Vec<(Peer, u64)>),
+    Here {
+        peer: Peer,
+        blocks: VecDeque<FinalBlock>,
+    },
 }
 
 impl Sync {
-    pub(super) fn join(&mut self, peer: Peer) {
-        self.peers.insert(peer, Claim::default());
+    pub(super) fn join(&mut self, peer: Peer, member: bool) {
+        self.peers.insert(peer, Claim { member, ..Claim::default() });
     }
 
     pub(super) fn leave(&mut self, peer: Peer) {
         self.peers.remove(&peer);
-        for range in self.ranges.values_mut() {
-            if matches!(range.state, State::Asked { peer: asked, .. } if asked == peer) {
-                range.state = State::Open;
-            }
-        }
+        self.ranges.values_mut().for_each(|range| range.forget(|asked, _| asked == peer));
     }
 
     /// A peer said something that tells its height.
@@ -92,6 +98,13 @@ impl Sync {
         trusted.map(|claim| claim.head).max().unwrap_or_default()
     }
 
+    /// The highest height claimed by a peer whose word has some weight: a validator's, or that of one
+    /// that has delivered, as long as it does.
+    pub(super) fn proven_target(&self) -> Height {
+        let weighty = |claim: &&Claim| (claim.member || claim.proven) && claim.failures == 0;
+        self.peers.values().filter(weighty).map(|claim| claim.head).max().unwrap_or_default()
+    }
+
     /// Whether the block above the head is here.
     pub(super) fn is_ready(&self, next: Height) -> bool {
         self.ranges.first_key_value().is_some_and(|(first, range)| {
@@ -103,33 +116,34 @@ impl Sync {
     pub(super) fn hear(
         &mut self,
         peer: Peer,
-        (from, blocks, head, oldest): (Height, Vec<FinalBlock>, Height, Height),
+        (from, mut blocks, head, oldest): (Height, Vec<FinalBlock>, Height, Height),
         now_ms: u64,
     ) -> Result<(), Offence> {
         let Some(claim) = self.peers.get_mut(&peer) else { return Ok(()) };
         (claim.head, claim.oldest) = (head, oldest);
-        let asked = |range: &&mut Range| matches!(range.state, State::Asked { peer: asked, .. } if asked == peer);
-        let Some(range) = self.ranges.get_mut(&from).filter(asked) else {
+        let Some(range) = self.ranges.get_mut(&from).filter(|range| range.is_asked_of(peer)) else {
             // An answer after its time, or a hint; the height it names is all that counts.
             return Ok(());
         };
-        claim.busy = false;
-        if blocks.is_empty() {
-            range.state = State::Open;
+        range.forget(|asked, _| asked == peer);
+        let whole = is_chain(from, &blocks);
+        if blocks.is_empty() || !whole {
             self.fail(peer, now_ms);
-            return Ok(());
+            return if whole { Ok(()) } else { Err(Offence::BadBlock) };
         }
-        if !is_chain(from, &blocks) || blocks.len() as u64 > range.end.get().saturating_sub(from.get()) + 1 {
-            range.state = State::Open;
-            self.fail(peer, now_ms);
-            return Err(Offence::BadBlock);
-        }
+        // The answer to an earlier, longer question may reach further.
+        blocks.truncate(usize::try_from(range.end.get().saturating_sub(from.get()) + 1).unwrap_or(usize::MAX));
         let next = Height::new(from.get().saturating_add(blocks.len() as u64));
         let end = range.end;
+        let is_drop = next <= end && next <= head && size(&blocks) < RANGE_BYTES / 2;
         range.end = Height::new(next.get().saturating_sub(1));
         range.state = State::Here { peer, blocks: blocks.into() };
         if next <= end {
             self.ranges.insert(next, Range { end, state: State::Open });
+        }
+        match is_drop {
+            true => self.fail(peer, now_ms),
+            false => self.peers.entry(peer).or_default().failures = 0,
         }
         Ok(())
     }
@@ -164,7 +178,7 @@ impl Sync {
     /// What a peer sent was right.
     pub(super) fn delivered(&mut self, peer: Peer) {
         if let Some(claim) = self.peers.get_mut(&peer) {
-            claim.failures = 0;
+            claim.proven = true;
         }
     }
 
@@ -180,12 +194,17 @@ impl Sync {
         if !self.active {
             return None;
         }
-        let deadlines = self.ranges.values().filter_map(|range| match range.state {
-            State::Asked { deadline_ms, .. } => Some(deadline_ms),
+        let deadlines = self.ranges.values().filter_map(|range| match &range.state {
+            State::Asked(asked) => asked.iter().map(|(_, at)| at.saturating_add(PATIENCE_MS)).min(),
             State::Open | State::Here { .. } => None,
         });
+        let hedge = self.ranges.first_key_value().and_then(|(from, range)| {
+            // Without anybody to ask there is nothing to wake up for.
+            let at = range.hedge_ms()?;
+            self.able(*from, &self.busy()).map(|_| at)
+        });
         let pauses = self.peers.values().map(|claim| claim.paused_until_ms).filter(|until| *until > 0);
-        deadlines.chain(pauses).min()
+        deadlines.chain(pauses).chain(hedge).min()
     }
 
     /// Asks for what is missing above the head; ends when nobody is ahead.
@@ -212,19 +231,13 @@ impl Sync {
     fn give_up_on_the_silent(&mut self, now_ms: u64) {
         let mut silent = Vec::new();
         for range in self.ranges.values_mut() {
-            if let State::Asked { peer, deadline_ms } = range.state
-                && deadline_ms <= now_ms
-            {
-                range.state = State::Open;
-                silent.push(peer);
-            }
+            range.forget(|peer, at| {
+                let over = at.saturating_add(PATIENCE_MS) <= now_ms;
+                silent.extend(over.then_some(peer));
+                over
+            });
         }
-        for peer in silent {
-            if let Some(claim) = self.peers.get_mut(&peer) {
-                claim.busy = false;
-            }
-            self.fail(peer, now_ms);
-        }
+        silent.into_iter().for_each(|peer| self.fail(peer, now_ms));
     }
 
     /// Adds ranges up to the target.
@@ -238,21 +251,76 @@ impl Sync {
         }
     }
 
-    /// Gives each open range to the idle peer with the fewest failures that claims to have it.
+    /// Gives each open range, and the first one if the head has waited for it, to the idle peer that
+    /// claims to have it: the one with the fewest failures, validators first.
     fn assign(&mut self, now_ms: u64) -> Vec<(Peer, Message)> {
+        let mut busy = self.busy();
         let mut questions = Vec::new();
-        for (from, range) in self.ranges.iter_mut().filter(|(_, range)| matches!(range.state, State::Open)) {
-            let able = self.peers.iter_mut().filter(|(_, claim)| {
-                !claim.busy && claim.paused_until_ms == 0 && claim.head >= *from && claim.oldest <= *from
-            });
-            let Some((peer, claim)) = able.min_by_key(|(peer, claim)| (claim.failures, **peer)) else { continue };
-            claim.busy = true;
-            range.state = State::Asked { peer: *peer, deadline_ms: now_ms.saturating_add(PATIENCE_MS) };
+        let mut ranges = std::mem::take(&mut self.ranges);
+        for (place, (from, range)) in ranges.iter_mut().take(AHEAD).enumerate() {
+            let late = place == 0 && range.hedge_ms().is_some_and(|at| at <= now_ms);
+            let wanted = matches!(range.state, State::Open) || late;
+            let Some(peer) = self.able(*from, &busy).filter(|_| wanted) else { continue };
+            busy.insert(peer);
+            range.ask(peer, now_ms);
             let count = range.end.get().saturating_sub(from.get()).saturating_add(1) as u32;
-            questions.push((*peer, Message::NeedBlocks { from: *from, count }));
+            questions.push((peer, Message::NeedBlocks { from: *from, count }));
         }
+        self.ranges = ranges;
         questions
     }
+
+    /// Who is asked already: one question each at a time.
+    fn busy(&self) -> BTreeSet<Peer> {
+        self.ranges.values().flat_map(|range| range.asked().iter().map(|(peer, _)| *peer)).collect()
+    }
+
+    /// Whom to ask for a range that begins here.
+    fn able(&self, from: Height, busy: &BTreeSet<Peer>) -> Option<Peer> {
+        let able = self.peers.iter().filter(|(peer, claim)| {
+            !busy.contains(peer) && claim.paused_until_ms == 0 && claim.head >= from && claim.oldest <= from
+        });
+        able.min_by_key(|(peer, claim)| (claim.failures, !claim.member, **peer)).map(|(peer, _)| *peer)
+    }
+}
+
+impl Range {
+    fn asked(&self) -> &[(Peer, u64)] {
+        match &self.state {
+            State::Asked(asked) => asked,
+            State::Open | State::Here { .. } => &[],
+        }
+    }
+
+    fn is_asked_of(&self, peer: Peer) -> bool {
+        self.asked().iter().any(|(asked, _)| *asked == peer)
+    }
+
+    fn ask(&mut self, peer: Peer, now_ms: u64) {
+        match &mut self.state {
+            State::Asked(asked) => asked.push((peer, now_ms)),
+            State::Open | State::Here { .. } => self.state = State::Asked(vec![(peer, now_ms)]),
+        }
+    }
+
+    /// Waits no more for some of those asked.
+    fn forget(&mut self, mut gone: impl FnMut(Peer, u64) -> bool) {
+        if let State::Asked(asked) = &mut self.state {
+            asked.retain(|(peer, at)| !gone(*peer, *at));
+            if asked.is_empty() {
+                self.state = State::Open;
+            }
+        }
+    }
+
+    /// When one more peer may be asked.
+    fn hedge_ms(&self) -> Option<u64> {
+        self.asked().iter().map(|(_, at)| at.saturating_add(HEDGE_MS)).max()
+    }
+}
+
+fn size(blocks: &[FinalBlock]) -> usize {
+    blocks.iter().flat_map(|block| block.block.body.transactions()).map(Vec::len).sum()
 }
 
 /// Whether blocks stand at consecutive heights, each on the one before, each with its finalization.

@@ -284,8 +284,9 @@ impl Chain {
         Ok(Some((proof, block)))
     }
 
-    /// Makes a final block durable. Nothing else may be told of it before this returns.
-    pub(crate) fn store_block(&self, block: &FinalBlock) -> Result<(), Fault> {
+    /// Stores a final block. Nothing may be told of it before it is durable: at once if it is written
+    /// `Synced`, else with the next such write or [`Chain::sync`].
+    pub(crate) fn store_block(&self, block: &FinalBlock, durability: Durability) -> Result<(), Fault> {
         let header = &block.block.header;
         let key = height_key(header.height);
         let mut batch = Batch::new();
@@ -296,6 +297,13 @@ impl Chain {
         }
         keys::put(&mut batch, Table::BlockIds, header.id().0.as_bytes(), &key);
         keys::put(&mut batch, Table::Meta, HEAD, &key);
+        Ok(self.store.write(batch, durability)?)
+    }
+
+    /// Makes every stored block durable.
+    pub(crate) fn sync(&self) -> Result<(), Fault> {
+        let mut batch = Batch::new();
+        keys::put(&mut batch, Table::Meta, HEAD, &height_key(self.head().block.header.height));
         Ok(self.store.write(batch, Durability::Synced)?)
     }
 

@@ -171,7 +171,7 @@ impl Maker {
         let body = Body::new(taken.iter().map(|tx| tx.bytes().to_vec()).collect());
         let certificate = Some(self.certificate(&header));
         let block = FinalBlock { block: Block { header, body }, certificate };
-        self.chain.store_block(&block).unwrap();
+        self.chain.store_block(&block, crate::storage::Durability::Synced).unwrap();
         let block = Arc::new(CommittedBlock::new(block, &taken, executed.results, 0));
         self.chain.advance(block.clone(), executed.delta).unwrap();
         block.id
@@ -203,7 +203,7 @@ impl Maker {
         };
         let certificate = Some(self.certificate(&header));
         let block = FinalBlock { block: Block { header, body: Body::default() }, certificate };
-        self.chain.store_block(&block).unwrap();
+        self.chain.store_block(&block, crate::storage::Durability::Synced).unwrap();
         let block = Arc::new(CommittedBlock::new(block, &[], empty.results, 0));
         self.chain.advance(block.clone(), delta).unwrap();
         block.id

@@ -174,7 +174,7 @@ impl Layout {
         let mut entries = Vec::new();
         for (index, file) in files.iter().enumerate() {
             let name = format!("node-{index}");
-            DataDir::new(new.join(&name)).create(&json, seeds.get(index).map(|seed| ValidatorSeed::Drawn(seed)))?;
+            DataDir::new(new.join(&name)).create(&json, seeds.get(index).map(|seed| ValidatorSeed::Unused(seed)))?;
             write_new(&new.join(format!("{name}.toml")), file.to_toml()?.as_bytes(), 0o644)?;
             entries.push(file.entry(name, keys.get(index).copied()));
         }

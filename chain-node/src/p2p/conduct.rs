@@ -2,23 +2,24 @@
 //!
 //! Not here: what counts as an offence (`session`, the engine), the accounts themselves (`guard`).
 
-use super::guard::{Bucket, Pace, REJECTED_GOSSIP_POINTS, points};
-use super::link::{Link, ip_of, lock};
+use super::guard::{Bucket, Pace, REJECTED_GOSSIP_POINTS};
+use super::link::{Link, lock};
 use super::session::End;
 use super::task::Task;
 use super::{GossipTicket, GossipVerdict, NetworkEvent};
-use chain_core::consensus::Offence;
 use chain_core::limits::MAX_GOSSIP_BYTES;
 use chain_core::wire::HelloError;
-use libp2p::PeerId;
 use libp2p::gossipsub::Message;
-use std::net::IpAddr;
+use libp2p::{Multiaddr, PeerId};
 use std::time::{Duration, Instant};
 
 /// An inbound connection that ends so soon costs points.
 const BRIEF: Duration = Duration::from_secs(5);
 /// So many; two crossing dials or a restart must not matter.
 const BRIEF_POINTS: u32 = 5;
+/// When it is said again that an identity is in use twice, and of how many at most.
+const TELL_AGAIN: Duration = Duration::from_secs(3600);
+const MAX_TOLD: usize = 256;
 
 impl Task {
     pub(super) fn on_message(&mut self, ticket: GossipTicket, message: Message) {
@@ -41,15 +42,22 @@ impl Task {
         let gossip = &mut self.swarm.behaviour_mut().gossip;
         gossip.report_message_validation_result(&ticket.id, &ticket.from, verdict.into());
         if verdict == GossipVerdict::Reject {
-            self.charge(ticket.from, None, REJECTED_GOSSIP_POINTS, "gossip that no honest node passes on");
+            self.shared.charge(ticket.from, None, REJECTED_GOSSIP_POINTS, "gossip that no honest node passes on");
         }
     }
 
     pub(super) fn on_end(&mut self, link: &Link, end: End) {
         self.swarm.close_connection(link.connection);
-        if !link.outbound && link.since.elapsed() < BRIEF {
+        // A banned peer has paid.
+        let brief = link.since.elapsed() < BRIEF || matches!(end, End::Slow);
+        // With a copied key two nodes push each other out: the account is that of both.
+        let is_twin = link.is_replaced() || matches!(end, End::Twin);
+        if is_twin {
+            self.tell_of_twin(link.id, &link.address);
+        }
+        if brief && !is_twin && !link.outbound && !link.is_shut_out() {
             // Each connection begins with a full bucket: whoever keeps coming back would have no rate.
-            self.charge(link.id, Some(link), BRIEF_POINTS, "it comes and goes too often");
+            self.shared.charge(link.id, Some(link), BRIEF_POINTS, "it comes and goes too often");
         }
         let (peer, address, outbound) = (link.id, &link.address, link.outbound);
         match end {
@@ -59,14 +67,36 @@ impl Task {
                 self.shared.metrics.refused.with_label_values(&["full"]).inc();
                 tracing::debug!(%peer, %address, outbound, "no place for this peer");
             }
+            End::Twin => self.shared.metrics.refused.with_label_values(&["twin"]).inc(),
             End::Slow => {
                 self.shared.metrics.slow.inc();
                 tracing::info!(%peer, %address, outbound, "closed a peer that was too slow");
             }
             End::Offended(offence, why) => {
                 tracing::info!(%peer, %address, why, "closed a peer that broke the rules");
-                self.blame(link, offence);
+                self.shared.blame(link, offence);
             }
+        }
+    }
+
+    /// Two nodes seem to have one identity; said once in a while.
+    pub(super) fn tell_of_twin(&mut self, id: PeerId, address: &Multiaddr) {
+        let now = Instant::now();
+        self.told.retain(|_, at| now.saturating_duration_since(*at) < TELL_AGAIN);
+        if self.told.len() >= MAX_TOLD || self.told.contains_key(&id) {
+            return;
+        }
+        self.told.insert(id, now);
+        match id == self.shared.own_id {
+            true => tracing::error!(
+                %address,
+                "our own identity answers or calls there: it is another address of this node, or a node with a copy of \
+                 our p2p_key, which must be deleted there"
+            ),
+            false => tracing::warn!(
+                peer = %id, %address,
+                "one identity at two places: a node that moved, or two nodes with one p2p_key; it must be deleted in one"
+            ),
         }
     }
 
@@ -83,26 +113,9 @@ impl Task {
         self.dialer.postpone(link.id, now + length);
     }
 
-    pub(super) fn blame(&mut self, link: &Link, offence: Offence) {
-        self.charge(link.id, Some(link), points(offence), &format!("{offence:?}"));
-    }
-
-    /// Adds points to a peer's account; with enough of them it is banned.
-    fn charge(&mut self, id: PeerId, link: Option<&Link>, cost: u32, why: &str) {
-        if !lock(&self.shared.bans).charge(id, cost, Instant::now()) {
-            return;
-        }
-        let open = || self.sessions.values().map(|(link, _)| &**link).find(|link| link.id == id);
-        let ip = link.or_else(open).and_then(|link| ip_of(&link.address));
-        self.ban(id, ip, why);
-    }
-
-    fn ban(&mut self, id: PeerId, ip: Option<IpAddr>, why: &str) {
-        let (now, length) = (Instant::now(), self.shared.limits.ban);
-        tracing::warn!(peer = %id, why, seconds = length.as_secs(), "a peer is banned");
-        self.shared.metrics.bans.inc();
-        lock(&self.shared.bans).ban(id, ip, length, now);
-        self.dialer.postpone(id, now + length);
+    /// A ban is in the books: the connections go, and nobody dials.
+    pub(super) fn on_ban(&mut self, id: PeerId) {
+        self.dialer.postpone(id, Instant::now() + self.shared.limits.ban);
         self.disconnect(id);
     }
 }

@@ -138,12 +138,15 @@ impl Dialer {
         }
     }
 
-    /// A dial led to a peer; answers whether it is a static one.
+    /// A dial led to a peer, or a peer to us; answers whether the operator named it: a static peer, or
+    /// a bootnode that we dialled.
     pub fn connected(&mut self, attempt: ConnectionId, id: PeerId) -> bool {
-        if let Some(target) = self.targets.iter_mut().find(|target| target.attempt == Some(attempt)) {
+        let dialled = self.targets.iter_mut().find(|target| target.attempt == Some(attempt));
+        let named = dialled.is_some_and(|target| {
             target.id = Some(id);
-        }
-        self.is_static(&id)
+            target.source != Source::Learned
+        });
+        named || self.is_static(&id)
     }
 
     /// A peer greeted: the next wait is short again, and it may be a validator.
@@ -165,9 +168,14 @@ impl Dialer {
         self.targets.retain(|target| target.source != Source::Learned || target.failures < MAX_FAILURES);
     }
 
-    /// A dial led to ourselves: never again.
-    pub fn forget(&mut self, attempt: ConnectionId) {
-        self.targets.retain(|target| target.attempt != Some(attempt));
+    /// A dial led to our own identity. What others told us is forgotten; what the operator named is tried
+    /// again after the longest wait, for names and addresses move.
+    pub fn led_home(&mut self, attempt: ConnectionId, now: Instant) {
+        self.targets.retain(|target| target.attempt != Some(attempt) || target.source != Source::Learned);
+        if let Some(target) = self.targets.iter_mut().find(|target| target.attempt == Some(attempt)) {
+            target.attempt = None;
+            target.due = now + self.redial_max;
+        }
     }
 
     /// Not before this moment.
@@ -239,6 +247,13 @@ mod tests {
         dialer.add(address(1), Source::Bootnode, now);
         dialer.learn(id, [address(2)], now);
         assert_eq!(due(&dialer, now, true), [0, 1]);
+        let (way_in, found) = (ConnectionId::new_unchecked(1), ConnectionId::new_unchecked(2));
+        dialer.dialled(0, way_in);
+        dialer.dialled(1, found);
+        assert!(dialer.connected(way_in, PeerId::random()), "a bootnode we dialled has a place");
+        assert!(!dialer.connected(found, id) && !dialer.connected(ConnectionId::new_unchecked(3), id));
+        dialer.ended(way_in, now - Duration::from_secs(9));
+        dialer.ended(found, now - Duration::from_secs(9));
         assert!(due(&dialer, now, false).is_empty());
         dialer.greeted(id, Some(key));
         let missing = BTreeSet::from([key]);
@@ -262,6 +277,20 @@ mod tests {
         assert_eq!(dialer.targets.len(), MAX_LEARNED - 1);
         dialer.learn(PeerId::random(), ["/ip4/0.0.0.0/tcp/1".parse().unwrap()], now);
         assert_eq!(dialer.targets.len(), MAX_LEARNED - 1);
+    }
+
+    #[test]
+    fn what_the_operator_named_is_dialled_again_after_it_led_to_ourselves() {
+        let (now, limits) = (Instant::now(), Limits::default());
+        let mut dialer = Dialer::new(&limits);
+        dialer.add(address(1), Source::Static, now);
+        dialer.learn(PeerId::random(), [address(2)], now);
+        for number in 0..2 {
+            dialer.dialled(number, ConnectionId::new_unchecked(number));
+        }
+        (0..2).for_each(|number| dialer.led_home(ConnectionId::new_unchecked(number), now));
+        assert!(due(&dialer, now, true).is_empty());
+        assert_eq!(due(&dialer, now + limits.redial_max, true), [0]);
     }
 
     #[test]

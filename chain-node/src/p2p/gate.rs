@@ -1,6 +1,10 @@
 //! Who may connect, before anything is said: not the banned, not too many from one address, not
 //! more than there is room for.
 //!
+//! Addresses of static peers and where validators were seen are spared: strangers have their own room
+//! and their own handshakes under way, so they cannot take the place of those. Packets of QUIC can
+//! claim any source address, so its handshakes are counted apart from TCP's.
+//!
 //! Not here: places for greeted peers (`shared`), what leads to a ban (`guard`).
 
 use super::guard::{Bans, Bucket, Pace};
@@ -8,6 +12,7 @@ use super::limits::Rate;
 use super::link::{ip_of, lock};
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{
     ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, ListenFailure, NetworkBehaviour, THandler,
     THandlerInEvent, THandlerOutEvent, ToSwarm, dummy,
@@ -24,6 +29,8 @@ use std::time::{Duration, Instant};
 const ARRIVALS: Rate = Rate { frames: 4, bytes: 1, burst_s: 8 };
 /// Most addresses whose arrivals are counted.
 const MAX_ADDRESSES: usize = 8192;
+/// Handshakes under way of strangers, and of one spared address, by one transport.
+const MAX_PENDING: usize = 128;
 
 /// Why a connection is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,39 +44,70 @@ pub enum Denied {
     /// Its address connects too often.
     #[error("connections from one address come too fast")]
     Often,
+    /// Too many handshakes are under way.
+    #[error("too many handshakes at once")]
+    Busy,
+    /// There is no room for strangers.
+    #[error("no room for more connections")]
+    Full,
+}
+
+/// An inbound connection.
+#[derive(Clone, Copy)]
+struct Arrival {
+    address: IpAddr,
+    spared: bool,
+    quic: bool,
+    /// Its handshake is under way.
+    pending: bool,
 }
 
 /// Refuses connections.
 pub struct Behaviour {
     bans: Arc<Mutex<Bans>>,
     max_per_address: usize,
+    /// Most inbound connections of strangers.
+    room: usize,
     /// Inbound connections, from the first packet on.
-    inbound: HashMap<ConnectionId, IpAddr>,
+    inbound: HashMap<ConnectionId, Arrival>,
     /// How often each address comes.
     arrivals: HashMap<IpAddr, Bucket>,
 }
 
 impl Behaviour {
-    /// With this table of bans, and so many inbound connections for each address that is neither
-    /// our own nor a static peer's.
-    pub fn new(bans: Arc<Mutex<Bans>>, max_per_address: usize) -> Self {
-        Self { bans, max_per_address, inbound: HashMap::new(), arrivals: HashMap::new() }
+    /// With this table of bans, so many inbound connections for each address that is not spared, and
+    /// so many for all of those.
+    pub fn new(bans: Arc<Mutex<Bans>>, max_per_address: usize, room: usize) -> Self {
+        Self { bans, max_per_address, room, inbound: HashMap::new(), arrivals: HashMap::new() }
     }
 
-    fn admit(&mut self, connection: ConnectionId, address: IpAddr, now: Instant) -> Result<(), Denied> {
+    fn count(&self, which: impl Fn(&Arrival) -> bool) -> usize {
+        self.inbound.values().filter(|arrival| which(arrival)).count()
+    }
+
+    fn admit(&mut self, connection: ConnectionId, address: IpAddr, quic: bool, now: Instant) -> Result<(), Denied> {
         let bans = lock(&self.bans);
         if bans.is_address_banned(&address, now) {
             return Err(Denied::Banned);
         }
-        if bans.spares(address) {
-            drop(bans);
-            self.inbound.insert(connection, address);
+        let arrival = Arrival { address, spared: bans.spares(address), quic, pending: true };
+        drop(bans);
+        let pending = |other: &Arrival| other.pending && other.quic == quic;
+        if arrival.spared {
+            if self.count(|other| other.address == address && pending(other)) >= MAX_PENDING {
+                return Err(Denied::Busy);
+            }
+            self.inbound.insert(connection, arrival);
             return Ok(());
         }
-        drop(bans);
-        let there = self.inbound.values().filter(|other| **other == address).count();
-        if there >= self.max_per_address {
+        if self.count(|other| !other.spared && other.address == address) >= self.max_per_address {
             return Err(Denied::Crowd);
+        }
+        if self.count(|other| !other.spared && pending(other)) >= MAX_PENDING {
+            return Err(Denied::Busy);
+        }
+        if self.count(|other| !other.spared) >= self.room {
+            return Err(Denied::Full);
         }
         if self.arrivals.len() >= MAX_ADDRESSES {
             self.arrivals.clear();
@@ -78,7 +116,7 @@ impl Behaviour {
         if arrivals.take(0, Duration::MAX, now) != Pace::Fine {
             return Err(Denied::Often);
         }
-        self.inbound.insert(connection, address);
+        self.inbound.insert(connection, arrival);
         Ok(())
     }
 
@@ -101,16 +139,20 @@ impl NetworkBehaviour for Behaviour {
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
         let Some(address) = ip_of(remote) else { return Ok(()) };
-        self.admit(connection, address, Instant::now()).map_err(ConnectionDenied::new)
+        let quic = remote.iter().any(|part| part == Protocol::QuicV1);
+        self.admit(connection, address, quic, Instant::now()).map_err(ConnectionDenied::new)
     }
 
     fn handle_established_inbound_connection(
         &mut self,
-        _: ConnectionId,
+        connection: ConnectionId,
         peer: PeerId,
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
+        if let Some(arrival) = self.inbound.get_mut(&connection) {
+            arrival.pending = false;
+        }
         self.check(&peer).map_err(ConnectionDenied::new)?;
         Ok(dummy::ConnectionHandler)
     }
@@ -165,18 +207,18 @@ mod tests {
     #[test]
     fn an_address_may_have_so_many_and_no_more() {
         let (now, bans) = (Instant::now(), Arc::new(Mutex::new(Bans::default())));
-        let mut gate = Behaviour::new(bans.clone(), 2);
+        let mut gate = Behaviour::new(bans.clone(), 2, 100);
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let id = ConnectionId::new_unchecked;
-        assert_eq!(gate.admit(id(1), ip("192.0.2.1"), now), Ok(()));
-        assert_eq!(gate.admit(id(2), ip("192.0.2.1"), now), Ok(()));
-        assert_eq!(gate.admit(id(3), ip("192.0.2.1"), now), Err(Denied::Crowd));
-        assert_eq!(gate.admit(id(4), ip("192.0.2.2"), now), Ok(()), "others are not touched");
+        assert_eq!(gate.admit(id(1), ip("192.0.2.1"), false, now), Ok(()));
+        assert_eq!(gate.admit(id(2), ip("192.0.2.1"), false, now), Ok(()));
+        assert_eq!(gate.admit(id(3), ip("192.0.2.1"), false, now), Err(Denied::Crowd));
+        assert_eq!(gate.admit(id(4), ip("192.0.2.2"), false, now), Ok(()), "others are not touched");
         gate.inbound.remove(&id(1));
-        assert_eq!(gate.admit(id(5), ip("192.0.2.1"), now), Ok(()));
-        assert!((10..20).all(|n| gate.admit(id(n), ip("127.0.0.1"), now).is_ok()), "our own machine is spared");
+        assert_eq!(gate.admit(id(5), ip("192.0.2.1"), false, now), Ok(()));
+        assert!((10..20).all(|n| gate.admit(id(n), ip("127.0.0.1"), false, now).is_ok()), "our own machine is spared");
         let often = |gate: &mut Behaviour, at| {
-            let verdict = gate.admit(id(99), ip("192.0.2.4"), at);
+            let verdict = gate.admit(id(99), ip("192.0.2.4"), false, at);
             gate.inbound.remove(&id(99));
             verdict
         };
@@ -187,7 +229,30 @@ mod tests {
         for _ in 0..2 {
             lock(&bans).ban(PeerId::random(), Some(banned), Duration::from_secs(9), now);
         }
-        assert_eq!(gate.admit(id(6), banned, now), Err(Denied::Banned));
-        assert_eq!(gate.admit(id(7), banned, now + Duration::from_secs(9)), Ok(()));
+        assert_eq!(gate.admit(id(6), banned, false, now), Err(Denied::Banned));
+        assert_eq!(gate.admit(id(7), banned, false, now + Duration::from_secs(9)), Ok(()));
+    }
+
+    #[test]
+    fn strangers_cannot_take_the_places_of_the_spared() {
+        let (now, bans) = (Instant::now(), Arc::new(Mutex::new(Bans::default())));
+        let (peer, seen) = (IpAddr::from([198, 51, 100, 1]), IpAddr::from([198, 51, 100, 2]));
+        lock(&bans).spare(peer);
+        lock(&bans).seen(seen, now);
+        let mut gate = Behaviour::new(bans, 16, MAX_PENDING + 20);
+        let mut number = 0;
+        let mut come = |gate: &mut Behaviour, address: IpAddr, quic: bool| {
+            number += 1;
+            gate.admit(ConnectionId::new_unchecked(number), address, quic, now)
+        };
+        let stranger = |n: usize| IpAddr::from([192, 0, 2, n as u8]);
+        assert!((0..MAX_PENDING).all(|n| come(&mut gate, stranger(n), true).is_ok()));
+        assert_eq!(come(&mut gate, stranger(200), true), Err(Denied::Busy));
+        assert_eq!(come(&mut gate, stranger(200), false), Ok(()), "forged packets of QUIC do not touch TCP");
+        assert!([peer, seen].iter().all(|spared| come(&mut gate, *spared, true).is_ok()));
+        gate.inbound.values_mut().for_each(|arrival| arrival.pending = false);
+        assert!((0..19).all(|n| come(&mut gate, stranger(201 + n), true).is_ok()));
+        assert_eq!(come(&mut gate, stranger(250), true), Err(Denied::Full));
+        assert!([peer, seen].iter().all(|spared| come(&mut gate, *spared, true).is_ok()));
     }
 }

@@ -17,6 +17,10 @@ const BAN_POINTS: u32 = 100;
 const FORGIVE: Duration = Duration::from_secs(2);
 /// A second ban of an address within this time bans the address itself.
 const REPEAT: Duration = Duration::from_secs(3600);
+/// An address is banned for this part of the time a peer is: others may live behind it.
+const ADDRESS_PART: u32 = 10;
+/// An address where a validator was seen is spared for so long.
+const REMEMBER: Duration = Duration::from_secs(24 * 3600);
 /// Most rows in each table of the guard.
 const MAX_ROWS: usize = 8192;
 
@@ -105,6 +109,8 @@ pub struct Bans {
     offenders: HashMap<IpAddr, Instant>,
     /// Addresses of static peers: others may live there too.
     spared: HashSet<IpAddr>,
+    /// Where validators were seen last, and when.
+    seen: HashMap<IpAddr, Instant>,
 }
 
 impl Bans {
@@ -113,9 +119,15 @@ impl Bans {
         self.spared.insert(address);
     }
 
-    /// Whether an address is shared with ourselves or a static peer.
+    /// A validator is at this address now: as [`Self::spare`], but for a while.
+    pub fn seen(&mut self, address: IpAddr, now: Instant) {
+        insert_bounded(&mut self.seen, address, now, |at| *at);
+        self.addresses.remove(&address);
+    }
+
+    /// Whether an address is shared with ourselves, a static peer or a validator.
     pub fn spares(&self, address: IpAddr) -> bool {
-        address.is_loopback() || self.spared.contains(&address)
+        address.is_loopback() || self.spared.contains(&address) || self.seen.contains_key(&address)
     }
 
     /// Adds points; answers whether they are enough for a ban.
@@ -132,14 +144,14 @@ impl Bans {
         points.saturating_sub(u32::try_from(forgiven).unwrap_or(u32::MAX))
     }
 
-    /// Shuts out a peer, and its address if that had a ban before.
+    /// Shuts out a peer, and for a shorter time its address if that had a ban before.
     pub fn ban(&mut self, id: PeerId, address: Option<IpAddr>, length: Duration, now: Instant) {
         self.points.remove(&id);
         self.shut_out(id, length, now);
         let Some(address) = address.filter(|address| !self.spares(*address)) else { return };
         let before = self.offenders.get(&address).is_some_and(|at| now.saturating_duration_since(*at) < REPEAT);
         if before {
-            insert_bounded(&mut self.addresses, address, now + length, |until| *until);
+            insert_bounded(&mut self.addresses, address, now + length / ADDRESS_PART, |until| *until);
         }
         insert_bounded(&mut self.offenders, address, now, |at| *at);
     }
@@ -163,6 +175,7 @@ impl Bans {
     pub fn tidy(&mut self, now: Instant) {
         self.peers.retain(|_, until| *until > now);
         self.addresses.retain(|_, until| *until > now);
+        self.seen.retain(|_, at| now.saturating_duration_since(*at) < REMEMBER);
         self.offenders.retain(|_, at| now.saturating_duration_since(*at) < REPEAT);
         self.points.retain(|_, (points, at)| now.saturating_duration_since(*at) < FORGIVE * *points);
     }
@@ -237,6 +250,7 @@ mod tests {
         assert!(bans.until(&one, now).is_some() && !bans.is_address_banned(&address, now));
         bans.ban(other, Some(address), length, now);
         assert!(bans.is_address_banned(&address, now));
+        assert!(!bans.is_address_banned(&address, now + length / ADDRESS_PART), "for a shorter time");
         let later = now + length;
         assert!(bans.until(&one, later).is_none() && !bans.is_address_banned(&address, later));
         bans.tidy(later);
@@ -252,6 +266,16 @@ mod tests {
             bans.ban(PeerId::random(), Some(address), length, now);
         }
         assert!(!bans.is_address_banned(&here, now) && !bans.is_address_banned(&shared, now));
+        let gateway: IpAddr = "192.0.2.10".parse().unwrap();
+        let offend = |bans: &mut Bans| (0..2).for_each(|_| bans.ban(PeerId::random(), Some(gateway), length, now));
+        offend(&mut bans);
+        assert!(bans.is_address_banned(&gateway, now));
+        bans.seen(gateway, now);
+        assert!(!bans.is_address_banned(&gateway, now), "a validator is behind it");
+        offend(&mut bans);
+        assert!(!bans.is_address_banned(&gateway, now) && bans.spares(gateway));
+        bans.tidy(now + REMEMBER);
+        assert!(!bans.spares(gateway));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct Rate {
 /// What one peer may cost us.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Time for opening the streams and greeting.
+    /// Time for opening the streams and greeting; half of it for who dialled us.
     pub greeting: Duration,
     /// A frame that is under way for longer than this, plus a second for every `slowest_bytes` of
     /// it that have come or gone, ends the connection.

@@ -12,6 +12,7 @@ use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -21,13 +22,17 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The IP address inside a multiaddress, if it names one.
+/// Whose account a connection goes to: the IP address inside a multiaddress, if it names one; of
+/// version 6 the /64, for a host has all of that to choose from.
 pub fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
     use libp2p::multiaddr::Protocol;
     address.iter().find_map(|part| match part {
         Protocol::Ip4(ip) => Some(IpAddr::V4(ip)),
         // The same host by another name must not have a second account.
-        Protocol::Ip6(ip) => Some(ip.to_canonical()),
+        Protocol::Ip6(ip) => Some(match ip.to_canonical() {
+            IpAddr::V6(ip) if !ip.is_loopback() => IpAddr::V6((ip.to_bits() >> 64 << 64).into()),
+            other => other,
+        }),
         _ => None,
     })
 }
@@ -42,7 +47,7 @@ pub struct Link {
     pub address: Multiaddr,
     /// We dialled it.
     pub outbound: bool,
-    /// It has a place whatever its greeting says: a static peer.
+    /// It has a place whatever its greeting says: a static peer, or a bootnode that we dialled.
     pub reserved: bool,
     /// When it was established.
     pub since: Instant,
@@ -50,6 +55,8 @@ pub struct Link {
     urgent: Outbox,
     bulk: Outbox,
     closing: Notify,
+    shut: AtomicBool,
+    twin: AtomicBool,
 }
 
 /// What is learned while the connection lives.
@@ -66,8 +73,9 @@ pub struct Facts {
 impl Link {
     /// A connection just established.
     pub fn new(connection: ConnectionId, id: PeerId, address: Multiaddr, outbound: bool, reserved: bool) -> Self {
-        let (facts, urgent, bulk, closing) = Default::default();
-        Self { connection, id, address, outbound, reserved, since: Instant::now(), facts, urgent, bulk, closing }
+        let (since, facts, urgent, bulk) = (Instant::now(), Mutex::default(), Outbox::default(), Outbox::default());
+        let (closing, shut, twin) = Default::default();
+        Self { connection, id, address, outbound, reserved, since, facts, urgent, bulk, closing, shut, twin }
     }
 
     /// What is known now; short locks only.
@@ -92,6 +100,33 @@ impl Link {
     /// Ends the session.
     pub fn close(&self) {
         self.closing.notify_one();
+    }
+
+    /// Ends the session because its peer is banned: what it said and nobody has looked at is void.
+    pub fn shut_out(&self) {
+        self.shut.store(true, Ordering::Relaxed);
+        self.close();
+    }
+
+    /// Ends the session because another node came with the same identity.
+    pub fn replace(&self) {
+        self.twin.store(true, Ordering::Relaxed);
+        self.close();
+    }
+
+    /// Whether another node came with the same identity.
+    pub fn is_replaced(&self) -> bool {
+        self.twin.load(Ordering::Relaxed)
+    }
+
+    /// Whether it seems to be another node than one of the same identity: it proved another key.
+    pub fn is_twin_of(&self, other: &Self) -> bool {
+        self.id == other.id && self.facts().validator != other.facts().validator
+    }
+
+    /// Whether its peer was banned.
+    pub fn is_shut_out(&self) -> bool {
+        self.shut.load(Ordering::Relaxed)
     }
 
     /// Waits for [`Self::close`].
@@ -157,6 +192,20 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_has_one_account() {
+        let ip = |text: &str| text.parse().ok().and_then(|address| ip_of(&address)).map(|ip| ip.to_string());
+        for (address, account) in [
+            ("/ip4/192.0.2.1/tcp/1", "192.0.2.1"),
+            ("/ip6/::ffff:192.0.2.1/tcp/1", "192.0.2.1"),
+            ("/ip6/2001:db8:1:2:3:4:5:6/udp/1/quic-v1", "2001:db8:1:2::"),
+            ("/ip6/2001:db8:1:3:3:4:5:6/tcp/1", "2001:db8:1:3::"),
+            ("/ip6/::1/tcp/1", "::1"),
+        ] {
+            assert_eq!(ip(address).as_deref(), Some(account));
+        }
+    }
 
     #[test]
     fn a_full_queue_lets_the_oldest_go() {

@@ -69,7 +69,7 @@ pub struct P2pConfig {
     pub validator: Option<Arc<SecretKey>>,
     /// Redialled for ever; may end in `/p2p/ID`. They have places beyond `max_peers`.
     pub static_peers: Vec<Multiaddr>,
-    /// Dialled while there are few peers.
+    /// Dialled while we have chosen few peers ourselves; then they have places beyond `max_peers` too.
     pub bootnodes: Vec<Multiaddr>,
     /// Look for nodes on the local network.
     pub mdns: bool,
@@ -244,9 +244,16 @@ impl Network {
         self.order(Order::Judge(ticket, verdict));
     }
 
-    /// A peer broke the rules: enough of that and it is shut out for a while.
+    /// A peer broke the rules: enough of that and it is shut out for a while. Takes effect at once.
     pub fn blame(&self, peer: Peer, offence: Offence) {
-        self.order(Order::Blame(peer, offence));
+        if let Some(link) = self.shared.culprit(peer) {
+            self.shared.blame(&link, offence);
+        }
+    }
+
+    /// Whether a peer was banned: what it sent before and still waits is not worth a look. Cheap.
+    pub fn is_shut_out(&self, peer: Peer) -> bool {
+        self.shared.culprit(peer).is_some_and(|link| link.is_shut_out())
     }
 
     /// Adds a static peer.

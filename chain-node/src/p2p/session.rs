@@ -38,6 +38,8 @@ pub enum End {
     Stranger(HelloError),
     /// No place for it.
     Full,
+    /// It has the identity of a validator that is connected, and did not prove to be that.
+    Twin,
     /// It took too long.
     Slow,
     /// It did what no honest node does.
@@ -65,15 +67,17 @@ impl From<HelloError> for End {
 
 /// Lives a connection's life.
 pub async fn run(link: Arc<Link>, opened: mpsc::Receiver<LaneEvent>, shared: Arc<Shared>) {
+    // Whoever comes to us holds a place of somebody else's until it has greeted.
+    let patience = if link.outbound { shared.limits.greeting } else { shared.limits.greeting / 2 };
     let greeted = tokio::select! {
         () = link.closed() => Err(End::Closed("closed".into())),
-        greeted = tokio::time::timeout(shared.limits.greeting, greet(&link, opened, &shared)) => {
+        greeted = tokio::time::timeout(patience, greet(&link, opened, &shared)) => {
             greeted.unwrap_or(Err(End::Slow))
         }
     };
     let joined = greeted.and_then(|(streams, validator)| {
         link.facts().validator = validator;
-        shared.join(&link).map(|peer| (streams, validator, peer)).ok_or(End::Full)
+        shared.join(&link).map(|peer| (streams, validator, peer))
     });
     match joined {
         Err(end) => {
@@ -141,14 +145,14 @@ async fn live(link: &Link, peer: Peer, streams: Streams, validator: Option<Publi
     let factor = if shared.is_validator(validator) { VALIDATOR_FACTOR } else { 1 };
     tokio::select! {
         () = link.closed() => End::Closed("closed".into()),
-        end = receive(peer, Lane::Urgent, streams.urgent_in, factor, shared) => end,
-        end = receive(peer, Lane::Bulk, streams.bulk_in, factor, shared) => end,
+        end = receive((link, peer), Lane::Urgent, streams.urgent_in, factor, shared) => end,
+        end = receive((link, peer), Lane::Bulk, streams.bulk_in, factor, shared) => end,
         end = send(link, Lane::Urgent, streams.urgent_out, shared) => end,
         end = send(link, Lane::Bulk, streams.bulk_out, shared) => end,
     }
 }
 
-async fn receive(from: Peer, lane: Lane, mut stream: Stream, factor: u32, shared: &Shared) -> End {
+async fn receive((link, from): (&Link, Peer), lane: Lane, mut stream: Stream, factor: u32, shared: &Shared) -> End {
     let mut bucket = Bucket::new(shared.limits.rate(lane), factor, Instant::now());
     loop {
         let bytes = match frames::read(&mut stream, lane.max_frame_bytes(), &shared.limits).await {
@@ -163,6 +167,9 @@ async fn receive(from: Peer, lane: Lane, mut stream: Stream, factor: u32, shared
                 tokio::time::sleep(wait).await;
             }
             Pace::Flood => return End::Offended(Offence::Flood, "it sends more than a node has to say".into()),
+        }
+        if link.is_shut_out() {
+            return End::Closed("banned".into());
         }
         shared.deliver(NetworkEvent::Frame { from, lane, bytes }).await;
     }

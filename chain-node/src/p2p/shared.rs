@@ -2,22 +2,27 @@
 //!
 //! Not here: anything that only one of them needs.
 
-use super::guard::Bans;
-use super::link::{Link, lock};
+use super::guard::{Bans, points};
+use super::link::{Link, ip_of, lock};
 use super::metrics::Metrics;
 use super::session::End;
 use super::{Limits, NetworkEvent, Validators};
-use chain_core::consensus::Peer;
+use chain_core::consensus::{Offence, Peer};
 use chain_core::crypto::PublicKey;
 use chain_core::types::ChainId;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// How long a peer is held back before its event is offered again.
 const OFFER_AGAIN: Duration = Duration::from_millis(5);
+
+/// Of the places, so many are for peers we dialled, unless there are few: whoever comes to us must not
+/// be all we hear.
+const OUTBOUND_PLACES: usize = 8;
 
 /// How many ended connections are remembered.
 const MAX_DEPARTED: usize = 1024;
@@ -49,6 +54,8 @@ pub struct Shared {
     pub listening: Mutex<Vec<Multiaddr>>,
     /// Tells the swarm's task which session is over and why.
     pub ended: mpsc::UnboundedSender<(Arc<Link>, End)>,
+    /// Tells the swarm's task who was banned just now: once for each connection at most, so it is short.
+    pub banned: mpsc::UnboundedSender<PeerId>,
     /// Where events go.
     pub sink: Sink,
     /// Greeted connections.
@@ -78,13 +85,20 @@ impl Shared {
     }
 
     /// Gives a greeted connection its number, if there is a place for it.
-    pub fn join(&self, link: &Arc<Link>) -> Option<Peer> {
+    ///
+    /// # Errors
+    /// Why it gets none.
+    pub fn join(&self, link: &Arc<Link>) -> Result<Peer, End> {
         let mut joined = lock(&self.joined);
         // A second connection to the same node replaces the first: it needs no place.
         let known = joined.links.values().any(|other| other.id == link.id);
-        let taken = joined.links.values().filter(|other| !self.is_reserved(other)).count();
-        if taken >= self.max_peers && !known && !self.is_reserved(link) {
-            return None;
+        let is_seat = |link: &Link| self.is_validator(link.facts().validator);
+        // A copied key must not cut the validator off.
+        if !is_seat(link) && joined.links.values().any(|other| link.is_twin_of(other) && is_seat(other)) {
+            return Err(End::Twin);
+        }
+        if !known && !self.is_reserved(link) && !self.has_place(&joined, link.outbound) {
+            return Err(End::Full);
         }
         let peer = Peer(joined.next);
         joined.next += 1;
@@ -93,17 +107,37 @@ impl Shared {
         let others = joined.links.values().filter(|other| other.id == link.id).cloned().collect();
         drop(joined);
         self.settle(link, others);
-        Some(peer)
+        Ok(peer)
+    }
+
+    fn has_place(&self, joined: &Joined, outbound: bool) -> bool {
+        let strangers = joined.links.values().filter(|other| !self.is_reserved(other));
+        let (ours, theirs): (Vec<_>, Vec<_>) = strangers.partition(|link| link.outbound);
+        let kept = OUTBOUND_PLACES.min(self.max_peers / 2);
+        let is_free = ours.len() + theirs.len() < self.max_peers;
+        match outbound {
+            true => is_free || ours.len() < kept,
+            false => is_free && theirs.len() < self.max_peers - kept,
+        }
     }
 
     /// Two nodes that dialled each other have two connections. The one with the smaller id closes
-    /// all but the newest; the other only keeps them from becoming more than two.
+    /// all but the newest; the other only keeps them from becoming more than two. What seems to be
+    /// another node of the same identity goes in any case.
     fn settle(&self, newest: &Link, connections: Vec<Arc<Link>>) {
         let kept = if self.decides(&newest.id) { 1 } else { 2 };
         let surplus = connections.len().saturating_sub(kept);
         let mut older: Vec<_> = connections.into_iter().filter(|link| link.connection != newest.connection).collect();
         older.sort_by_key(|link| link.since);
-        older.iter().take(surplus).for_each(|link| link.close());
+        for (place, link) in older.iter().enumerate() {
+            let elsewhere = !link.outbound && !newest.outbound && ip_of(&link.address) != ip_of(&newest.address);
+            match place < surplus {
+                _ if link.is_twin_of(newest) => link.replace(),
+                true if elsewhere => link.replace(),
+                true => link.close(),
+                false => {}
+            }
+        }
     }
 
     fn decides(&self, other: &PeerId) -> bool {
@@ -130,6 +164,37 @@ impl Shared {
     pub fn culprit(&self, peer: Peer) -> Option<Arc<Link>> {
         let joined = lock(&self.joined);
         joined.links.get(&peer).or_else(|| joined.departed.get(&peer)).cloned()
+    }
+
+    /// Charges the peer behind a connection for an offence, unless it is banned already.
+    pub fn blame(&self, link: &Link, offence: Offence) {
+        if !link.is_shut_out() {
+            self.charge(link.id, Some(link), points(offence), &format!("{offence:?}"));
+        }
+    }
+
+    /// Adds points to a peer's account; with enough of them it is banned.
+    pub fn charge(&self, id: PeerId, link: Option<&Link>, cost: u32, why: &str) {
+        let now = Instant::now();
+        if !lock(&self.bans).charge(id, cost, now) {
+            return;
+        }
+        let length = self.limits.ban;
+        tracing::warn!(peer = %id, why, seconds = length.as_secs(), "a peer is banned");
+        self.metrics.bans.inc();
+        let links: Vec<_> = lock(&self.joined).links.values().filter(|link| link.id == id).cloned().collect();
+        let ip = link.or(links.first().map(|link| &**link)).and_then(|link| ip_of(&link.address));
+        let ip = ip.filter(|ip| !self.is_shared(*ip, id));
+        lock(&self.bans).ban(id, ip, length, now);
+        links.iter().map(|link| &**link).chain(link).for_each(Link::shut_out);
+        // Without a task the whole network is over.
+        let _ = self.banned.send(id);
+    }
+
+    /// Whether somebody honest with a reserved place is connected from an address besides this peer.
+    fn is_shared(&self, ip: IpAddr, id: PeerId) -> bool {
+        let others = |link: &&Arc<Link>| link.id != id && ip_of(&link.address) == Some(ip);
+        lock(&self.joined).links.values().filter(others).any(|link| self.is_reserved(link) && !link.is_shut_out())
     }
 
     /// Tells the swarm's task that a session is over.

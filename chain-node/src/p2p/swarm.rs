@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Connections to one peer: one, another while two crossing dials settle, and one that is dead and
 /// has not been noticed yet.
 const MAX_PER_PEER: u32 = 3;
-/// Handshakes at once, in each direction.
+/// Dials at once.
 const MAX_PENDING: u32 = 128;
 /// Connections beyond the places: crossing dials, and peers that have not greeted yet.
 const SPARE_CONNECTIONS: usize = 64;
@@ -68,12 +68,13 @@ fn yamux_config() -> yamux::Config {
 
 fn node(config: &P2pConfig, bans: Arc<Mutex<Bans>>) -> Result<Node, P2pError> {
     let id = config.identity.public().to_peer_id();
-    let reserved = MAX_VALIDATORS + config.static_peers.len();
-    let room = u32::try_from(config.max_peers + reserved + SPARE_CONNECTIONS).unwrap_or(u32::MAX);
+    let reserved = MAX_VALIDATORS + config.static_peers.len() + config.bootnodes.len();
+    // For inbound strangers; what is beyond is for those who have places and for whom we dial.
+    let room = config.max_peers + SPARE_CONNECTIONS;
+    let total = u32::try_from(room + reserved + SPARE_CONNECTIONS).unwrap_or(u32::MAX);
     let limits = ConnectionLimits::default()
-        .with_max_pending_incoming(Some(MAX_PENDING))
         .with_max_pending_outgoing(Some(MAX_PENDING))
-        .with_max_established(Some(room))
+        .with_max_established(Some(total))
         .with_max_established_per_peer(Some(MAX_PER_PEER));
     let about = identify::Config::new(protocol_version(&config.chain), config.identity.public())
         .with_agent_version(format!("chain-node/{}", env!("CARGO_PKG_VERSION")))
@@ -84,7 +85,7 @@ fn node(config: &P2pConfig, bans: Arc<Mutex<Bans>>) -> Result<Node, P2pError> {
         false => None,
     };
     Ok(Node {
-        gate: gate::Behaviour::new(bans, config.max_inbound_per_address),
+        gate: gate::Behaviour::new(bans, config.max_inbound_per_address, room),
         limits: connection_limits::Behaviour::new(limits),
         lanes: lanes::Behaviour::default(),
         identify: identify::Behaviour::new(about),

@@ -3,7 +3,7 @@
 //!
 //! Not here: frames (`session`), whom to dial (`dialer`), what misconduct leads to (`conduct`).
 
-use super::dialer::{Dialer, Source};
+use super::dialer::{Dialer, Source, split};
 use super::gossip::Waiting;
 use super::guard::{Bans, Bucket};
 use super::lanes::LaneEvent;
@@ -13,13 +13,12 @@ use super::session::{self, End};
 use super::shared::{Shared, Sink};
 use super::swarm::{self, Node, NodeEvent};
 use super::{GossipTicket, GossipVerdict, Network, P2pConfig, P2pError};
-use chain_core::consensus::{Offence, Peer};
 use chain_core::wire::Hello;
 use libp2p::core::ConnectedPoint;
 use libp2p::core::transport::ListenerId;
 use libp2p::futures::StreamExt;
 use libp2p::swarm::dial_opts::DialOpts;
-use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
+use libp2p::swarm::{ConnectionId, DialError, ListenError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, gossipsub, identify, mdns, ping};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -36,7 +35,7 @@ const TICK: Duration = Duration::from_millis(200);
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long stopping may take.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
-/// With fewer peers than this, more are looked for.
+/// With fewer peers than this that we chose ourselves, more are looked for.
 const ENOUGH_PEERS: usize = 8;
 /// Longest description a peer may give of itself, in characters.
 const MAX_AGENT_CHARS: usize = 64;
@@ -49,8 +48,6 @@ pub enum Order {
     Flush,
     /// A verdict on gossip.
     Judge(GossipTicket, GossipVerdict),
-    /// A peer broke the rules.
-    Blame(Peer, Offence),
     /// A static peer.
     Add(Multiaddr),
     /// No static peer any more.
@@ -70,6 +67,8 @@ pub struct Task {
     pub(super) sessions: HashMap<ConnectionId, (Arc<Link>, mpsc::Sender<LaneEvent>)>,
     running: JoinSet<()>,
     pub(super) gossipers: HashMap<PeerId, Bucket>,
+    /// Identities of which it was said that they are in use twice, and when.
+    pub(super) told: HashMap<PeerId, Instant>,
 }
 
 /// Builds everything, begins to listen and leaves the task running.
@@ -78,6 +77,7 @@ pub async fn start(config: P2pConfig, sink: Sink) -> Result<Network, P2pError> {
     let swarm = swarm::build(&config, bans.clone())?;
     let own_id = *swarm.local_peer_id();
     let (ended_sender, ended) = mpsc::unbounded_channel();
+    let (banned_sender, banned) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared {
         greeting: Hello::new(config.chain, config.validator.as_deref(), &own_id.to_bytes()).encode(),
         own_id,
@@ -90,18 +90,19 @@ pub async fn start(config: P2pConfig, sink: Sink) -> Result<Network, P2pError> {
         bans,
         listening: Mutex::default(),
         ended: ended_sender,
+        banned: banned_sender,
         sink,
         joined: Mutex::default(),
     });
     let (orders_sender, orders) = mpsc::channel(MAX_ORDERS);
     let waiting = Arc::new(Waiting::default());
     let network = Network { shared: shared.clone(), waiting: waiting.clone(), orders: orders_sender };
-    let (dialer, (sessions, running, gossipers)) = (Dialer::new(&shared.limits), Default::default());
-    let mut task = Task { swarm, shared, waiting, dialer, sessions, running, gossipers };
+    let (dialer, (sessions, running, gossipers, told)) = (Dialer::new(&shared.limits), Default::default());
+    let mut task = Task { swarm, shared, waiting, dialer, sessions, running, gossipers, told };
     config.static_peers.into_iter().for_each(|address| task.add(address, Source::Static));
     config.bootnodes.into_iter().for_each(|address| task.add(address, Source::Bootnode));
     task.listen(config.listen).await?;
-    tokio::spawn(task.run(orders, ended));
+    tokio::spawn(task.run(orders, ended, banned));
     Ok(network)
 }
 
@@ -139,13 +140,19 @@ impl Task {
         Ok(())
     }
 
-    async fn run(mut self, mut orders: mpsc::Receiver<Order>, mut ended: mpsc::UnboundedReceiver<(Arc<Link>, End)>) {
+    async fn run(
+        mut self,
+        mut orders: mpsc::Receiver<Order>,
+        mut ended: mpsc::UnboundedReceiver<(Arc<Link>, End)>,
+        mut banned: mpsc::UnboundedReceiver<PeerId>,
+    ) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.on_swarm(event),
                 Some((link, end)) = ended.recv() => self.on_end(&link, end),
+                Some(id) = banned.recv() => self.on_ban(id),
                 _ = tick.tick() => self.on_tick(),
                 order = orders.recv() => match order {
                     None => return self.stop().await,
@@ -188,8 +195,13 @@ impl Task {
         for link in &greeted {
             let validator = link.facts().validator;
             self.dialer.greeted(link.id, validator);
+            if let Some(ip) = ip_of(&link.address).filter(|_| self.shared.is_validator(validator)) {
+                lock(&self.shared.bans).seen(ip, now);
+            }
         }
-        self.dial(now, greeted.len() < ENOUGH_PEERS.min(self.shared.max_peers));
+        // Whoever came to us may be there to keep us from others.
+        let chosen = greeted.iter().filter(|link| link.outbound).count();
+        self.dial(now, chosen < ENOUGH_PEERS.min(self.shared.max_peers));
         self.flush();
         let mut bans = lock(&self.shared.bans);
         bans.tidy(now);
@@ -216,7 +228,12 @@ impl Task {
 
     fn on_dial_error(&mut self, attempt: ConnectionId, error: &DialError) {
         match error {
-            DialError::LocalPeerId { .. } => self.dialer.forget(attempt),
+            DialError::LocalPeerId { address } => {
+                self.dialer.led_home(attempt, Instant::now());
+                if !lock(&self.shared.listening).contains(&split(address.clone()).0) {
+                    self.tell_of_twin(self.shared.own_id, address);
+                }
+            }
             DialError::WrongPeerId { obtained, address } => {
                 tracing::warn!(%obtained, %address, "another node answers at this address");
                 self.dialer.ended(attempt, Instant::now());
@@ -247,6 +264,13 @@ impl Task {
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 self.on_dial_error(connection_id, &error);
             }
+            SwarmEvent::IncomingConnectionError { send_back_addr, error: ListenError::LocalPeerId { .. }, .. } => {
+                // From ourselves: the dial's own end says more.
+                let here = |address: &Multiaddr| ip_of(address) == ip_of(&send_back_addr);
+                if !lock(&self.shared.listening).iter().any(here) {
+                    self.tell_of_twin(self.shared.own_id, &send_back_addr);
+                }
+            }
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
                 tracing::debug!(from = %send_back_addr, %error, "a connection was refused");
             }
@@ -265,12 +289,12 @@ impl Task {
     }
 
     fn on_connection(&mut self, id: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
-        let is_static = self.dialer.connected(connection, id);
+        let is_named = self.dialer.connected(connection, id);
         let address = endpoint.get_remote_address().clone();
-        if let Some(ip) = ip_of(&address).filter(|_| is_static && endpoint.is_dialer()) {
+        if let Some(ip) = ip_of(&address).filter(|_| is_named && endpoint.is_dialer()) {
             lock(&self.shared.bans).spare(ip);
         }
-        let link = Arc::new(Link::new(connection, id, address, endpoint.is_dialer(), is_static));
+        let link = Arc::new(Link::new(connection, id, address, endpoint.is_dialer(), is_named));
         // Two lanes in two directions, and one refusal.
         let (sender, opened) = mpsc::channel(8);
         self.sessions.insert(connection, (link.clone(), sender));
@@ -344,11 +368,6 @@ impl Task {
         match order {
             Order::Flush => self.flush(),
             Order::Judge(ticket, verdict) => self.judge(ticket, verdict),
-            Order::Blame(peer, offence) => {
-                if let Some(link) = self.shared.culprit(peer) {
-                    self.blame(&link, offence);
-                }
-            }
             Order::Add(address) => self.add(address, Source::Static),
             Order::Remove(id) => {
                 self.dialer.remove(Some(id), None);

@@ -237,7 +237,7 @@ fn rule_breakers_are_shut_out_and_others_are_not_disturbed() {
         let slow_flood = Rate { frames: 50, bytes: 1 << 20, burst_s: 1 };
         let change = |c: &mut P2pConfig| {
             c.limits = Limits { flood_after: Duration::from_millis(500), urgent: slow_flood, ..quick() };
-            c.limits.greeting = Duration::from_secs(2);
+            c.limits.greeting = Duration::from_secs(4);
         };
         let (mut first, at_first, second, at_second) = pair(change).await;
         let (mut bans, mut slow) = (0, 0);
@@ -278,6 +278,27 @@ fn a_banned_peer_is_refused_until_the_ban_is_over() {
         first.network.ban(id, Duration::from_secs(1));
         first.left(again).await;
         first.joined().await;
+    });
+}
+
+#[test]
+fn blame_is_never_lost_and_voids_what_still_waits() {
+    run(async {
+        let (mut first, at_first, second, at_second) = pair(|_| {}).await;
+        // More orders than wait: blame must not stand behind them.
+        for _ in 0..3 * 4096 {
+            first.network.gossip(vec![1]);
+        }
+        assert!(!first.network.is_shut_out(at_first));
+        first.network.blame(at_first, Offence::Flood);
+        assert!(first.network.is_shut_out(at_first), "at once");
+        for _ in 0..1000 {
+            second.network.send(&[at_second], Lane::Urgent, vec![1].into());
+            first.network.blame(at_first, Offence::Flood);
+        }
+        first.left(at_first).await;
+        assert!(first.network.is_shut_out(at_first), "also afterwards");
+        assert_eq!(first.metric("blockchain_p2p_bans_total"), 1, "one ban for a thousand words");
     });
 }
 
@@ -390,6 +411,58 @@ fn a_full_node_has_places_for_validators_and_static_peers_only() {
         first.network.add_peer(other.address());
         first.joined().await;
         assert_eq!(first.network.peers().len(), 3);
+    });
+}
+
+#[test]
+fn strangers_that_came_to_us_do_not_replace_the_bootnode() {
+    run(async {
+        let identity = Keypair::generate_ed25519();
+        // An address nobody else uses, so that its port stays free.
+        let [a, b, c]: [u8; 3] = rand::random();
+        let own = format!("/ip4/127.{a}.{b}.{}/tcp/0", c.max(1)).parse::<Multiaddr>().unwrap();
+        let bootnode = node(|config| (config.identity, config.listen) = (identity.clone(), vec![own])).await;
+        let way_in = bootnode.address();
+        let listen = way_in.clone();
+        let mut first = node(|config| (config.max_peers, config.bootnodes) = (18, vec![way_in])).await;
+        let peer = first.joined().await;
+        bootnode.network.stop().await;
+        first.left(peer).await;
+        let address = first.address();
+        let mut guests = Vec::new();
+        for _ in 0..10 {
+            guests.push(node(|config| config.static_peers = vec![address.clone()]).await);
+            first.joined().await;
+        }
+        guests.push(node(|config| config.static_peers = vec![address.clone()]).await);
+        let full = r#"blockchain_p2p_refused_total{reason="full"}"#;
+        eventually("the last places are for whom we dial", || first.metric(full) > 0).await;
+        let bootnode = node(|config| (config.identity, config.listen) = (identity, vec![listen])).await;
+        let id = bootnode.network.local_id();
+        eventually("it is found", || first.network.peers().iter().any(|peer| peer.id == id && peer.outbound)).await;
+    });
+}
+
+#[test]
+fn a_copied_identity_does_not_cut_the_validator_off() {
+    run(async {
+        let (identity, key) = (Keypair::generate_ed25519(), Arc::new(SecretKey::from_seed(&[5; 32])));
+        let mut first = node(|_| {}).await;
+        first.validators.send_replace(Arc::new(BTreeSet::from([key.public()])));
+        let address = first.address();
+        let original = |config: &mut P2pConfig| {
+            (config.identity, config.validator) = (identity.clone(), Some(key));
+            config.static_peers = vec![address.clone()];
+        };
+        let mut validator = node(original).await;
+        let (peer, at_validator) = (first.joined().await, validator.joined().await);
+        let _copy = node(|c| (c.identity, c.static_peers) = (identity.clone(), vec![address.clone()])).await;
+        // As often as would cost it a ban.
+        let twins = r#"blockchain_p2p_refused_total{reason="twin"}"#;
+        eventually("the copy is turned away", || first.metric(twins) > 25).await;
+        validator.network.send(&[at_validator], Lane::Urgent, b"still here".to_vec().into());
+        assert_eq!(first.frame().await, (peer, Lane::Urgent, b"still here".to_vec()));
+        assert_eq!(first.metric("blockchain_p2p_bans_total"), 0);
     });
 }
 

@@ -49,6 +49,8 @@ const LOST_POLLS: u32 = 6;
 const LIE_POLLS: u32 = 6;
 /// Longest pause after lies, in polls.
 const MAX_LIE_POLLS: u32 = 360;
+/// Lies are forgiven after a session of so many answered polls.
+const FORGIVE_POLLS: u32 = 100;
 
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
@@ -70,18 +72,22 @@ pub(super) async fn run(site: Arc<Site>, mut words: mpsc::Receiver<Word>) {
     let mut lies = Backoff::new(poll * LIE_POLLS, poll * MAX_LIE_POLLS);
     let mut width = FIRST_WIDTH;
     loop {
-        let mut session = Session { site: &site, socket: None, socket_in: 0, stay: 0, width, answered: false };
+        let mut session = Session { site: &site, socket: None, socket_in: 0, stay: 0, width, answered: 0 };
         let Err(end) = session.run(&mut words).await;
         width = session.width;
-        if session.answered {
+        if session.answered > 0 {
             losses.reset();
+        }
+        if session.answered >= FORGIVE_POLLS {
+            lies.reset();
         }
         site.leave().await;
         let pause = match end {
             End::Lost(_) => losses.next(),
             _ => lies.next(),
         };
-        tracing::warn!(site = site.url, %end, pause_s = pause.as_secs_f32(), "a remote site is left alone");
+        let end = site.words(&end);
+        tracing::warn!(site = site.name, end, pause_s = pause.as_secs_f32(), "a remote site is left alone");
         tokio::time::sleep(pause).await;
     }
 }
@@ -101,8 +107,8 @@ struct Session<'s> {
     stay: u32,
     /// Blocks asked for at a time.
     width: u32,
-    /// Whether the site has said anything.
-    answered: bool,
+    /// Polls the site has answered.
+    answered: u32,
 }
 
 impl Session<'_> {
@@ -120,7 +126,7 @@ impl Session<'_> {
                 head = news(&mut self.socket) => match head {
                     Some(head) => self.claims(head).await,
                     None => {
-                        tracing::info!(site = self.site.url, "the subscription ended; asking from time to time");
+                        tracing::info!(site = self.site.name, "the subscription ended; asking from time to time");
                         self.socket = None;
                     }
                 },
@@ -133,7 +139,7 @@ impl Session<'_> {
         if node.chain_id != self.site.local.chain() {
             return Err(End::OtherChain(node.chain_id));
         }
-        self.answered = true;
+        self.answered = self.answered.saturating_add(1);
         {
             let mut seen = self.site.seen();
             (seen.head, seen.oldest) = (node.head.height, node.oldest_body);
@@ -163,10 +169,10 @@ impl Session<'_> {
         let joined = self.site.seen().peer.is_some();
         self.site.covered.store(covered, Ordering::Relaxed);
         if covered && joined {
-            tracing::info!(site = self.site.url, "the network keeps up with the remote site; following pauses");
+            tracing::info!(site = self.site.name, "the network keeps up with the remote site; following pauses");
             self.site.leave().await;
         } else if !covered && !joined {
-            tracing::info!(site = self.site.url, head = head.get(), "following a remote site");
+            tracing::info!(site = self.site.name, head = head.get(), "following a remote site");
             self.site.join().await;
         }
     }
@@ -176,8 +182,9 @@ impl Session<'_> {
         match subscribe(&self.site.url, self.site.pace.patience).await {
             Ok(socket) => self.socket = Some(socket),
             Err(error) => {
-                let (site, every_s) = (&self.site.url, self.site.pace.poll.as_secs_f32());
-                tracing::info!(site, %error, every_s, "no subscription at the remote site; asking from time to time");
+                let (site, every_s) = (&self.site.name, self.site.pace.poll.as_secs_f32());
+                let error = self.site.words(&error);
+                tracing::info!(site, error, every_s, "no subscription at the remote site; asking from time to time");
             }
         }
         SOCKET_POLLS

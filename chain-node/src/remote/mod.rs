@@ -84,8 +84,8 @@ impl Remotes {
         let (mut sites, mut tasks) = (Vec::new(), JoinSet::new());
         for url in urls {
             let (local, numbers, url) = (local.clone(), numbers.clone(), url.clone());
-            let site =
-                Arc::new(Site { url, pace, local, numbers, covered: AtomicBool::new(false), seen: Mutex::default() });
+            let (name, covered, seen) = (public_name(&url), AtomicBool::new(false), Mutex::default());
+            let site = Arc::new(Site { url, name, pace, local, numbers, covered, seen });
             let (sender, words) = mpsc::channel(WORDS);
             tasks.spawn(follow::run(site.clone(), words));
             tasks.spawn(push::run(site.clone()));
@@ -117,10 +117,13 @@ impl Remotes {
         let joined = self.sites.iter().filter_map(|(site, _)| {
             let seen = site.seen();
             seen.peer.map(|_| PeerInfo {
-                peer_id: site.url.clone(),
+                peer_id: site.name.clone(),
                 agent: format!("rpc {}", seen.version),
                 height: seen.head,
                 outbound: true,
+                validator: None,
+                rtt_ms: None,
+                score: 0,
             })
         });
         joined.collect()
@@ -131,7 +134,7 @@ impl Remotes {
         if let Some((site, sender)) = site
             && sender.try_send(word).is_err()
         {
-            tracing::debug!(site = site.url, "a word of the engine is dropped");
+            tracing::debug!(site = site.name, "a word of the engine is dropped");
         }
     }
 }
@@ -145,7 +148,10 @@ enum Word {
 
 /// A site and what both of its tasks know.
 struct Site {
+    /// May hold credentials: for calls only.
     url: String,
+    /// For people.
+    name: String,
     pace: Pace,
     local: Arc<dyn Local>,
     numbers: Arc<AtomicU64>,
@@ -164,7 +170,22 @@ struct Seen {
     version: String,
 }
 
+/// A URL without what may be secret in it: user, path and query.
+fn public_name(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}")
+}
+
 impl Site {
+    /// What an error says, without the URL's secrets.
+    fn words(&self, error: &impl std::fmt::Display) -> String {
+        let (secret, public) = (self.url.split_once("://"), self.name.split_once("://"));
+        let (Some((_, secret)), Some((_, public))) = (secret, public) else { return error.to_string() };
+        error.to_string().replace(secret, public)
+    }
+
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }

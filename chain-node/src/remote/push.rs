@@ -44,7 +44,10 @@ pub(super) async fn run(site: Arc<Site>) {
     let poll = site.pace.poll;
     let client = match Client::connect_bounded(&site.url, site.pace.patience, MAX_ANSWER).await {
         Ok(client) => client,
-        Err(error) => return tracing::error!(site = site.url, %error, "transactions can't be sent to a remote site"),
+        Err(error) => {
+            let error = site.words(&error);
+            return tracing::error!(site = site.name, error, "transactions can't be sent to a remote site");
+        }
     };
     let mut push = Push {
         site: &site,
@@ -67,7 +70,13 @@ pub(super) async fn run(site: Arc<Site>) {
             Err(error) => {
                 push.refill = true;
                 let pause = failures.next();
-                tracing::warn!(site = site.url, %error, pause_s = pause.as_secs_f32(), "transactions wait for a remote site");
+                let error = site.words(&error);
+                tracing::warn!(
+                    site = site.name,
+                    error,
+                    pause_s = pause.as_secs_f32(),
+                    "transactions wait for a remote site"
+                );
                 tokio::time::sleep(pause).await;
             }
         }
@@ -135,7 +144,7 @@ impl Push<'_> {
             return Err(ClientError::Transport("the site did not judge every transaction".into()));
         }
         let refused = verdicts.iter().filter(|verdict| matches!(verdict, SendVerdict::Refused { .. })).count();
-        tracing::debug!(site = self.site.url, sent = batch.len(), refused, "transactions went to a remote site");
+        tracing::debug!(site = self.site.name, sent = batch.len(), refused, "transactions went to a remote site");
         self.waiting.drain(..batch.len().min(self.waiting.len()));
         Ok(())
     }

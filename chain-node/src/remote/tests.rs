@@ -224,7 +224,8 @@ impl World {
         });
         prepare(&node);
         let pace = Pace { poll: Duration::from_millis(poll_ms), patience: Duration::from_secs(2) };
-        let remotes = Remotes::start(std::slice::from_ref(&site.url), pace, node.clone());
+        let url = format!("{}/?key=secret", site.url.replace("://", "://user:password@"));
+        let remotes = Remotes::start(&[url], pace, node.clone());
         Self { node, inputs, remotes }
     }
 
@@ -530,4 +531,16 @@ fn pauses_double_up_to_a_bound_and_begin_again() {
     assert_eq!(backoff.next(), Duration::from_secs(1));
     let mut long = Backoff { first: Duration::MAX, longest: Duration::MAX, failures: u32::MAX };
     assert_eq!(long.next(), Duration::MAX);
+}
+
+#[test]
+fn what_is_secret_in_a_url_is_not_in_its_name() {
+    for (url, name) in [
+        ("https://user:token@a.example.net:8443/rpc?key=1#x", "https://a.example.net:8443"),
+        ("http://10.0.0.2:8006", "http://10.0.0.2:8006"),
+        ("https://a.example.net?key=a@b", "https://a.example.net"),
+        ("http://u:p@q@[::1]:80/", "http://[::1]:80"),
+    ] {
+        assert_eq!(super::public_name(url), name);
+    }
 }

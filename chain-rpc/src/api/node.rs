@@ -53,6 +53,8 @@ fn sync_status(context: &Context, _: Nothing) -> Result<SyncView, RpcError> {
         target: sync.target,
         behind: U64(sync.target.saturating_sub(sync.height.get()).get()),
         agreeing: sync.agreeing,
+        held_back: sync.held_back.is_some(),
+        signs_from: sync.held_back.and_then(|held| held.signs_from),
     })
 }
 
@@ -62,6 +64,9 @@ fn peers(context: &Context, _: Nothing) -> Result<PeersView, RpcError> {
         agent: peer.agent,
         height: peer.height,
         outbound: peer.outbound,
+        validator: peer.validator,
+        rtt_ms: peer.rtt_ms.map(U64),
+        score: peer.score,
     });
     let peers: Vec<PeerView> = peers.collect();
     Ok(PeersView { count: peers.len() as u32, peers })

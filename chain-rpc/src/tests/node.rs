@@ -315,14 +315,16 @@ impl Backend for TestNode {
     fn sync(&self) -> SyncState {
         let height = self.head().header.height;
         let agreeing = self.inner.lock().unwrap().agreeing;
-        SyncState { height, target: height, caught_up: true, agreeing, peers: 3 }
+        SyncState { height, target: height, caught_up: true, agreeing, peers: 3, held_back: None }
     }
     fn node(&self) -> NodeInfo {
         let (version, role, oldest_body) = ("0.0.0".into(), "validator".into(), Height::ZERO);
         NodeInfo { version, role, validator: Some(key(100).public()), peer_id: None, oldest_body, started_ms: 0 }
     }
     fn peers(&self) -> Vec<PeerInfo> {
-        vec![PeerInfo { peer_id: "p".into(), agent: "a".into(), height: Height::ZERO, outbound: true }]
+        let (peer_id, agent, validator) = ("p".into(), "a".into(), Some(key(100).public()));
+        let (height, outbound, rtt_ms, score) = (Height::ZERO, true, Some(7), 0);
+        vec![PeerInfo { peer_id, agent, height, outbound, validator, rtt_ms, score }]
     }
     fn metrics_text(&self) -> String {
         "other_part 1\n".into()

@@ -41,6 +41,12 @@ pub struct SyncView {
     pub behind: U64,
     /// Whether no certificate contradicts what this node holds.
     pub agreeing: bool,
+    /// Whether this is a validator that may not sign the next height, because it may have signed
+    /// before what it does not know of now.
+    pub held_back: bool,
+    /// The first height it signs; `null` if it is not held back, or until enough newer blocks are final.
+    #[schemars(with = "Option<Decimal>")]
+    pub signs_from: Option<Height>,
 }
 
 /// The connected peers.
@@ -64,6 +70,13 @@ pub struct PeerView {
     pub height: Height,
     /// Whether this node called it.
     pub outbound: bool,
+    /// The validator it proved to be.
+    #[schemars(with = "Option<super::Hex32>")]
+    pub validator: Option<PublicKey>,
+    /// The newest round trip in ms, once known.
+    pub rtt_ms: Option<U64>,
+    /// Points for offences; it is shut out at 100.
+    pub score: u32,
 }
 
 /// What the node is.

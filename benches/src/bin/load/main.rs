@@ -1,6 +1,8 @@
 //! `load`: the figures of docs/benchmarks.md. Each mode measures the yardstick just before and
 //! after every run (A B A B …), prints medians and ratios, and a row for the table.
 
+mod network;
+
 use benches::chain::BenchChain;
 use benches::feed::{Outcome, Plan};
 use benches::head::{self, BareServer};
@@ -19,6 +21,9 @@ const WARM_UP: Duration = Duration::from_secs(2);
 /// An idle node is watched this long.
 const IDLE: Duration = Duration::from_secs(5);
 const B_SIG: &str = "B_sig";
+/// The modes with one validator, and those with several.
+const ALONE: [Mode; 5] = [Mode::Signatures, Mode::Pipeline, Mode::Rpc, Mode::Head, Mode::Startup];
+const TOGETHER: [Mode; 3] = [Mode::Finality, Mode::Outages, Mode::Validators];
 
 /// Measures the chain against fixed yardsticks.
 #[derive(Debug, Parser)]
@@ -29,6 +34,9 @@ struct Cli {
     /// Every mode, one after the other, and a table in markdown
     #[arg(long, conflicts_with = "mode")]
     all: bool,
+    /// The modes of several validators: finality, outages, validators
+    #[arg(long, conflicts_with_all = ["mode", "all"])]
+    network: bool,
     #[command(flatten)]
     options: Options,
 }
@@ -70,6 +78,12 @@ enum Mode {
     Head,
     /// P20 and P11: restart with many accounts; memory per account
     Startup,
+    /// P5 and P6: how soon blocks of four validators are final, with delayed lines and without
+    Finality,
+    /// P7 and P8: one of four validators dead; two of four missing, and one back
+    Outages,
+    /// P4, P2 and P3: four validators over bulk RPC, and a new node that catches up with their chain
+    Validators,
     /// The server P9 compares with
     #[command(hide = true)]
     Bare {
@@ -80,11 +94,12 @@ enum Mode {
 }
 
 fn main() -> Result<()> {
-    let Cli { mode, all, options } = Cli::parse();
+    let Cli { mode, all, network, options } = Cli::parse();
     let modes = match mode {
         Some(Mode::Bare { bytes }) => return runtime()?.block_on(head::serve_bare(bytes)),
         Some(mode) => vec![mode],
-        None if all => vec![Mode::Signatures, Mode::Pipeline, Mode::Rpc, Mode::Head, Mode::Startup],
+        None if all => [&ALONE[..], &TOGETHER].concat(),
+        None if network => TOGETHER.to_vec(),
         None => return Err("say what to measure, or --all; see --help".into()),
     };
     let mut figures = Vec::new();
@@ -113,6 +128,9 @@ impl Options {
             Mode::Rpc => self.rpc(),
             Mode::Head => runtime()?.block_on(self.head()),
             Mode::Startup => self.startup(),
+            Mode::Finality => self.finality(),
+            Mode::Outages => self.outages(),
+            Mode::Validators => self.validators(),
             Mode::Bare { .. } => Ok(Vec::new()),
         }
     }
@@ -145,8 +163,8 @@ impl Options {
 
     fn pipeline(&self) -> Result<Vec<Figure>> {
         let accounts = self.accounts.unwrap_or(1_000_000);
-        let chain = BenchChain::draw(self.senders, accounts)?;
-        let outcomes = self.alternate(&chain, |signed, plan| pipeline::run(&chain, signed, plan))?;
+        let chain = BenchChain::draw(1, self.senders, accounts)?;
+        let outcomes = self.alternate(&chain, 1.0, |signed, plan| pipeline::run(&chain, signed, plan))?;
         let what = format!("committed transfers, library pipeline, {accounts} accounts");
         let figure = figure("P1a", &what, "/s", (0.70, 0.80), self.command("pipeline", accounts));
         let runs = outcomes.iter().map(|(b_sig, outcome)| committed(outcome, b_sig)).collect();
@@ -155,8 +173,8 @@ impl Options {
 
     fn rpc(&self) -> Result<Vec<Figure>> {
         let (binary, accounts) = (self.binary()?, self.accounts.unwrap_or(self.senders));
-        let chain = BenchChain::draw(self.senders, accounts)?;
-        let outcomes = self.alternate(&chain, |signed, plan| rpc::run(&chain, signed, plan, &binary))?;
+        let chain = BenchChain::draw(1, self.senders, accounts)?;
+        let outcomes = self.alternate(&chain, 1.0, |signed, plan| rpc::run(&chain, signed, plan, &binary))?;
         let command = format!("{} --connections {}", self.command("rpc", accounts), self.connections);
         let mut p1 = figure("P1", "committed transfers, one validator, bulk RPC", "/s", (0.55, 0.70), command.clone());
         let mut p10 = figure("P10", "accepted transfers, bulk RPC, first second", "/s", (0.70, 0.85), command);
@@ -172,16 +190,18 @@ impl Options {
     }
 
     /// Yardstick, run, yardstick, run, …: each run with the mean of the yardsticks around it. All
-    /// runs start from the same genesis, so they send the same transfers.
+    /// runs start from the same genesis, so they send the same transfers: `share` of as many as the
+    /// yardstick verifies in the time.
     fn alternate(
         &self,
         chain: &BenchChain,
+        share: f64,
         mut run: impl FnMut(&[Vec<u8>], &Plan) -> Result<Outcome>,
     ) -> Result<Vec<(Rate, Outcome)>> {
         let (yardstick, plan) = (Yardstick::prepare()?, self.plan());
         let mut before = yardstick.measure(YARDSTICK_TIME)?;
-        // More than can become final in the time, unless the chain outruns the yardstick.
-        let signed = chain.sign_transfers((before.per_s * plan.total().as_secs_f64()) as usize)?;
+        // More than can become final in the time, unless the chain outruns that share of the yardstick.
+        let signed = chain.sign_transfers((share * before.per_s * plan.total().as_secs_f64()) as usize)?;
         let mut outcomes = Vec::new();
         for _ in 0..self.repeat {
             let outcome = run(&signed, &plan)?;
@@ -197,7 +217,7 @@ impl Options {
     async fn head(&self) -> Result<Vec<Figure>> {
         let dir = tempfile::tempdir()?;
         let net = dir.path().join("net");
-        BenchChain::draw(10, 10)?.write(&net)?;
+        BenchChain::draw(1, 10, 10)?.write(&net)?;
         let node = NodeProcess::start(&self.binary()?, &net).await?;
         let idle = head::idle_share(node.pid(), IDLE).await?;
         let bare = BareServer::start(head::answer_bytes(node.rpc).await?)?;
