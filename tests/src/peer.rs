@@ -139,8 +139,8 @@ impl Ear {
 
     /// Fails if a validator has signed two things that exclude each other.
     pub fn assert_nobody_contradicts_itself(&self) {
-        let heard = self.heard.lock().unwrap();
-        assert!(heard.conflicts.is_empty(), "{:#?}", heard.conflicts);
+        let conflicts = self.heard.lock().unwrap().conflicts.clone();
+        assert!(conflicts.is_empty(), "{conflicts:#?}");
     }
 
     /// The highest height and view a validator was heard to vote in.
