@@ -7,7 +7,7 @@ FROM ?= 0
 THREADS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build devnet devnet-reset test sim sim-mutants lint fmt bench vectors doc
+.PHONY: help deps build devnet devnet-reset test sim sim-mutants soak lint fmt bench vectors doc
 
 help: ## Lists the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,10 @@ sim: deps ## Runs the simulator: SEEDS=2000 FROM=0 THREADS=2, or SEED=n for the 
 
 sim-mutants: deps ## Breaks chain-core in known ways, one by one, and runs the simulator until it notices
 	@sh tests/mutants/run.sh
+
+soak: build ## Runs the tests of long chains, kills and power cuts for about half an hour
+	CHAIN_SYNC_BLOCKS=10000 CHAIN_KILLS=600 CHAIN_POWER_CUTS=200 cargo nextest run --release -p chain-tests \
+		--no-fail-fast --success-output immediate -E 'test(sync::) + test(storms::)'
 
 lint: deps ## Checks format and lints; warnings are errors
 	cargo fmt --all -- --check

@@ -10,6 +10,7 @@ use chain_tests::eventually;
 use chain_tests::peer::Ear;
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -24,10 +25,15 @@ async fn heard() -> (Cluster, Ear, PublicKey) {
     let mut cluster = Cluster::new(4, 0);
     cluster.up().await;
     let nodes: Vec<_> = cluster.all().into_iter().map(|node| cluster.p2p(node)).collect();
-    let ear = Ear::start(cluster.genesis().chain_id(), cluster.key(0), &nodes).await;
+    let ear = Ear::start(cluster.genesis().chain_id(), cluster.seed(0), &nodes).await;
     let guarded = cluster.key(GUARDED).public();
     eventually("its votes are heard", || async { ear.newest_vote(guarded) }).await;
     (cluster, ear, guarded)
+}
+
+async fn start_again(cluster: &mut Cluster, ear: &mut Ear) {
+    cluster.start(GUARDED);
+    ear.attend(cluster.p2p(GUARDED)).await;
 }
 
 async fn goes_on(cluster: &Cluster, nodes: &[usize]) {
@@ -49,6 +55,23 @@ async fn votes_above(ear: &Ear, signer: PublicKey, height: Height) -> Height {
     eventually("it votes again", || async { ear.votes(signer).range(height.next()..).next().copied() }).await
 }
 
+/// Waits until the proof of a block from a height on holds a validator's vote.
+async fn carries_a_vote(cluster: &Cluster, signer: PublicKey, from: u64) {
+    let set = cluster.genesis().validator_set().unwrap();
+    let (place, members) = (set.index_of(&signer).unwrap(), set.members().len());
+    let client = &cluster.client(0).await;
+    eventually("it signs with the others", || async {
+        for height in from..=cluster.height(&[0]).await {
+            let found = client.get_certificate(BlockRef::Height(Height::new(height))).await.unwrap();
+            if found.certificate.is_some_and(|proof| proof.signers.places(members).unwrap().contains(&place)) {
+                return Some(());
+            }
+        }
+        None
+    })
+    .await;
+}
+
 /// The chain goes on without a halt, and nobody has seen anybody contradict itself.
 async fn unharmed(cluster: &mut Cluster, ear: &Ear, nodes: &[usize]) {
     goes_on(cluster, nodes).await;
@@ -61,42 +84,56 @@ async fn unharmed(cluster: &mut Cluster, ear: &Ear, nodes: &[usize]) {
     }
 }
 
+/// The port a node says it listens on for peers.
+fn listening_port(log: &str) -> Option<u16> {
+    let (_, rest) = log.split_once("listening for peers address=/ip4/127.0.0.1/tcp/")?;
+    rest.lines().next()?.trim().parse().ok()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_of_a_running_validator_ends_and_nothing_conflicts() {
-    let (mut cluster, ear, _) = heard().await;
+    let (mut cluster, mut ear, guarded) = heard().await;
     assert_eq!(cluster.stop(GUARDED).await, Some(0));
     let copy = cluster.beside("copy");
     copy_dir(&cluster.data_dir(GUARDED), &copy);
     fs::copy(sign_state(&cluster), cluster.beside("copy.sign_state")).unwrap();
     fs::remove_file(copy.join("p2p_key")).unwrap();
-    cluster.start(GUARDED);
+    let height = cluster.height(&OTHERS).await;
+    start_again(&mut cluster, &mut ear).await;
     goes_on(&cluster, &cluster.all()).await;
+    carries_a_vote(&cluster, guarded, height + 2).await;
     let mut command = chain_node();
     command.arg("run").arg("--config").arg(cluster.config(GUARDED)).arg("--data-dir").arg(&copy);
     command.args(["--rpc-port", "0", "--p2p-port", "0", "--metrics-port", "0"]);
     let mut clone = Process::start(&mut command, &cluster.beside("copy.log"));
-    let ended = eventually("one of the two ends", || {
-        let ended = clone.ended().or_else(|| cluster.process(GUARDED).ended());
+    let own = eventually("the copy listens", || {
+        let port = listening_port(&clone.output());
+        async move { port }
+    })
+    .await;
+    ear.attend(SocketAddr::from(([127, 0, 0, 1], own))).await;
+    let ended = eventually("the copy ends", || {
+        let ended = clone.ended();
         async move { ended }
     })
     .await;
     assert_eq!(ended.code(), Some(5), "{}", clone.output());
-    unharmed(&mut cluster, &ear, &OTHERS).await;
+    unharmed(&mut cluster, &ear, &[0, 1, 2, 3]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_backup_signs_nothing_again_and_votes_later() {
-    let (mut cluster, ear, guarded) = heard().await;
+    let (mut cluster, mut ear, guarded) = heard().await;
     assert_eq!(cluster.stop(GUARDED).await, Some(0));
     let backup = cluster.beside("backup");
     copy_dir(&cluster.data_dir(GUARDED), &backup);
-    cluster.start(GUARDED);
+    start_again(&mut cluster, &mut ear).await;
     goes_on(&cluster, &cluster.all()).await;
     let (before, _) = ear.newest_vote(guarded).unwrap();
     cluster.kill(GUARDED);
     fs::remove_dir_all(cluster.data_dir(GUARDED)).unwrap();
     copy_dir(&backup, &cluster.data_dir(GUARDED));
-    cluster.start(GUARDED);
+    start_again(&mut cluster, &mut ear).await;
     cluster.ready(&[GUARDED]).await;
     votes_above(&ear, guarded, before).await;
     unharmed(&mut cluster, &ear, &[0, 1, 2, 3]).await;
@@ -104,12 +141,12 @@ async fn a_restored_backup_signs_nothing_again_and_votes_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_validator_without_its_sign_state_waits_and_then_votes_again() {
-    let (mut cluster, ear, guarded) = heard().await;
+    let (mut cluster, mut ear, guarded) = heard().await;
     assert_eq!(cluster.stop(GUARDED).await, Some(0));
     let (before, _) = ear.newest_vote(guarded).unwrap();
     fs::remove_file(sign_state(&cluster)).unwrap();
     let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64;
-    cluster.start(GUARDED);
+    start_again(&mut cluster, &mut ear).await;
     cluster.ready(&[GUARDED]).await;
     assert!(cluster.process(GUARDED).output().contains("no sign state"));
     let first = votes_above(&ear, guarded, before).await;

@@ -11,6 +11,7 @@ use chain_tests::senders::Sender;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 /// How often something is killed; `CHAIN_KILLS` says otherwise.
@@ -36,7 +37,7 @@ fn rng() -> StdRng {
 /// An ear at every node.
 async fn listen(cluster: &Cluster) -> Ear {
     let nodes: Vec<_> = cluster.all().into_iter().map(|node| cluster.p2p(node)).collect();
-    Ear::start(cluster.genesis().chain_id(), cluster.key(0), &nodes).await
+    Ear::start(cluster.genesis().chain_id(), cluster.seed(0), &nodes).await
 }
 
 /// Everything that was promised is there, everybody agrees, nothing appeared or vanished.
@@ -66,7 +67,7 @@ async fn kills_of_some_and_of_all_lose_nothing_that_was_acknowledged() {
     let mut rng = rng();
     let mut cluster = Cluster::new(4, 0);
     cluster.up().await;
-    let ear = listen(&cluster).await;
+    let mut ear = listen(&cluster).await;
     let senders: Vec<_> = cluster.all().into_iter().map(|node| Sender::start(&cluster, node)).collect();
     for kill in 1..=number("CHAIN_KILLS", KILLS) {
         // How long they live before the next one: the load goes on meanwhile.
@@ -75,18 +76,41 @@ async fn kills_of_some_and_of_all_lose_nothing_that_was_acknowledged() {
             let node = rng.random_range(0..cluster.len());
             cluster.kill(node);
             cluster.start(node);
+            ear.attend(cluster.p2p(node)).await;
             continue;
         }
         cluster.up().await;
         let before = cluster.wait_equal(&cluster.all()).await;
         cluster.kill_all();
         cluster.up().await;
+        for node in cluster.all() {
+            ear.attend(cluster.p2p(node)).await;
+        }
         cluster.wait_height(&cluster.all(), before.height + 2).await;
         for node in cluster.all() {
             assert_eq!(cluster.hash_at(node, before.height).await, before.hash, "kill {kill}: a final block went");
         }
     }
     settle(&mut cluster, senders, &ear).await;
+}
+
+/// The machine that has no such disk is told about.
+fn disk(dir: &Path) -> Option<Disk> {
+    Disk::new(dir).inspect_err(|why| eprintln!("skipped: no disk whose power can be cut: {why}")).ok()
+}
+
+#[test]
+fn a_disk_whose_power_is_cut_holds_what_was_synced_and_nothing_else() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(disk) = disk(home.path()) else { return };
+    let [kept, lost] = ["kept", "lost"].map(|name| disk.path().join(name));
+    fs::write(&kept, "synced").unwrap();
+    disk.sync();
+    fs::write(&lost, "not synced").unwrap();
+    disk.keep();
+    disk.cut();
+    assert_eq!(fs::read_to_string(kept).unwrap(), "synced");
+    assert!(!fs::read_to_string(lost).is_ok_and(|text| text == "not synced"));
 }
 
 /// Moves a validator's data and sign state onto a disk of its own.
@@ -112,18 +136,12 @@ fn stands(process: u32) -> bool {
 async fn power_cuts_of_one_of_four_lose_nothing_and_make_nobody_sign_twice() {
     let mut rng = rng();
     let mut cluster = Cluster::new(4, 0);
-    let disk = match Disk::new(cluster.dir().parent().unwrap()) {
-        Ok(disk) => disk,
-        Err(why) => {
-            eprintln!("skipped: no disk whose power can be cut: {why}");
-            return;
-        }
-    };
+    let Some(disk) = disk(cluster.dir().parent().unwrap()) else { return };
     let own = cluster.key(CUT).public();
     move_onto(&cluster, &disk);
     cluster.set(CUT, "DATA_DIR", disk.path().join("node").to_str().unwrap());
     cluster.up().await;
-    let ear = listen(&cluster).await;
+    let mut ear = listen(&cluster).await;
     let senders = vec![Sender::start(&cluster, CUT), Sender::start(&cluster, 0)];
     for cut in 0..number("CHAIN_POWER_CUTS", CUTS) {
         let (height, promised) = (cluster.height(&[0]).await, senders[0].acknowledged().len());
@@ -142,6 +160,7 @@ async fn power_cuts_of_one_of_four_lose_nothing_and_make_nobody_sign_twice() {
         let mark = mark.expect("the sign state was there from the start");
         assert!((mark.height, mark.view) >= heard, "cut {cut}: it voted in {heard:?} and remembers {mark:?}");
         cluster.start(CUT);
+        ear.attend(cluster.p2p(CUT)).await;
         cluster.ready(&[CUT]).await;
     }
     settle(&mut cluster, senders, &ear).await;

@@ -10,7 +10,6 @@ use crate::wallet::Wallet;
 use crate::{eventually, http};
 use chain_core::crypto::SecretKey;
 use chain_core::genesis::Genesis;
-use chain_node::data_dir::DataDir;
 use chain_rpc::client::Client;
 use genesis::ChainSpec;
 use genesis::accounts::AccountsFile;
@@ -115,9 +114,15 @@ impl Cluster {
         self.dir().join(format!("node-{node}.toml"))
     }
 
+    /// The seed of a validator's key.
+    pub fn seed(&self, node: usize) -> [u8; 32] {
+        let text = fs::read_to_string(self.data_dir(node).join("validator_key")).unwrap();
+        hex::decode(text.trim()).unwrap().try_into().unwrap()
+    }
+
     /// A validator's key.
     pub fn key(&self, node: usize) -> SecretKey {
-        DataDir::new(self.data_dir(node)).read_key().unwrap().expect("it is a validator")
+        SecretKey::from_seed(&self.seed(node))
     }
 
     /// Adds lines to a node's configuration file.

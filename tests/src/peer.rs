@@ -82,8 +82,11 @@ pub fn multiaddr(address: SocketAddr) -> String {
 
 /// Hears what validators sign, and remembers it.
 pub struct Ear {
+    chain: ChainId,
+    key: [u8; 32],
     heard: Arc<Mutex<Heard>>,
-    task: tokio::task::JoinHandle<()>,
+    /// One for each node.
+    listening: BTreeMap<SocketAddr, tokio::task::JoinHandle<()>>,
 }
 
 /// Votes and proposals by signer and place.
@@ -95,31 +98,49 @@ struct Heard {
 }
 
 impl Ear {
-    /// Listens at these nodes. Votes are told to validators alone, so it shows a validator's key;
-    /// it never says anything.
-    pub async fn start(chain: ChainId, key: SecretKey, nodes: &[SocketAddr]) -> Self {
-        let mut peer = TestPeer::start(chain, Some(key), nodes).await;
-        for _ in nodes {
+    /// Listens at these nodes. Votes are told to validators alone, so it shows a validator's key (its
+    /// seed); it never says anything.
+    pub async fn start(chain: ChainId, key: [u8; 32], nodes: &[SocketAddr]) -> Self {
+        let mut ear = Self { chain, key, heard: Arc::default(), listening: BTreeMap::new() };
+        for node in nodes {
+            let mut peer = ear.dial(*node).await;
             peer.joined().await;
+            ear.listen(*node, peer);
         }
-        let heard = Arc::new(Mutex::new(Heard::default()));
-        let shared = heard.clone();
-        let listen = async move {
+        ear
+    }
+
+    /// Listens anew at a node that has been started again: over UDP the end of the old connection would
+    /// only show in its silence.
+    pub async fn attend(&mut self, node: SocketAddr) {
+        let peer = self.dial(node).await;
+        self.listen(node, peer);
+    }
+
+    async fn dial(&self, node: SocketAddr) -> TestPeer {
+        TestPeer::start(self.chain, Some(SecretKey::from_seed(&self.key)), &[node]).await
+    }
+
+    fn listen(&mut self, node: SocketAddr, mut peer: TestPeer) {
+        let (chain, heard) = (self.chain, self.heard.clone());
+        let task = tokio::spawn(async move {
             loop {
                 if let NetworkEvent::Frame { lane: Lane::Urgent, bytes, .. } = peer.forever().await
                     && let Message::Agreement { message, .. } = Message::decode(&bytes, Lane::Urgent).unwrap()
                 {
-                    shared.lock().unwrap().hear(&chain, message);
+                    heard.lock().unwrap().hear(&chain, message);
                 }
             }
-        };
-        Self { heard, task: tokio::spawn(listen) }
+        });
+        if let Some(earlier) = self.listening.insert(node, task) {
+            earlier.abort();
+        }
     }
 
     /// Fails if a validator has signed two things that exclude each other.
     pub fn assert_nobody_contradicts_itself(&self) {
-        let heard = self.heard.lock().unwrap();
-        assert!(heard.conflicts.is_empty(), "{:#?}", heard.conflicts);
+        let conflicts = self.heard.lock().unwrap().conflicts.clone();
+        assert!(conflicts.is_empty(), "{conflicts:#?}");
     }
 
     /// The highest height and view a validator was heard to vote in.
@@ -137,7 +158,7 @@ impl Ear {
 
 impl Drop for Ear {
     fn drop(&mut self) {
-        self.task.abort();
+        self.listening.values().for_each(tokio::task::JoinHandle::abort);
     }
 }
 
