@@ -11,6 +11,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -211,12 +212,13 @@ impl Cluster {
     }
 }
 
-/// Addresses nobody listens on, TCP and UDP. Two processes at the same time begin at different places.
+/// Addresses nobody listens on, TCP and UDP, none twice. Two processes at the same time begin at different places.
 fn free_addresses() -> impl Iterator<Item = SocketAddr> {
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
     let room = u32::from(FREE_PORTS.end - FREE_PORTS.start);
     let begin = std::process::id().wrapping_mul(61) % room;
-    let addresses = (0..room).map(move |i| {
-        let port = FREE_PORTS.start + ((begin + i) % room) as u16;
+    let addresses = (0..room).map(move |_| {
+        let port = FREE_PORTS.start + ((begin + GIVEN.fetch_add(1, Relaxed)) % room) as u16;
         SocketAddr::from((Ipv4Addr::LOCALHOST, port))
     });
     addresses.filter(|address| TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok())

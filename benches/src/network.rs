@@ -10,6 +10,7 @@ use crate::chain::BenchChain;
 use crate::cluster::{Cluster, PATIENCE};
 use crate::feed::{Outcome, Plan, deal};
 use crate::rpc;
+use chain_core::types::Height;
 use chain_rpc::client::{Client, Feed};
 use chain_rpc::view::{HeadView, Notice};
 use futures_util::future::try_join_all;
@@ -161,16 +162,38 @@ async fn stand_still(feed: &mut Feed<Notice<HeadView>>) -> Result<()> {
     Ok(())
 }
 
-/// P4: sends the transfers to all nodes of a new network, each sender's to one of them, and hands
-/// the network back with its chain.
-pub fn load(chain: &BenchChain, signed: &[Vec<u8>], plan: &Plan, binary: &Path) -> Result<(Outcome, Cluster)> {
+/// What nodes made of a load together.
+pub struct Loaded {
+    /// What became final.
+    pub outcome: Outcome,
+    /// Blocks of the whole run.
+    pub blocks: u64,
+    /// Share of the blocks that were not built in their height's first view.
+    pub later_view: f64,
+    /// The nodes, stopped, with the chain they made.
+    pub cluster: Cluster,
+}
+
+/// P4: sends the transfers to all nodes of a new network, each sender's to one of them.
+pub fn load(chain: &BenchChain, signed: &[Vec<u8>], plan: &Plan, binary: &Path) -> Result<Loaded> {
     let lanes = deal(signed, chain.senders.len(), plan.lanes);
     // One thread: the sender shall not take more of the cores than it needs.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut cluster = running(chain, binary, Duration::ZERO).await?;
         let outcome = rpc::load(&lanes, plan, &cluster.rpcs(), &cluster.pids()).await?;
+        let (blocks, later_view) = views(&cluster.client(0).await?).await?;
         cluster.kill_all();
-        Ok((outcome, cluster))
+        Ok(Loaded { outcome, blocks, later_view, cluster })
     })
+}
+
+/// How many blocks a node has, and the share of them of a later view than their height's first.
+async fn views(client: &Client) -> Result<(u64, f64)> {
+    let height = client.get_head().await?.height.get();
+    let (mut feed, mut later) = (client.new_blocks(Some(Height::new(1))).await?, 0);
+    for _ in 0..height {
+        later += u64::from(next(&mut feed, PATIENCE).await?.view.get() > 0);
+    }
+    Ok((height, later as f64 / height as f64))
 }

@@ -23,7 +23,7 @@ const IDLE: Duration = Duration::from_secs(5);
 const B_SIG: &str = "B_sig";
 /// The modes with one validator, and those with several.
 const ALONE: [Mode; 5] = [Mode::Signatures, Mode::Pipeline, Mode::Rpc, Mode::Head, Mode::Startup];
-const TOGETHER: [Mode; 3] = [Mode::Finality, Mode::Outages, Mode::Validators];
+const TOGETHER: [Mode; 4] = [Mode::Finality, Mode::Outages, Mode::Validators, Mode::Sync];
 
 /// Measures the chain against fixed yardsticks.
 #[derive(Debug, Parser)]
@@ -34,7 +34,7 @@ struct Cli {
     /// Every mode, one after the other, and a table in markdown
     #[arg(long, conflicts_with = "mode")]
     all: bool,
-    /// The modes of several validators: finality, outages, validators
+    /// The modes of several nodes: finality, outages, validators, sync
     #[arg(long, conflicts_with_all = ["mode", "all"])]
     network: bool,
     #[command(flatten)]
@@ -82,8 +82,10 @@ enum Mode {
     Finality,
     /// P7 and P8: one of four validators dead; two of four missing, and one back
     Outages,
-    /// P4, P2 and P3: four validators over bulk RPC, and a new node that catches up with their chain
+    /// P4: four validators over bulk RPC
     Validators,
+    /// P2 and P3: a new node catches up with a chain of full blocks
+    Sync,
     /// The server P9 compares with
     #[command(hide = true)]
     Bare {
@@ -131,6 +133,7 @@ impl Options {
             Mode::Finality => self.finality(),
             Mode::Outages => self.outages(),
             Mode::Validators => self.validators(),
+            Mode::Sync => self.sync(),
             Mode::Bare { .. } => Ok(Vec::new()),
         }
     }

@@ -70,25 +70,40 @@ impl Options {
         Ok(figures)
     }
 
-    /// P4, and with the chain of its last run P2 and P3.
+    /// P4.
     pub fn validators(&self) -> Result<Vec<Figure>> {
         let (binary, accounts) = (self.binary()?, self.accounts.unwrap_or(self.senders));
         let chain = BenchChain::draw(VALIDATORS, self.senders, accounts)?;
-        let mut network = None;
+        let mut shapes = Vec::new();
         let outcomes = self.alternate(&chain, SIGNED, |signed, plan| {
-            let (outcome, cluster) = load(&chain, signed, plan, &binary)?;
-            network = Some(cluster);
-            Ok(outcome)
+            let loaded = load(&chain, signed, plan, &binary)?;
+            shapes.push((loaded.blocks, loaded.later_view));
+            Ok(loaded.outcome)
         })?;
         let command = format!("{} --connections {}", self.command("validators", accounts), self.connections);
         let what = "committed transfers, 4 validators on this machine, bulk RPC";
-        let mut p4 = figure("P4", what, "/s", (0.10, 0.18), command.clone());
-        p4.runs = outcomes.iter().map(|(b_sig, outcome)| committed(outcome, b_sig)).collect();
+        let mut p4 = figure("P4", what, "/s", (0.10, 0.18), command);
+        for ((b_sig, outcome), (blocks, later_view)) in outcomes.iter().zip(shapes) {
+            let mut run = committed(outcome, b_sig);
+            run.notes.insert("blocks".into(), blocks as f64);
+            run.notes.insert("share of blocks of a later view".into(), later_view);
+            p4.runs.push(run);
+        }
         p4.remarks = trouble(&outcomes);
-        let mut figures = vec![p4];
-        let mut network = network.ok_or("nothing was run")?;
+        Ok(vec![p4])
+    }
+
+    /// P2 and P3, with a chain one validator made as for P1.
+    pub fn sync(&self) -> Result<Vec<Figure>> {
+        let (binary, accounts) = (self.binary()?, self.accounts.unwrap_or(self.senders));
+        let chain = BenchChain::draw(1, self.senders, accounts)?;
+        let per_s = Yardstick::prepare()?.measure(crate::YARDSTICK_TIME)?.per_s;
+        let signed = chain.sign_transfers((per_s * self.plan().total().as_secs_f64()) as usize)?;
+        let mut network = load(&chain, &signed, &self.plan(), &binary)?.cluster;
+        let command = self.command("sync", accounts);
+        let mut figures = Vec::new();
         for (id, mode, limits) in [("P2", "full", (0.60, 0.80)), ("P3", "certificate", (2.5, 4.0))] {
-            let what = format!("transfers caught up with, `sync_mode = {mode}`, one peer");
+            let what = format!("transfers caught up with from one peer, `sync_mode = {mode}`");
             let catch_up = || runtime()?.block_on(sync::run(&mut network, &chain, mode));
             figures.push(Figure { runs: self.caught(catch_up)?, ..figure(id, &what, "/s", limits, command.clone()) });
         }
