@@ -137,7 +137,7 @@ async fn greet(
 }
 
 async fn listen(link: &Link, stream: &mut Stream, shared: &Shared) -> Result<Option<PublicKey>, End> {
-    let hello = frames::read(stream, MAX_GREETING_BYTES, &shared.limits).await?;
+    let (hello, _) = frames::read(stream, MAX_GREETING_BYTES, &shared.limits, None).await?;
     Ok(Hello::welcome(&hello, shared.chain, &link.id.to_bytes())?)
 }
 
@@ -155,8 +155,10 @@ async fn live(link: &Link, peer: Peer, streams: Streams, validator: Option<Publi
 async fn receive((link, from): (&Link, Peer), lane: Lane, mut stream: Stream, factor: u32, shared: &Shared) -> End {
     let mut bucket = Bucket::new(shared.limits.rate(lane), factor, Instant::now());
     loop {
-        let bytes = match frames::read(&mut stream, lane.max_frame_bytes(), &shared.limits).await {
-            Ok(bytes) => bytes,
+        // What is held is given back when the node has taken the frame.
+        let room = shared.room(link);
+        let (bytes, _held) = match frames::read(&mut stream, lane.max_frame_bytes(), &shared.limits, room).await {
+            Ok(held) => held,
             Err(error) => return error.into(),
         };
         shared.metrics.count_received(name(lane), bytes.len());

@@ -23,7 +23,7 @@ use libp2p::{Multiaddr, PeerId, Swarm, gossipsub, identify, mdns, ping};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
@@ -82,6 +82,7 @@ pub async fn start(config: P2pConfig, sink: Sink) -> Result<Network, P2pError> {
         greeting: Hello::new(config.chain, config.validator.as_deref(), &own_id.to_bytes()).encode(),
         own_id,
         own_validator: config.validator.as_ref().map(|key| key.public()),
+        room: Semaphore::new(config.limits.strangers_bytes),
         limits: config.limits,
         chain: config.chain,
         validators: config.validators,
