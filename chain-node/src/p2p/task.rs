@@ -3,7 +3,7 @@
 //!
 //! Not here: frames (`session`), whom to dial (`dialer`), what misconduct leads to (`conduct`).
 
-use super::dialer::{Dialer, Source, split};
+use super::dialer::{Dialer, Source, is_plausible, split};
 use super::gossip::Waiting;
 use super::guard::{Bans, Bucket};
 use super::lanes::LaneEvent;
@@ -340,7 +340,9 @@ impl Task {
             link.facts().agent.clone_from(&agent);
         }
         if info.protocol_version == swarm::protocol_version(&self.shared.chain) {
-            self.dialer.learn(id, info.listen_addrs, Instant::now());
+            let Some((link, _)) = self.sessions.values().find(|(link, _)| link.id == id) else { return };
+            let said = info.listen_addrs.into_iter().filter(|address| is_plausible(address, &link.address));
+            self.dialer.learn(id, said, Instant::now());
         }
     }
 
