@@ -23,7 +23,7 @@ pub struct Rate {
 /// What one peer may cost us.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Time for opening the streams and greeting; half of it for who dialled us.
+    /// Time for opening the streams and greeting; half of it for strangers that dialled us.
     pub greeting: Duration,
     /// A frame that is under way for longer than this, plus a second for every `slowest_bytes` of
     /// it that have come or gone, ends the connection; so do 64 KiB of it that take longer than this.
@@ -31,7 +31,7 @@ pub struct Limits {
     /// Bytes per second below which a connection is of no use.
     pub slowest_bytes: u32,
     /// What frames longer than 64 KiB may hold of memory, until the node has taken them, of all peers
-    /// together that came to us and have no place reserved.
+    /// together that came to us and have no place reserved. At least the longest frame.
     pub strangers_bytes: usize,
     /// Whoever keeps sending more frames than allowed for so long floods us.
     pub flood_after: Duration,

@@ -67,8 +67,8 @@ impl From<HelloError> for End {
 
 /// Lives a connection's life.
 pub async fn run(link: Arc<Link>, opened: mpsc::Receiver<LaneEvent>, shared: Arc<Shared>) {
-    // Whoever comes to us holds a place of somebody else's until it has greeted.
-    let patience = if link.outbound { shared.limits.greeting } else { shared.limits.greeting / 2 };
+    // A stranger that comes to us holds a place of somebody else's until it has greeted.
+    let patience = if link.outbound || link.reserved { shared.limits.greeting } else { shared.limits.greeting / 2 };
     let greeted = tokio::select! {
         () = link.closed() => Err(End::Closed("closed".into())),
         greeted = tokio::time::timeout(patience, greet(&link, opened, &shared)) => {
