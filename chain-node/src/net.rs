@@ -143,7 +143,7 @@ impl Net {
     pub fn take(self: &Arc<Self>, driver: &Arc<Driver>, event: NetworkEvent) -> Option<NetworkEvent> {
         match event {
             NetworkEvent::Joined { peer, validator, id, address } => {
-                if !driver.deliver(Input::Joined { peer, validator }, 0).is_none() {
+                if driver.deliver(Input::Joined { peer, validator }, 0).is_some() {
                     return Some(NetworkEvent::Joined { peer, validator, id, address });
                 }
                 self.joined.fetch_add(1, Ordering::Relaxed);

@@ -3,7 +3,8 @@
 //! ```text
 //! DIR/accounts.json            funded accounts with their secrets, for whoever runs the testnet
 //! DIR/node-0/data/             the data directory: genesis.json, validator_key (mode 0600)
-//! DIR/node-0/data.sign_state   what that key has signed: nothing yet; goes wherever the key goes
+//! DIR/node-0/data.sign_state   what that key has signed: nothing yet. Moves with the directory once, to
+//!                              its host; a backup is of `data/` without it, or it guards nothing
 //! DIR/node-0/node.toml         its configuration: where it listens, where the others are
 //! DIR/node-0/README            what to do with the directory
 //! ```
@@ -147,6 +148,8 @@ fn readme(options: &Options, index: usize, host: &str) -> String {
         "node-{index} of {chain}: bring this directory, whole, with the secret data/validator_key (mode 0600), to {host} alone; \
          two nodes with one key harm the chain.\n\
          Let the other hosts reach port {p2p}, TCP and UDP.\n\
-         Start it in this directory: chain-node run --config node.toml\n"
+         Start it in this directory: chain-node run --config node.toml\n\
+         Backups: of data/ only, of the stopped node. Never back up or restore data.sign_state: it tells a validator \
+         that its data/ is older than what it has signed, and restored with it would let it sign twice.\n"
     )
 }

@@ -95,7 +95,7 @@ impl Task {
             ),
             false => tracing::warn!(
                 peer = %id, %address,
-                "one identity at two places: a node that moved, or two nodes with one p2p_key; it must be deleted in one"
+                "one identity at two places: a node that moved, or two with one p2p_key: delete it in one"
             ),
         }
     }

@@ -4,11 +4,13 @@
 //! Not here: the dialling itself (`task`).
 
 use super::Limits;
+use super::link::ip_of;
 use chain_core::crypto::PublicKey;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Most learned targets.
@@ -84,12 +86,22 @@ impl Dialer {
         match learned {
             Some(target) => target.addresses = addresses,
             None => {
-                let count = self.targets.iter().filter(|t| t.source == Source::Learned).count();
-                if count < MAX_LEARNED {
+                if self.has_room() {
                     self.push(addresses, Some(id), Source::Learned, now);
                 }
             }
         }
+    }
+
+    /// Whether there is room for another learned target; the oldest that is no validator goes for it.
+    fn has_room(&mut self) -> bool {
+        let is_learned = |target: &&Target| target.source == Source::Learned;
+        if self.targets.iter().filter(is_learned).count() < MAX_LEARNED {
+            return true;
+        }
+        let is_idle = |target: &Target| target.validator.is_none() && target.attempt.is_none();
+        let oldest = self.targets.iter().position(|target| is_learned(&target) && is_idle(target));
+        oldest.map(|number| self.targets.remove(number)).is_some()
     }
 
     /// Forgets a peer or an address, whoever named it; answers whether there was one.
@@ -193,6 +205,17 @@ pub fn split(mut address: Multiaddr) -> (Multiaddr, Option<PeerId>) {
     (address, Some(id))
 }
 
+/// Whether what a peer says of itself may be dialled: names and addresses of private networks only from
+/// within one, lest strangers send us knocking at doors of our own house.
+pub fn is_plausible(address: &Multiaddr, from: &Multiaddr) -> bool {
+    let is_private = |address: &Multiaddr| match ip_of(address) {
+        Some(IpAddr::V4(ip)) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
+        Some(IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+        None => true,
+    };
+    is_private(from) || !is_private(address)
+}
+
 /// An address that says where: not `0.0.0.0`, and not through a relay.
 fn is_dialable(address: &Multiaddr) -> bool {
     address.iter().all(|part| match part {
@@ -269,6 +292,8 @@ mod tests {
             dialer.learn(PeerId::random(), (0..9).map(|_| address(port)), now);
         }
         assert_eq!(dialer.targets.len(), MAX_LEARNED);
+        let newest = dialer.targets.last().map(|target| target.addresses.clone());
+        assert_eq!(newest, Some(vec![address(999); MAX_ADDRESSES]), "the oldest go");
         assert!(dialer.targets.iter().all(|target| target.addresses.len() == MAX_ADDRESSES));
         for _ in 0..MAX_FAILURES {
             dialer.dialled(0, ConnectionId::new_unchecked(1));
@@ -291,6 +316,17 @@ mod tests {
         (0..2).for_each(|number| dialer.led_home(ConnectionId::new_unchecked(number), now));
         assert!(due(&dialer, now, true).is_empty());
         assert_eq!(due(&dialer, now + limits.redial_max, true), [0]);
+    }
+
+    #[test]
+    fn strangers_name_no_doors_of_our_own_house() {
+        let is = |address: &str, from: &str| is_plausible(&address.parse().unwrap(), &from.parse().unwrap());
+        for own in ["/ip4/127.0.0.1/tcp/22", "/ip4/10.0.0.1/tcp/22", "/ip6/fd00::1/tcp/22", "/dns4/db.internal/tcp/22"]
+        {
+            assert!(!is(own, "/ip4/192.0.2.1/tcp/8005") && !is(own, "/ip6/2001:db8::1/tcp/8005"), "{own}");
+            assert!(is(own, "/ip4/10.0.0.7/tcp/8005"), "{own}");
+        }
+        assert!(is("/ip4/198.51.100.1/tcp/1", "/ip4/192.0.2.1/tcp/8005"));
     }
 
     #[test]

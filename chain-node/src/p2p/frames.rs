@@ -7,6 +7,7 @@ use super::Limits;
 use libp2p::futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use std::future::Future;
 use std::io;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 /// Read and written at once; also what a liar about a length costs us.
@@ -31,33 +32,52 @@ pub enum FrameError {
     },
 }
 
+/// A frame and the memory it has taken of what its sender shares with others; to be kept as long.
+pub type Held<'s> = (Vec<u8>, Option<SemaphorePermit<'s>>);
+
 /// Reads one frame. The wait for its first byte has no end, the rest has to keep coming.
+///
+/// If there is a `room`, counted in bytes, a frame longer than a piece waits for all it needs of it
+/// after its first piece; that wait is not the sender's fault.
 ///
 /// # Errors
 /// The stream ends, the length is out of bounds, or the frame takes too long.
-pub async fn read(stream: &mut (impl AsyncRead + Unpin), max: usize, limits: &Limits) -> Result<Vec<u8>, FrameError> {
+pub async fn read<'s>(
+    stream: &mut (impl AsyncRead + Unpin),
+    max: usize,
+    limits: &Limits,
+    room: Option<&'s Semaphore>,
+) -> Result<Held<'s>, FrameError> {
     let mut header = [0; 4];
     let (first, rest) = header.split_at_mut(1);
     stream.read_exact(first).await?;
-    let start = Instant::now();
-    within(start, 0, limits, stream.read_exact(rest)).await?;
+    let mut pace = Pace::start(limits);
+    pace.step(0, stream.read_exact(rest)).await?;
     let length = u32::from_le_bytes(header) as usize;
     if length == 0 || length > max {
         return Err(FrameError::Length { max, got: length });
     }
     let mut frame = Vec::with_capacity(length.min(PIECE_BYTES));
+    let mut held = None;
     while frame.len() < length {
         let got = frame.len();
+        if let Some(room) = room.filter(|_| got >= PIECE_BYTES && held.is_none()) {
+            let asked = Instant::now();
+            let bytes = u32::try_from(length).unwrap_or(u32::MAX);
+            // Nobody closes it.
+            held = Some(room.acquire_many(bytes).await.map_err(io::Error::other)?);
+            pace.forgive(asked.elapsed());
+        }
         frame.resize(length.min(got + PIECE_BYTES), 0);
         // Never out of bounds: just resized.
         let piece = frame.get_mut(got..).unwrap_or_default();
-        let count = within(start, got, limits, stream.read(piece)).await?;
+        let count = pace.step(got, stream.read(piece)).await?;
         if count == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         frame.truncate(got + count);
     }
-    Ok(frame)
+    Ok((frame, held))
 }
 
 /// Writes one frame.
@@ -65,29 +85,49 @@ pub async fn read(stream: &mut (impl AsyncRead + Unpin), max: usize, limits: &Li
 /// # Errors
 /// The stream ends, or the other side does not take it in time.
 pub async fn write(stream: &mut (impl AsyncWrite + Unpin), frame: &[u8], limits: &Limits) -> Result<(), FrameError> {
-    let start = Instant::now();
+    let mut pace = Pace::start(limits);
     let too_long = || FrameError::Length { max: u32::MAX as usize, got: frame.len() };
     let header = u32::try_from(frame.len()).map_err(|_| too_long())?.to_le_bytes();
     let (head, tail) = frame.split_at(frame.len().min(PIECE_BYTES));
     let first = [&header, head].concat();
     let mut sent = 0;
     for piece in std::iter::once(first.as_slice()).chain(tail.chunks(PIECE_BYTES)) {
-        within(start, sent, limits, stream.write_all(piece)).await?;
+        pace.step(sent, stream.write_all(piece)).await?;
         sent += piece.len();
     }
-    within(start, sent, limits, stream.flush()).await
+    pace.step(sent, stream.flush()).await
 }
 
-/// Does one step of a frame that began at `start` and of which so many bytes are through.
-async fn within<T>(
+/// How a frame comes along: it may be slow on the whole, and it must not stop on the way.
+struct Pace<'l> {
+    limits: &'l Limits,
     start: Instant,
-    through: usize,
-    limits: &Limits,
-    step: impl Future<Output = io::Result<T>>,
-) -> Result<T, FrameError> {
-    match timeout_at(start + limits.patience(through), step).await {
-        Ok(done) => Ok(done?),
-        Err(_) => Err(FrameError::Slow),
+    /// The last whole piece that is through, and when that was.
+    piece: (usize, Instant),
+}
+
+impl<'l> Pace<'l> {
+    fn start(limits: &'l Limits) -> Self {
+        let start = Instant::now();
+        Self { limits, start, piece: (0, start) }
+    }
+
+    /// So much of the time was our own.
+    fn forgive(&mut self, time: std::time::Duration) {
+        self.start += time;
+        self.piece.1 += time;
+    }
+
+    /// Does one step of a frame of which so many bytes are through.
+    async fn step<T>(&mut self, through: usize, step: impl Future<Output = io::Result<T>>) -> Result<T, FrameError> {
+        if through / PIECE_BYTES > self.piece.0 {
+            self.piece = (through / PIECE_BYTES, Instant::now());
+        }
+        let whole = self.start + self.limits.patience(through);
+        match timeout_at(whole.min(self.piece.1 + self.limits.stall), step).await {
+            Ok(done) => Ok(done?),
+            Err(_) => Err(FrameError::Slow),
+        }
     }
 }
 
@@ -110,8 +150,8 @@ mod tests {
         runtime().block_on(async {
             let (mut stream, mut frames) = (Cursor::new(bytes), Vec::new());
             loop {
-                match read(&mut stream, max, &Limits::default()).await {
-                    Ok(frame) => frames.push(frame),
+                match read(&mut stream, max, &Limits::default(), None).await {
+                    Ok((frame, _)) => frames.push(frame),
                     Err(error) => return (frames, error),
                 }
             }
@@ -164,7 +204,7 @@ mod tests {
                 let (mut theirs, ours) = tokio::io::duplex(64);
                 let mut ours = Compat(ours);
                 let limits = impatient();
-                let reading = async { read(&mut ours, 1000, &limits).await };
+                let reading = async { read(&mut ours, 1000, &limits, None).await };
                 let writing = async {
                     use tokio::io::AsyncWriteExt;
                     tokio::time::sleep(limits.stall * 3).await; // idle: no harm
@@ -179,6 +219,49 @@ mod tests {
                     () = writing => {}
                 }
             }
+        });
+    }
+
+    #[test]
+    fn a_long_frame_that_stops_near_its_end_is_not_held_for_long() {
+        runtime().block_on(async {
+            let (mut theirs, ours) = tokio::io::duplex(64);
+            // The whole frame would have an hour.
+            let limits = Limits { slowest_bytes: 3 * PIECE_BYTES as u32 / 3600, ..impatient() };
+            let writing = async {
+                use tokio::io::AsyncWriteExt;
+                theirs.write_all(&(4 * PIECE_BYTES as u32).to_le_bytes()).await.unwrap();
+                theirs.write_all(&vec![1; 4 * PIECE_BYTES - 1]).await.unwrap();
+                std::future::pending::<()>().await
+            };
+            let mut ours = Compat(ours);
+            let reading = async { read(&mut ours, 4 * PIECE_BYTES, &limits, None).await };
+            let reading = tokio::time::timeout(std::time::Duration::from_secs(60), reading);
+            tokio::select! {
+                end = reading => assert!(matches!(end.unwrap(), Err(FrameError::Slow))),
+                () = writing => {}
+            }
+        });
+    }
+
+    #[test]
+    fn long_frames_share_a_room_and_short_ones_need_none() {
+        runtime().block_on(async {
+            let framed = |bytes: usize| [&(bytes as u32).to_le_bytes()[..], &vec![1; bytes]].concat();
+            let room = Semaphore::new(3 * PIECE_BYTES);
+            let limits = impatient();
+            let (mut one, mut other) = (Cursor::new(framed(2 * PIECE_BYTES)), Cursor::new(framed(2 * PIECE_BYTES)));
+            let held = read(&mut one, 2 * PIECE_BYTES, &limits, Some(&room)).await.unwrap();
+            assert_eq!(room.available_permits(), PIECE_BYTES);
+            let mut short = Cursor::new(framed(PIECE_BYTES));
+            read(&mut short, PIECE_BYTES, &limits, Some(&room)).await.unwrap();
+            let waiting = read(&mut other, 2 * PIECE_BYTES, &limits, Some(&room));
+            tokio::pin!(waiting);
+            let early = tokio::time::timeout(2 * limits.stall, waiting.as_mut()).await;
+            assert!(early.is_err(), "it waits, longer than a sender could");
+            drop(held);
+            assert_eq!(waiting.await.unwrap().0.len(), 2 * PIECE_BYTES);
+            assert_eq!(room.available_permits(), 3 * PIECE_BYTES);
         });
     }
 

@@ -21,6 +21,8 @@ pub fn load_or_create_identity(path: &Path) -> Result<Keypair, P2pError> {
             let path = path.display();
             Err(P2pError::Identity(format!("{path} can be read by others. Run: chmod 600 {path}")))
         }
+        // A node that ended while it made the file left nothing in it.
+        Ok(metadata) if metadata.len() == 0 => create(path),
         Ok(_) => load(path),
         Err(e) if e.kind() == ErrorKind::NotFound => create(path),
         Err(e) => Err(failed(path, &e)),
@@ -38,9 +40,16 @@ fn create(path: &Path) -> Result<Keypair, P2pError> {
     let mut seed = Zeroizing::new([0u8; 32]);
     rand::fill(&mut *seed);
     let text = Zeroizing::new(format!("{}\n", hex::encode(*seed)));
-    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = opened.map_err(|e| failed(path, &e))?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|e| failed(path, &e))?;
+    // The file is there whole or not at all.
+    let new = path.with_extension("new");
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    };
+    write().map_err(|e| failed(path, &e))?;
     keypair(seed)
 }
 
@@ -67,6 +76,19 @@ mod tests {
         assert_eq!(made.public(), read.public());
         let other = load_or_create_identity(&dir.path().join("other")).unwrap();
         assert_ne!(made.public(), other.public());
+    }
+
+    #[test]
+    fn what_a_crash_left_is_no_obstacle() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p2p_key");
+        for left in [&path, &dir.path().join("p2p_key.new")] {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).mode(0o600).open(left).unwrap();
+        }
+        let made = load_or_create_identity(&path).unwrap();
+        assert_eq!(load_or_create_identity(&path).unwrap().public(), made.public());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

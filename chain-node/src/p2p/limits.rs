@@ -23,13 +23,16 @@ pub struct Rate {
 /// What one peer may cost us.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Time for opening the streams and greeting; half of it for who dialled us.
+    /// Time for opening the streams and greeting; half of it for strangers that dialled us.
     pub greeting: Duration,
     /// A frame that is under way for longer than this, plus a second for every `slowest_bytes` of
-    /// it that have come or gone, ends the connection.
+    /// it that have come or gone, ends the connection; so do 64 KiB of it that take longer than this.
     pub stall: Duration,
     /// Bytes per second below which a connection is of no use.
     pub slowest_bytes: u32,
+    /// What frames longer than 64 KiB may hold of memory, until the node has taken them, of all peers
+    /// together that came to us and have no place reserved. At least the longest frame.
+    pub strangers_bytes: usize,
     /// Whoever keeps sending more frames than allowed for so long floods us.
     pub flood_after: Duration,
     /// Most frames in one queue to a peer.
@@ -84,6 +87,7 @@ impl Default for Limits {
             greeting: Duration::from_secs(10),
             stall: Duration::from_secs(10),
             slowest_bytes: 128 * 1024,
+            strangers_bytes: 4 * (MAX_FRAME_BYTES + MAX_URGENT_FRAME_BYTES),
             flood_after: Duration::from_secs(5),
             queue_frames: 4096,
             urgent_queue_bytes: 2 * MAX_URGENT_FRAME_BYTES,

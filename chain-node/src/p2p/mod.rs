@@ -27,6 +27,7 @@ mod lanes;
 mod limits;
 mod link;
 mod metrics;
+mod muxer;
 mod session;
 mod shared;
 mod swarm;

@@ -67,8 +67,8 @@ impl From<HelloError> for End {
 
 /// Lives a connection's life.
 pub async fn run(link: Arc<Link>, opened: mpsc::Receiver<LaneEvent>, shared: Arc<Shared>) {
-    // Whoever comes to us holds a place of somebody else's until it has greeted.
-    let patience = if link.outbound { shared.limits.greeting } else { shared.limits.greeting / 2 };
+    // A stranger that comes to us holds a place of somebody else's until it has greeted.
+    let patience = if link.outbound || link.reserved { shared.limits.greeting } else { shared.limits.greeting / 2 };
     let greeted = tokio::select! {
         () = link.closed() => Err(End::Closed("closed".into())),
         greeted = tokio::time::timeout(patience, greet(&link, opened, &shared)) => {
@@ -137,7 +137,7 @@ async fn greet(
 }
 
 async fn listen(link: &Link, stream: &mut Stream, shared: &Shared) -> Result<Option<PublicKey>, End> {
-    let hello = frames::read(stream, MAX_GREETING_BYTES, &shared.limits).await?;
+    let (hello, _) = frames::read(stream, MAX_GREETING_BYTES, &shared.limits, None).await?;
     Ok(Hello::welcome(&hello, shared.chain, &link.id.to_bytes())?)
 }
 
@@ -155,8 +155,10 @@ async fn live(link: &Link, peer: Peer, streams: Streams, validator: Option<Publi
 async fn receive((link, from): (&Link, Peer), lane: Lane, mut stream: Stream, factor: u32, shared: &Shared) -> End {
     let mut bucket = Bucket::new(shared.limits.rate(lane), factor, Instant::now());
     loop {
-        let bytes = match frames::read(&mut stream, lane.max_frame_bytes(), &shared.limits).await {
-            Ok(bytes) => bytes,
+        // What is held is given back when the node has taken the frame.
+        let room = shared.room(link);
+        let (bytes, _held) = match frames::read(&mut stream, lane.max_frame_bytes(), &shared.limits, room).await {
+            Ok(held) => held,
             Err(error) => return error.into(),
         };
         shared.metrics.count_received(name(lane), bytes.len());

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// How long a peer is held back before its event is offered again.
 const OFFER_AGAIN: Duration = Duration::from_millis(5);
@@ -60,6 +60,8 @@ pub struct Shared {
     pub sink: Sink,
     /// Greeted connections.
     pub joined: Mutex<Joined>,
+    /// Bytes of long frames that strangers may still hold.
+    pub room: Semaphore,
 }
 
 /// Greeted connections.
@@ -77,6 +79,11 @@ impl Shared {
     /// Whether a proven key is in the current set.
     pub fn is_validator(&self, key: Option<PublicKey>) -> bool {
         key.is_some_and(|key| self.validators.borrow().contains(&key))
+    }
+
+    /// The room for a peer's long frames; none if it has a place of its own or we chose it.
+    pub fn room(&self, link: &Link) -> Option<&Semaphore> {
+        (!link.outbound && !self.is_reserved(link)).then_some(&self.room)
     }
 
     fn is_reserved(&self, link: &Link) -> bool {

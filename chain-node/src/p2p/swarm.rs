@@ -3,13 +3,13 @@
 //! Not here: what is done with its events (`task`).
 
 use super::guard::Bans;
-use super::{P2pConfig, P2pError, gate, gossip, lanes};
+use super::{P2pConfig, P2pError, gate, gossip, lanes, muxer};
 use chain_core::limits::MAX_VALIDATORS;
 use chain_core::types::ChainId;
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::{Swarm, SwarmBuilder, gossipsub, identify, mdns, noise, ping, yamux};
+use libp2p::{Swarm, SwarmBuilder, gossipsub, identify, mdns, noise, ping};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ pub fn build(config: &P2pConfig, bans: Arc<Mutex<Bans>>) -> Result<Swarm<Node>, 
     let setup = |error: &dyn std::error::Error| P2pError::Setup(error.to_string());
     let swarm = SwarmBuilder::with_existing_identity(config.identity.clone())
         .with_tokio()
-        .with_tcp(libp2p::tcp::Config::default().nodelay(true), noise::Config::new, yamux_config)
+        .with_tcp(libp2p::tcp::Config::default().nodelay(true), noise::Config::new, muxer::Config::new)
         .map_err(|e| setup(&e))?
         .with_quic()
         .with_dns()
@@ -57,13 +57,6 @@ pub fn build(config: &P2pConfig, bans: Arc<Mutex<Bans>>) -> Result<Swarm<Node>, 
         .with_swarm_config(|swarm| swarm.with_max_negotiating_inbound_streams(16))
         .build();
     Ok(swarm)
-}
-
-fn yamux_config() -> yamux::Config {
-    let mut config = yamux::Config::default();
-    // Two lanes, gossip, ping, identify, each in both directions, and what is opened anew.
-    config.set_max_num_streams(32);
-    config
 }
 
 fn node(config: &P2pConfig, bans: Arc<Mutex<Bans>>) -> Result<Node, P2pError> {

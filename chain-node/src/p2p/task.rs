@@ -3,7 +3,7 @@
 //!
 //! Not here: frames (`session`), whom to dial (`dialer`), what misconduct leads to (`conduct`).
 
-use super::dialer::{Dialer, Source, split};
+use super::dialer::{Dialer, Source, is_plausible, split};
 use super::gossip::Waiting;
 use super::guard::{Bans, Bucket};
 use super::lanes::LaneEvent;
@@ -23,7 +23,7 @@ use libp2p::{Multiaddr, PeerId, Swarm, gossipsub, identify, mdns, ping};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
@@ -82,6 +82,7 @@ pub async fn start(config: P2pConfig, sink: Sink) -> Result<Network, P2pError> {
         greeting: Hello::new(config.chain, config.validator.as_deref(), &own_id.to_bytes()).encode(),
         own_id,
         own_validator: config.validator.as_ref().map(|key| key.public()),
+        room: Semaphore::new(config.limits.strangers_bytes),
         limits: config.limits,
         chain: config.chain,
         validators: config.validators,
@@ -339,7 +340,9 @@ impl Task {
             link.facts().agent.clone_from(&agent);
         }
         if info.protocol_version == swarm::protocol_version(&self.shared.chain) {
-            self.dialer.learn(id, info.listen_addrs, Instant::now());
+            let Some((link, _)) = self.sessions.values().find(|(link, _)| link.id == id) else { return };
+            let said = info.listen_addrs.into_iter().filter(|address| is_plausible(address, &link.address));
+            self.dialer.learn(id, said, Instant::now());
         }
     }
 
