@@ -5,8 +5,9 @@
 
 use chain_core::block::{Body, FinalBlock};
 use chain_core::codec::List;
+use chain_core::consensus;
 use chain_core::crypto::Hash;
-use chain_core::types::Height;
+use chain_core::types::{Height, View};
 use chain_core::wire::{Lane, Message};
 use chain_node::p2p::NetworkEvent;
 use chain_tests::archive::Archive;
@@ -175,8 +176,8 @@ async fn lie(lie: Lie, mut peer: TestPeer, archive: Arc<Archive>, asked: Arc<Ato
     loop {
         match peer.forever().await {
             NetworkEvent::Joined { peer: node, .. } => {
-                let head = Height::new(BOAST);
-                let boast = Message::Blocks { from: head, blocks: List::default(), head, oldest: Height::ZERO };
+                let message = consensus::Message::Status { height: Height::new(BOAST), view: View::ZERO };
+                let boast = Message::Agreement { message, block: None };
                 peer.say(node, &boast);
             }
             NetworkEvent::Frame { from: node, lane: Lane::Bulk, bytes } => {

@@ -52,7 +52,8 @@ impl Sender {
         self.task.await.unwrap();
         let client = &cluster.client(self.node).await;
         let (mut executed, mut dropped) = (0, 0);
-        for (nonce, id) in self.acknowledged.lock().unwrap().clone() {
+        let acknowledged = self.acknowledged.lock().unwrap().clone();
+        for (nonce, id) in acknowledged {
             let seen = eventually(&format!("nonce {nonce} of {} is decided", self.address), || async move {
                 let seen = client.get_tx(id, false).await.unwrap();
                 (seen.status != StatusName::Pending).then_some(seen)
