@@ -102,6 +102,8 @@ pub const MAX_GOSSIP_BYTES: usize = 64 * 1024;
 pub const MAX_GOSSIP_TXS: usize = 1024;
 /// A validator that lost its memory waits for a final block this much newer than its start.
 pub const WIPED_WAIT_MS: u64 = 10_000;
+/// How long a validator that starts among others listens before it signs.
+pub const LISTEN_MS: u64 = 1_500;
 /// Heights above the one being decided whose messages are kept for later.
 pub const MAX_HEIGHTS_AHEAD: u64 = 2;
 /// At most one answer per peer in this time, to messages of the past.

@@ -237,8 +237,8 @@ fn restore(stopped: &Stopped, input: &Path) -> Result<(), Exit> {
     if stopped.dir.read_key()?.is_some() {
         println!(
             "note: a validator key is here, but not what it has signed. The node starts only with \
-             accept_lost_consensus_log = true under [advanced]; use that once, and only if no other copy of the key signs. \
-             If no other validator makes blocks meanwhile, resume_signing_at = HEIGHT says from where it may sign again"
+             accept_lost_consensus_log = true under [advanced]; use that once, and only if no other copy of the key \
+             signs. If no other validator makes blocks meanwhile, resume_signing_at = HEIGHT says from where it may sign again"
         );
     }
     Ok(())

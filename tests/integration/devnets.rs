@@ -276,24 +276,26 @@ fn a_testnet_is_a_directory_for_every_machine() {
     let (mut geneses, mut keys) = (BTreeSet::new(), BTreeSet::new());
     for node in 0..3 {
         let own = dir.join(format!("node-{node}"));
-        assert_eq!((mode(&own), mode(&own.join("validator_key"))), (0o700, 0o600));
-        let key = fs::read_to_string(own.join("validator_key")).unwrap();
+        let data = own.join("data");
+        assert_eq!((mode(&own), mode(&data), mode(&data.join("validator_key"))), (0o700, 0o700, 0o600));
+        assert!(own.join("data.sign_state").is_file(), "a fresh key is known to have signed nothing");
+        let key = fs::read_to_string(data.join("validator_key")).unwrap();
         assert!(!said.contains(key.trim()), "keys are not printed");
         keys.insert(key);
-        geneses.insert(fs::read_to_string(own.join("genesis.json")).unwrap());
+        geneses.insert(fs::read_to_string(data.join("genesis.json")).unwrap());
         let peers = addresses.iter().filter(|address| **address != addresses[node]).map(|peer| format!("{peer:?}"));
         let config = own.join("node.toml");
         assert_eq!(value(&config, "p2p_peers"), format!("[{}]", peers.collect::<Vec<_>>().join(", ")));
         assert_eq!(value(&config, "p2p_host"), if node == 2 { "\"::\"" } else { "\"0.0.0.0\"" });
         assert_eq!((value(&config, "rpc_host"), value(&config, "p2p_port")), ("\"127.0.0.1\"".into(), "7005".into()));
         let readme = fs::read_to_string(own.join("README")).unwrap();
-        assert!(readme.lines().count() == 3 && readme.contains("7005"), "{readme}");
+        assert!(readme.lines().count() == 4 && readme.contains("7005"), "{readme}");
         // As the README says: in the directory, with its file.
         succeed(chain_node().args(["config", "check", "--config", "node.toml"]).current_dir(&own));
-        succeed(chain_node().args(["keys", "--data-dir", "."]).current_dir(&own));
+        succeed(chain_node().args(["keys", "--data-dir", "data"]).current_dir(&own));
     }
     assert_eq!((geneses.len(), keys.len()), (1, 3));
-    let genesis = genesis::ChainSpec::load(&dir.join("node-0/genesis.json")).unwrap().compile().unwrap();
+    let genesis = genesis::ChainSpec::load(&dir.join("node-0/data/genesis.json")).unwrap().compile().unwrap();
     assert_eq!((&*genesis.name, genesis.params.block_time_ms), ("trial", 500));
     assert_eq!(mode(&dir.join("accounts.json")), 0o600);
     let again = testnet(&dir, &arguments);

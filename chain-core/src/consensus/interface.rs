@@ -41,6 +41,10 @@ pub struct Config {
     /// never start. Once true, the engine keeps saying so after a restart until the first vote
     /// after the wait is in the log and the sign-state file.
     pub wiped: bool,
+    /// Before this monotonic time, in ms, nothing new is signed: a node that starts hears first how
+    /// far the others are. A copy of a running validator's directory finds its own votes in their
+    /// blocks before it signs any itself.
+    pub listen_until_ms: u64,
     /// The operator's word: sign again from this height on, whatever `barrier`, `wiped`, a log
     /// ahead of the blocks or an alarm about our own key say. Dangerous: it is safe only if the
     /// weight that signs again without its memory and the byzantine weight together are less than

@@ -18,13 +18,8 @@ impl Machine {
     pub(super) fn advance(&mut self, now: Now) {
         loop {
             self.out.wanted = None;
-            let moving = self.round.phase == Phase::Deciding
-                && (self.r8_commit(now)
-                    || self.r5_finalize(now)
-                    || self.r1_enter(now)
-                    || self.r2_propose(now)
-                    || self.r3_notarize(now)
-                    || self.r7_time_out(now));
+            let moving =
+                self.round.phase == Phase::Deciding && (self.r8_commit(now) || self.r1_enter(now) || self.speak(now));
             if !moving {
                 break;
             }
@@ -35,6 +30,15 @@ impl Machine {
         if self.round.phase != Phase::Halted {
             self.report_behind(now);
         }
+    }
+
+    /// The rules that sign. A node that has just started among others hears them first.
+    fn speak(&mut self, now: Now) -> bool {
+        if now.mono_ms < self.config.listen_until_ms {
+            self.out.look_again(self.config.listen_until_ms);
+            return false;
+        }
+        self.r5_finalize(now) || self.r2_propose(now) || self.r3_notarize(now) || self.r7_time_out(now)
     }
 
     fn r8_commit(&mut self, now: Now) -> bool {

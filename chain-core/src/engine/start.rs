@@ -16,8 +16,9 @@ use crate::consensus::{Config, Input, Machine, WalRecord};
 use crate::crypto::{Hash, SecretKey};
 use crate::fault::Fault;
 use crate::ledger::{Chain, CommittedBlock};
+use crate::limits::LISTEN_MS;
 use crate::mempool::{ChainView, Effects, Pool, PoolLimits};
-use crate::state::params;
+use crate::state::{params, validators};
 use crate::storage::journal::MAX_RECORD_BYTES;
 use crate::storage::{SignMark, SignState};
 use crate::tx::{Checked, check_many};
@@ -83,6 +84,10 @@ impl Engine {
         check_head(&chain, head)?;
         let mut pool = Pool::new(pool_limits);
         let restored = restore(&mut pool, &chain, &pool_log.records, clock)?;
+        // Alone, or at the beginning, there is nobody to hear from.
+        let others = validators::next_set(&chain.head().tree)?.members().len() > 1;
+        let goes_on = key.is_some() && chain.head().block.header.height > Height::ZERO;
+        let listen_until_ms = if others && goes_on { clock().mono_ms.saturating_add(LISTEN_MS) } else { 0 };
         let own_key = key.as_ref().map(|key| key.public());
         let found = sign_memory.as_ref().and_then(|memory| memory.mark);
         let wiped = own_key.is_some() && sign_memory.is_some() && found.is_none();
@@ -93,7 +98,8 @@ impl Engine {
         let mark = newest_mark(&words).map_or(mark, |logged| further(mark, logged));
         let unsaved = found.is_some_and(|found| found != mark);
         let signing = Signing { state: sign_memory.map(|memory| memory.state), mark, unsaved, known: found.is_some() };
-        let config = Config { chain: chain.id(), rule, key, barrier, wiped, signing_from: resume_signing_at };
+        let config =
+            Config { chain: chain.id(), rule, key, barrier, wiped, listen_until_ms, signing_from: resume_signing_at };
         let (consensus, effects) = Machine::recover(config, consensus_head(&chain)?, words, clock());
         let mut engine = Self {
             options,

@@ -47,6 +47,7 @@ fn config(key: Option<&Arc<SecretKey>>) -> Config {
         key: key.cloned(),
         barrier: Height::ZERO,
         wiped: false,
+        listen_until_ms: 0,
         signing_from: None,
     }
 }
