@@ -133,7 +133,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// The highest final height any peer claims, at least our own.
+    /// The highest final height claimed by a validator or by a peer that has delivered, at least our own.
     pub fn target(&self) -> Height {
         Height::new(self.target.load(Ordering::Relaxed))
     }

@@ -57,7 +57,14 @@ impl Engine {
     ) -> Result<(), Fault> {
         let now_ms = clock().mono_ms;
         match message {
+            // Each place once: then an answer is never longer than the block.
+            Message::NeedTransactions { places, .. } if !places.is_sorted_by(|a, b| a < b) => {
+                outputs.push(Output::Blame { peer: from, offence: Offence::BadMessage });
+                Ok(())
+            }
             Message::Agreement { message, block } => self.hear_agreement(clock, from, message, block, outputs),
+            // The asker asks somebody else meanwhile.
+            Message::NeedBlock { .. } | Message::NeedTransactions { .. } if !self.peers.may_serve(from, now_ms) => Ok(()),
             Message::NeedBlock { height, block: id } => {
                 let answer = match self.blocks.get(&id) {
                     Some(block) => Some(Message::Block { id, block: Some(block.clone()) }),
@@ -71,11 +78,6 @@ impl Engine {
             }
             Message::Block { id, .. } => {
                 self.fetch.refused(from, &id, now_ms);
-                Ok(())
-            }
-            // Each place once: then an answer is never longer than the block.
-            Message::NeedTransactions { places, .. } if !places.is_sorted_by(|a, b| a < b) => {
-                outputs.push(Output::Blame { peer: from, offence: Offence::BadMessage });
                 Ok(())
             }
             Message::NeedTransactions { block, places } => {
@@ -175,7 +177,26 @@ impl Engine {
             return Ok(());
         }
         let Some(ours) = self.chain.certificate(height)? else { return Ok(()) };
+        // Written down, so that a restart does not forget it.
+        self.log_word(&consensus::WalRecord::Certificate(theirs.clone()))?;
+        self.make_durable()?;
         self.halt(HaltReason::Conflict(ours, theirs), outputs);
+        Ok(())
+    }
+
+    /// A conflict with a decided block that an earlier life met and wrote down.
+    pub(super) fn recall_conflict(
+        &mut self,
+        logged: Vec<Certificate>,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), Fault> {
+        for theirs in logged.into_iter().filter(|theirs| theirs.kind() == VoteKind::Finalize) {
+            let own = self.chain.header(theirs.height())?.map(|own| own.id());
+            let ours = self.chain.certificate(theirs.height())?;
+            if let Some(ours) = ours.filter(|_| own.is_some() && own != theirs.block()) {
+                self.halt(HaltReason::Conflict(ours, theirs), outputs);
+            }
+        }
         Ok(())
     }
 
@@ -280,7 +301,8 @@ impl Engine {
             _ => self.peers.all(),
         };
         let block = match &message {
-            consensus::Message::Proposal { proposal, .. } => self.compact(&proposal.block),
+            // A lone validator has nobody to shorten it for.
+            consensus::Message::Proposal { proposal, .. } if !to.is_empty() => self.compact(&proposal.block),
             _ => None,
         };
         outputs.push(Output::Send { to, message: Arc::new(Message::Agreement { message, block }) });

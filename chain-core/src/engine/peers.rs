@@ -19,12 +19,13 @@ struct Known {
     /// Whether that is a validator of the set.
     member: bool,
     answered_ms: Option<u64>,
+    served_ms: Option<u64>,
 }
 
 impl Peers {
     pub(super) fn join(&mut self, peer: Peer, key: Option<PublicKey>, set: &ValidatorSet) -> bool {
         let member = is_member(key, set);
-        self.0.insert(peer, Known { key, member, answered_ms: None });
+        self.0.insert(peer, Known { key, member, answered_ms: None, served_ms: None });
         member
     }
 
@@ -60,13 +61,21 @@ impl Peers {
 
     /// Whether a word about the past may be answered now: each peer's is, but not all the time.
     pub(super) fn may_answer(&mut self, peer: Peer, now_ms: u64) -> bool {
-        let Some(known) = self.0.get_mut(&peer) else { return false };
-        let due = known.answered_ms.is_none_or(|last| now_ms.saturating_sub(last) >= ANSWER_INTERVAL_MS);
-        if due {
-            known.answered_ms = Some(now_ms);
-        }
-        due
+        self.0.get_mut(&peer).is_some_and(|known| is_due(&mut known.answered_ms, now_ms))
     }
+
+    /// The same for blocks of the height being decided, which are large.
+    pub(super) fn may_serve(&mut self, peer: Peer, now_ms: u64) -> bool {
+        self.0.get_mut(&peer).is_some_and(|known| is_due(&mut known.served_ms, now_ms))
+    }
+}
+
+fn is_due(last: &mut Option<u64>, now_ms: u64) -> bool {
+    let due = last.is_none_or(|last| now_ms.saturating_sub(last) >= ANSWER_INTERVAL_MS);
+    if due {
+        *last = Some(now_ms);
+    }
+    due
 }
 
 fn is_member(key: Option<PublicKey>, set: &ValidatorSet) -> bool {

@@ -98,6 +98,13 @@ impl Engine {
         let mark = newest_mark(&words).map_or(mark, |logged| further(mark, logged));
         let unsaved = found.is_some_and(|found| found != mark);
         let signing = Signing { state: sign_memory.map(|memory| memory.state), mark, unsaved, known: found.is_some() };
+        // The agreement forgets words of decided heights; a conflict with one is not forgotten.
+        let decided = chain.head().block.header.height;
+        let of_the_past = words.iter().filter(|word| word.height() <= decided).filter_map(|word| match word {
+            WalRecord::Certificate(certificate) => Some(certificate.clone()),
+            _ => None,
+        });
+        let of_the_past = of_the_past.collect();
         let config =
             Config { chain: chain.id(), rule, key, barrier, wiped, listen_until_ms, signing_from: resume_signing_at };
         let (consensus, effects) = Machine::recover(config, consensus_head(&chain)?, words, clock());
@@ -124,8 +131,11 @@ impl Engine {
             pool_was_empty: true,
         };
         let mut outputs = Vec::new();
+        engine.recall_conflict(of_the_past, &mut outputs)?;
         engine.log_and_announce(restored, &mut outputs)?;
-        engine.perform(clock, effects, &mut outputs)?;
+        if !engine.is_halted() {
+            engine.perform(clock, effects, &mut outputs)?;
+        }
         engine.tell_pool_change(clock, &mut outputs)?;
         engine.step(clock, Input::Tick, &mut outputs)?;
         engine.keep_up(clock, &mut outputs)?;
