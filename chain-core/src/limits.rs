@@ -96,6 +96,10 @@ pub const MAX_FRAME_BYTES: usize = MAX_BLOCK_BYTES + 256 * 1024;
 pub const MAX_RANGE_BLOCKS: usize = 128;
 /// An answer with several final blocks holds no more bytes than this.
 pub const RANGE_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of a snapshot in one answer.
+pub const MAX_SNAPSHOT_PART_BYTES: usize = 1024 * 1024;
+/// Largest snapshot that is fetched from peers: its rows are held in memory before they can be judged.
+pub const MAX_SNAPSHOT_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 /// Longest frame of gossip.
 pub const MAX_GOSSIP_BYTES: usize = 64 * 1024;
 /// Most transactions in one frame of gossip.

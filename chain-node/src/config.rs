@@ -95,6 +95,9 @@ pub enum SyncMode {
     Full,
     /// Every certificate is verified, and every block executed; transactions' signatures rest on the certificates.
     Certificate,
+    /// A node that has no blocks begins with a peer's snapshot, proven by its certificate; the blocks above
+    /// it are verified as in `full`.
+    Snapshot,
 }
 
 /// How log lines look.
@@ -117,6 +120,8 @@ pub struct Advanced {
     pub history: bool,
     /// Contents of blocks this far below the newest one are forgotten; 0: everything is kept.
     pub prune_keep_blocks: u64,
+    /// A snapshot for other nodes is made every so many blocks; 0: none.
+    pub snapshot_interval_blocks: u64,
     /// Threads that verify signatures.
     pub verify_threads: usize,
     /// Start a validator whose consensus log is gone. Dangerous where a copy of its key may sign.
@@ -163,6 +168,7 @@ impl Default for Config {
                 flush_interval_blocks: 8,
                 history: true,
                 prune_keep_blocks: 0,
+                snapshot_interval_blocks: 0,
                 verify_threads: 2,
                 accept_lost_consensus_log: false,
                 rpc_hosts: Vec::new(),
@@ -268,6 +274,14 @@ impl Config {
         if keep != 0 && keep < MIN_KEPT_BLOCKS {
             return Err(Exit::Configuration(format!(
                 "prune_keep_blocks is {keep}; it must be 0 (nothing is pruned) or at least {MIN_KEPT_BLOCKS}"
+            )));
+        }
+        let interval = self.advanced.snapshot_interval_blocks;
+        if keep != 0 && interval != 0 && keep < interval.saturating_mul(2) {
+            return Err(Exit::Configuration(format!(
+                "prune_keep_blocks is {keep} and snapshot_interval_blocks {interval}: whoever takes a snapshot needs the \
+                 blocks above it, so at least {} must be kept",
+                interval.saturating_mul(2)
             )));
         }
         if self.rpc_timeout == 0 {

@@ -5,6 +5,7 @@
 //! DIR/validator_key       the validator's seed in hex, mode 0600; absent on followers
 //! DIR/db/                 the database
 //! DIR/logs/               consensus WAL and mempool log
+//! DIR/snapshots/          snapshots for others, and one that is being fetched
 //! DIR/p2p_key             the identity among peers, mode 0600
 //! DIR.sign_state          beside it, so that a restored DIR is noticed: how far the key has signed
 //! ```
@@ -60,6 +61,11 @@ impl DataDir {
     /// The consensus WAL and the mempool log.
     pub fn logs(&self) -> PathBuf {
         self.0.join("logs")
+    }
+
+    /// Snapshots for others, and one that is being fetched.
+    pub fn snapshots(&self) -> PathBuf {
+        self.0.join("snapshots")
     }
 
     /// The identity among peers.

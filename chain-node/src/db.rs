@@ -5,20 +5,18 @@
 use crate::config::{Config, Flags};
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
+use crate::meter::{Meter, Metered};
 use crate::run::{compile, open_ledger};
 use chain_core::genesis::Genesis;
 use chain_core::ledger::{Chain, Exported, MIN_KEPT_BLOCKS, SnapshotError, Summary, import};
 use chain_core::state::money;
 use chain_core::storage::{DirLock, RocksOptions, RocksStore};
 use clap::{Args, Subcommand};
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::HumanBytes;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Write};
+use std::io::{self, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-/// How often a line tells how far it is, where there is no terminal for a bar.
-const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Blocks forgotten between two looks at the bar.
 const PRUNED_AT_ONCE: u64 = 64;
 /// What is read or written at once.
@@ -230,7 +228,7 @@ fn restore(stopped: &Stopped, input: &Path) -> Result<(), Exit> {
     let length = file.metadata().map_err(failed)?.len();
     let store = stopped.store()?;
     let mut input = Metered { inner: BufReader::with_capacity(BUFFER_BYTES, file), meter: Meter::bytes(Some(length)) };
-    let imported = import(&store, &stopped.genesis, &mut input)?;
+    let imported = import(&store, &stopped.genesis, None, &mut input)?;
     input.meter.end();
     println!("height {}, block {}, {} rows", imported.height, imported.block, imported.rows);
     println!("compare the block with a node you trust before others rely on this one");
@@ -263,74 +261,4 @@ fn refuse_logs(dir: &DataDir) -> Result<(), Exit> {
         }
     }
     Ok(())
-}
-
-/// Shows how far it is: a bar on a terminal, lines elsewhere.
-struct Meter {
-    bar: ProgressBar,
-    unit: &'static str,
-    lines: bool,
-    told: Instant,
-}
-
-impl Meter {
-    fn blocks(total: u64) -> Self {
-        Self::new(Some(total), "blocks", "{bar:40} {pos}/{len} blocks, {eta} left")
-    }
-
-    fn bytes(total: Option<u64>) -> Self {
-        let template = match total {
-            Some(_) => "{bar:40} {bytes}/{total_bytes}, {eta} left",
-            None => "{spinner} {bytes}, {bytes_per_sec}",
-        };
-        Self::new(total, "bytes", template)
-    }
-
-    fn new(total: Option<u64>, unit: &'static str, template: &str) -> Self {
-        let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-        // A template that can't be read leaves the plain bar.
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        Self { bar, unit, lines: !io::stderr().is_terminal(), told: Instant::now() }
-    }
-
-    fn add(&mut self, more: u64) {
-        self.bar.inc(more);
-        if self.lines && self.told.elapsed() >= TELL_EVERY {
-            self.told = Instant::now();
-            let of = self.bar.length().map(|total| format!(" of {total}")).unwrap_or_default();
-            eprintln!("{}{of} {}", self.bar.position(), self.unit);
-        }
-    }
-
-    fn end(self) {
-        self.bar.finish_and_clear();
-    }
-}
-
-/// Counts what goes through.
-struct Metered<T> {
-    inner: T,
-    meter: Meter,
-}
-
-impl<R: Read> Read for Metered<R> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(bytes)?;
-        self.meter.add(read as u64);
-        Ok(read)
-    }
-}
-
-impl<W: Write> Write for Metered<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.meter.add(written as u64);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }

@@ -6,9 +6,11 @@
 use crate::driver::{Driver, Links, Verdicts};
 use crate::p2p::{GossipTicket, GossipVerdict, Network, NetworkEvent, PeerSummary};
 use crate::remote::{Local, Pace, Remotes};
+use crate::snapshots::Shelf;
 use chain_core::consensus::{Offence, Peer};
 use chain_core::crypto::PublicKey;
 use chain_core::engine::{self, Announcement, Input, SharedPool};
+use chain_core::ledger::Chain;
 use chain_core::mempool::Status;
 use chain_core::state::validators;
 use chain_core::tx::Checked;
@@ -47,6 +49,7 @@ pub struct Net {
     /// Whose question is being answered.
     served: Mutex<BTreeSet<Peer>>,
     told: Mutex<VecDeque<Told>>,
+    shelf: Arc<Shelf>,
     serving: Arc<Semaphore>,
     judging: Arc<Semaphore>,
 }
@@ -84,8 +87,8 @@ impl Links for Net {
 }
 
 impl Net {
-    /// Knows nobody yet.
-    pub fn new() -> Arc<Self> {
+    /// Knows nobody yet; gives out these snapshots.
+    pub fn new(shelf: Arc<Shelf>) -> Arc<Self> {
         Arc::new(Self {
             network: OnceLock::new(),
             remotes: OnceLock::new(),
@@ -94,6 +97,7 @@ impl Net {
             asked: Mutex::default(),
             served: Mutex::default(),
             told: Mutex::default(),
+            shelf,
             serving: Arc::new(Semaphore::new(SERVING)),
             judging: Arc::new(Semaphore::new(JUDGING)),
         })
@@ -209,7 +213,7 @@ impl Net {
         *known = height.max(*known);
     }
 
-    /// Reads old blocks on another thread; false if enough of that is going on.
+    /// Reads old blocks and snapshots on another thread; false if enough of that is going on.
     fn serve(self: &Arc<Self>, driver: &Arc<Driver>, to: Peer, question: Message) -> bool {
         let Ok(permit) = self.serving.clone().try_acquire_owned() else { return false };
         // One at a time for each peer, so that none takes all the places.
@@ -218,16 +222,23 @@ impl Net {
         }
         let (net, chain) = (self.clone(), driver.chain().clone());
         tokio::task::spawn_blocking(move || {
-            match engine::answer(&chain, &question) {
+            match net.answer(&chain, &question) {
                 Ok(Some(answer)) => net.send(&[to], answer.lane(), answer.encode().into(), &answer),
                 Ok(None) => {}
-                // The engine meets the same fault at its next read and stops the node.
-                Err(fault) => tracing::error!(%fault, "blocks for a peer cannot be read"),
+                // The engine meets a fault of the database at its next read and stops the node.
+                Err(error) => tracing::error!(%error, "what a peer asks for cannot be read"),
             }
             lock(&net.served).remove(&to);
             drop(permit);
         });
         true
+    }
+
+    fn answer(&self, chain: &Chain, question: &Message) -> Result<Option<Message>, String> {
+        match engine::answer(chain, question) {
+            Ok(None) => self.shelf.answer(question).map_err(|e| e.to_string()),
+            found => found.map_err(|e| e.to_string()),
+        }
     }
 
     /// Whether a question of ours is open with a peer; then this answers it.
@@ -367,13 +378,20 @@ fn is_question(message: &Message) -> bool {
 }
 
 fn is_answer(message: &Message) -> bool {
-    matches!(message, Message::Block { .. } | Message::Transactions { .. } | Message::Blocks { .. })
+    matches!(
+        message,
+        Message::Block { .. }
+            | Message::Transactions { .. }
+            | Message::Blocks { .. }
+            | Message::Snapshot { .. }
+            | Message::SnapshotPart { .. }
+    )
 }
 
-/// Whether a question is about decided heights: the ledger answers it, not the engine.
+/// Whether a question is about what is decided: ledger or files answer it, not the engine.
 fn is_of_the_past(driver: &Driver, message: &Message) -> bool {
     match message {
-        Message::NeedBlocks { .. } => true,
+        Message::NeedBlocks { .. } | Message::NeedSnapshot | Message::NeedSnapshotPart { .. } => true,
         Message::NeedBlock { height, .. } => *height <= driver.chain().head().block.header.height,
         _ => false,
     }
@@ -417,7 +435,7 @@ fn refresh(driver: &Driver, places: &mut Arc<BTreeSet<PublicKey>>) -> bool {
 }
 
 /// The validators of the next height.
-pub fn current_validators(chain: &chain_core::ledger::Chain) -> BTreeSet<PublicKey> {
+pub fn current_validators(chain: &Chain) -> BTreeSet<PublicKey> {
     match validators::next_set(&chain.head().tree) {
         Ok(set) => set.members().iter().map(|member| member.public_key).collect(),
         // The engine meets the same fault and stops the node.

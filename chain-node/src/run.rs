@@ -10,14 +10,15 @@ use crate::driver::{Driver, MonoClock, Running, wall_clock};
 use crate::exit::Exit;
 use crate::net::{self, Net};
 use crate::p2p::{self, P2pConfig};
+use crate::snapshots::{self, Shelf};
 use chain_core::Fault;
 use chain_core::crypto::SecretKey;
 use chain_core::engine::{Engine, EngineLog, Options, SharedPool, SignMemory, Start, Trust};
 use chain_core::genesis::Genesis;
 use chain_core::ledger::{self, Chain, index_history};
 use chain_core::mempool::PoolLimits;
-use chain_core::storage::{DirLock, Journal, RocksOptions, RocksStore, SignFile};
-use chain_core::types::{Address, Height};
+use chain_core::storage::{DirLock, Journal, RocksOptions, RocksStore, SignFile, Store};
+use chain_core::types::{Address, ChainId, Height};
 use chain_rpc::backend::{ChainFacts, NodeInfo};
 use chain_rpc::{Limits, Metrics};
 use genesis::ChainSpec;
@@ -32,6 +33,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+/// The name of the log of what was signed and heard.
+const CONSENSUS_LOG: &str = "consensus";
 /// Most connections one address may open to us.
 const MAX_INBOUND_PER_ADDRESS: usize = 16;
 
@@ -47,7 +50,8 @@ pub struct Service {
     doors: Vec<chain_rpc::Running>,
     signals: Signals,
     stopping: Arc<AtomicBool>,
-    history: Option<std::thread::JoinHandle<()>>,
+    /// They look at the database behind the head.
+    workers: Vec<std::thread::JoinHandle<()>>,
     _lock: DirLock,
 }
 
@@ -57,6 +61,11 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
     let (spec, genesis) = read_genesis(&dir, config)?;
     let lock = DirLock::acquire(dir.path())?;
     let key = read_key(&dir, config)?;
+    // A log that is gone must not look like one that was always empty.
+    let mut wal_is_lost = !Journal::exists(&dir.logs(), CONSENSUS_LOG)?;
+    if config.advanced.sync_mode == SyncMode::Snapshot && fetch_snapshot(config, &dir, &genesis).await? {
+        wal_is_lost = false;
+    }
     let chain = open_ledger(config, &genesis)?;
     let facts = ChainFacts {
         id: chain.id(),
@@ -79,8 +88,7 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
     let clock = MonoClock::start();
     let counts = Counts::new().map_err(|e| Exit::Configuration(format!("metrics: {e}")))?;
     let pool_limits = PoolLimits::default();
-    let (wal, wal_is_new) = open_log(&dir, "consensus", &counts)?;
-    if wal_is_new && info.validator.is_some() && chain.head().block.header.height > Height::ZERO {
+    if wal_is_lost && info.validator.is_some() && chain.head().block.header.height > Height::ZERO {
         if !config.advanced.accept_lost_consensus_log {
             return Err(Exit::Key(format!(
                 "{} holds no consensus log though the chain has blocks: this validator does not know what it has signed. \
@@ -91,9 +99,10 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
         }
         tracing::warn!("going on without the consensus log, as configured");
     }
-    let (pool_log, _) = open_log(&dir, "mempool", &counts)?;
+    let wal = open_log(&dir, CONSENSUS_LOG, &counts)?;
+    let pool_log = open_log(&dir, "mempool", &counts)?;
     let trust = match config.advanced.sync_mode {
-        SyncMode::Full => Trust::Nobody,
+        SyncMode::Full | SyncMode::Snapshot => Trust::Nobody,
         SyncMode::Certificate => Trust::Quorum,
     };
     let sign_memory =
@@ -122,7 +131,8 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
     // From here on a signal ends the node in order, not by force.
     let signals = Signals::listen()?;
     let listeners = bind(config).await?;
-    let net = Net::new();
+    let shelf = Arc::new(Shelf::open(dir.snapshots())?);
+    let net = Net::new(shelf.clone());
     let (driver, engine) =
         Driver::start(engine, outputs, clock, config.advanced.verify_threads, net.clone(), counts.clone());
     tokio::spawn(counts::follow(counts.clone(), driver.clone()));
@@ -133,8 +143,9 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
         Node { facts, info, chain: chain.clone(), pool, pool_limits, driver: driver.clone(), net: net.clone(), counts };
     let (rpc, metrics, doors) = open_doors(config, Arc::new(node), listeners)?;
     let stopping = Arc::new(AtomicBool::new(false));
-    let history = follow(chain, &config.advanced, stopping.clone());
-    Ok(Service { rpc, metrics, driver, net, engine, doors, signals, stopping, history, _lock: lock })
+    let mut workers: Vec<_> = follow(chain.clone(), &config.advanced, stopping.clone()).into_iter().collect();
+    workers.extend(make_snapshots(shelf, chain, &config.advanced, stopping.clone()));
+    Ok(Service { rpc, metrics, driver, net, engine, doors, signals, stopping, workers, _lock: lock })
 }
 
 impl Service {
@@ -168,9 +179,9 @@ impl Service {
         }
         self.driver.stop();
         let ended = tokio::task::spawn_blocking(move || {
-            if let Some(history) = self.history {
-                // A follower that ended early has said so in the log.
-                let _ = history.join();
+            for worker in self.workers {
+                // One that ended early has said so in the log.
+                let _ = worker.join();
             }
             self.engine.join()
         });
@@ -241,13 +252,15 @@ fn read_key(dir: &DataDir, config: &Config) -> Result<Option<Arc<SecretKey>>, Ex
     }
 }
 
-/// Opens the database and brings it up to its head.
-pub fn open_ledger(config: &Config, genesis: &Genesis) -> Result<Chain, Exit> {
+fn open_store(config: &Config) -> Result<RocksStore, Exit> {
     let options =
         RocksOptions { cache_bytes: config.block_cache_size as usize * 1024 * 1024, ..RocksOptions::default() };
-    let path = config.database()?;
-    let store = RocksStore::open(&path, &options)?;
-    let opened = ledger::open(Arc::new(store), genesis, &mut |height| {
+    Ok(RocksStore::open(&config.database()?, &options)?)
+}
+
+/// Opens the database and brings it up to its head.
+pub fn open_ledger(config: &Config, genesis: &Genesis) -> Result<Chain, Exit> {
+    let opened = ledger::open(Arc::new(open_store(config)?), genesis, &mut |height| {
         if height.get().is_multiple_of(1000) {
             tracing::info!(height = height.get(), "executing again");
         }
@@ -257,14 +270,33 @@ pub fn open_ledger(config: &Config, genesis: &Genesis) -> Result<Chain, Exit> {
     Ok(opened.chain)
 }
 
-/// Opens a log; says besides whether it had to be made.
-fn open_log(dir: &DataDir, name: &str, counts: &Counts) -> Result<(EngineLog, bool), Exit> {
+/// Begins with a peer's snapshot if there are no blocks yet; says whether it did.
+async fn fetch_snapshot(config: &Config, dir: &DataDir, genesis: &Genesis) -> Result<bool, Exit> {
+    let store: Arc<dyn Store> = Arc::new(open_store(config)?);
+    if !ledger::takes_snapshot(&*store)? {
+        return Ok(false);
+    }
+    if config.p2p_peers.is_empty() && config.p2p_bootnodes.is_empty() && !config.p2p_mdns {
+        tracing::warn!("no peers are configured that could give a snapshot");
+        return Ok(false);
+    }
+    // From here on the key has signed nothing that this directory does not know of: whatever a crash leaves,
+    // the log is there.
+    Journal::open(&dir.logs(), CONSENSUS_LOG)?;
+    let (_places, validators) = watch::channel(Arc::default());
+    // It only dials: nobody is served yet, and strangers have nothing to offer.
+    let p2p = P2pConfig { listen: Vec::new(), ..p2p_config(config, dir, genesis.chain_id(), None, validators)? };
+    Ok(snapshots::fetch(p2p, &dir.snapshots(), genesis, store).await?.is_some())
+}
+
+/// Opens a log.
+fn open_log(dir: &DataDir, name: &str, counts: &Counts) -> Result<EngineLog, Exit> {
     let (log, replay) = Journal::open(&dir.logs(), name)?;
     if replay.cut_bytes > 0 {
         tracing::warn!(log = name, bytes = replay.cut_bytes, "cut off an unfinished write");
     }
     let records = replay.records().map(<[u8]>::to_vec).collect();
-    Ok((EngineLog { records, log: counts.timed_log(name, Box::new(log)) }, replay.created))
+    Ok(EngineLog { records, log: counts.timed_log(name, Box::new(log)) })
 }
 
 /// Starts the network and what keeps it and the engine together.
@@ -276,19 +308,7 @@ async fn start_network(
 ) -> Result<(), Exit> {
     let wrong = |e: &dyn std::fmt::Display| Exit::Configuration(e.to_string());
     let (places, validators) = watch::channel(Arc::new(net::current_validators(driver.chain())));
-    let p2p = P2pConfig {
-        listen: listen_addresses(config.p2p_host, config.p2p_port),
-        identity: p2p::load_or_create_identity(&dir.p2p_key()).map_err(|e| wrong(&e))?,
-        chain: driver.chain().id(),
-        validator: key,
-        static_peers: addresses(&config.p2p_peers)?,
-        bootnodes: addresses(&config.p2p_bootnodes)?,
-        mdns: config.p2p_mdns,
-        max_peers: config.advanced.max_peers as usize,
-        max_inbound_per_address: MAX_INBOUND_PER_ADDRESS,
-        validators,
-        limits: p2p::Limits::default(),
-    };
+    let p2p = p2p_config(config, dir, driver.chain().id(), key, validators)?;
     let (taker, hearer) = (net.clone(), driver.clone());
     let network = p2p::start(p2p, move |event| taker.take(&hearer, event)).await.map_err(|e| wrong(&e))?;
     tracing::info!(p2p = %network.local_id(), port = config.p2p_port, "the network listens");
@@ -297,6 +317,29 @@ async fn start_network(
     tokio::spawn(net::follow_validators(driver.clone(), places));
     tokio::spawn(net.clone().tell_again(pool));
     Ok(())
+}
+
+fn p2p_config(
+    config: &Config,
+    dir: &DataDir,
+    chain: ChainId,
+    validator: Option<Arc<SecretKey>>,
+    validators: p2p::Validators,
+) -> Result<P2pConfig, Exit> {
+    let identity = p2p::load_or_create_identity(&dir.p2p_key()).map_err(|e| Exit::Configuration(e.to_string()))?;
+    Ok(P2pConfig {
+        listen: listen_addresses(config.p2p_host, config.p2p_port),
+        identity,
+        chain,
+        validator,
+        static_peers: addresses(&config.p2p_peers)?,
+        bootnodes: addresses(&config.p2p_bootnodes)?,
+        mdns: config.p2p_mdns,
+        max_peers: config.advanced.max_peers as usize,
+        max_inbound_per_address: MAX_INBOUND_PER_ADDRESS,
+        validators,
+        limits: p2p::Limits::default(),
+    })
 }
 
 fn listen_addresses(host: IpAddr, port: u16) -> Vec<Multiaddr> {
@@ -380,4 +423,16 @@ fn follow(chain: Arc<Chain>, options: &Advanced, stopping: Arc<AtomicBool>) -> O
         }
     };
     (history || keep > 0).then(|| std::thread::spawn(work))
+}
+
+/// Makes snapshots for others, if the node is told to.
+fn make_snapshots(
+    shelf: Arc<Shelf>,
+    chain: Arc<Chain>,
+    options: &Advanced,
+    stopping: Arc<AtomicBool>,
+) -> Option<std::thread::JoinHandle<()>> {
+    let interval = options.snapshot_interval_blocks;
+    let work = move || snapshots::keep_making(&shelf, &chain, interval, &stopping);
+    (interval > 0).then(|| std::thread::spawn(work))
 }

@@ -14,6 +14,7 @@ mod life;
 mod lines;
 mod malformed;
 mod simulation;
+mod snapshot_sync;
 mod snapshots;
 mod startup;
 mod storms;

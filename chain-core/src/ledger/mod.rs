@@ -32,5 +32,5 @@ pub use committed::CommittedBlock;
 pub use history::{HistoryEntry, HistoryPosition, index_history};
 pub use open::{OpenError, Opened, open};
 pub use prune::MIN_KEPT_BLOCKS;
-pub use snapshot::{Exported, Imported, SnapshotError, import};
+pub use snapshot::{Exported, Imported, SnapshotError, import, takes_snapshot};
 pub use summary::Summary;

@@ -235,13 +235,13 @@ fn plain(blocks: usize) -> Vec<Vec<Step>> {
 
 fn imported(bytes: &[u8]) -> Result<(Arc<MemoryStore>, Imported), SnapshotError> {
     let store = Arc::new(MemoryStore::new());
-    let done = import(&*store, &genesis(7), &mut &bytes[..])?;
+    let done = import(&*store, &genesis(7), None, &mut &bytes[..])?;
     Ok((store, done))
 }
 
 fn refused(bytes: &[u8]) -> SnapshotError {
     let store = MemoryStore::new();
-    let error = import(&store, &genesis(7), &mut &bytes[..]).unwrap_err();
+    let error = import(&store, &genesis(7), None, &mut &bytes[..]).unwrap_err();
     for table in crate::storage::Table::ALL {
         let none = store.scan(table, &crate::storage::KeyRange::all(), crate::storage::Direction::Forward, 1).unwrap();
         assert!(none.is_empty(), "a refused snapshot leaves nothing: {error}");
@@ -399,7 +399,7 @@ fn every_damage_is_refused_and_leaves_nothing() {
     let mut newer = good.clone();
     newer[12] = 2;
     assert!(matches!(refused(&newer), SnapshotError::Version(2)));
-    let other = import(&MemoryStore::new(), &genesis(8), &mut &good[..]).unwrap_err();
+    let other = import(&MemoryStore::new(), &genesis(8), None, &mut &good[..]).unwrap_err();
     assert!(matches!(other, SnapshotError::OtherChain { .. }), "{other}");
 }
 
@@ -487,12 +487,12 @@ fn only_an_empty_database_takes_a_snapshot_and_only_a_chain_with_blocks_gives_on
     let (store, maker) = Maker::new();
     assert!(matches!(maker.chain.export(&mut Vec::new()), Err(SnapshotError::Nothing)));
     drop(maker);
-    import(&*store, &genesis(7), &mut &bytes[..]).unwrap();
-    let again = import(&*store, &genesis(7), &mut &bytes[..]).unwrap_err();
+    import(&*store, &genesis(7), None, &mut &bytes[..]).unwrap();
+    let again = import(&*store, &genesis(7), None, &mut &bytes[..]).unwrap_err();
     assert!(matches!(again, SnapshotError::NotEmpty(height) if height == Height::new(6)), "{again}");
     let other = Arc::new(MemoryStore::new());
     open(other.clone(), &genesis(9), &mut |_| {}).unwrap();
-    assert!(matches!(import(&*other, &genesis(7), &mut &bytes[..]), Err(SnapshotError::OtherChain { .. })));
+    assert!(matches!(import(&*other, &genesis(7), None, &mut &bytes[..]), Err(SnapshotError::OtherChain { .. })));
 }
 
 /// Whether block 0 was there before or not.
@@ -508,14 +508,14 @@ fn an_import_that_is_broken_off_at_any_write_can_be_started_again() {
             store
         };
         let counting = FaultyStore::counting(fresh());
-        import(&counting, &genesis(7), &mut &bytes[..]).unwrap();
+        import(&counting, &genesis(7), None, &mut &bytes[..]).unwrap();
         let points = counting.write_points();
         assert!(points >= 3);
         for (point, fault) in (0..points).flat_map(|point| Break::ALL.map(|fault| (point, fault))) {
             for kept in [0, usize::MAX] {
                 let store = fresh();
                 let broken = FaultyStore::failing_at(store.clone(), point, fault);
-                assert!(import(&broken, &genesis(7), &mut &bytes[..]).is_err());
+                assert!(import(&broken, &genesis(7), None, &mut &bytes[..]).is_err());
                 store.crash_keeping(kept);
                 let what = format!("block 0 there: {begun}, {fault:?} at {point}, {kept} kept");
                 let finished = match open(store.clone(), &genesis(7), &mut |_| {}) {
@@ -527,7 +527,7 @@ fn an_import_that_is_broken_off_at_any_write_can_be_started_again() {
                     Err(other) => panic!("{what}: {other}"),
                 };
                 assert!(!finished || (point, fault) == (points - 1, Break::After), "{what}");
-                match import(&*store, &genesis(7), &mut &bytes[..]) {
+                match import(&*store, &genesis(7), None, &mut &bytes[..]) {
                     Ok(done) => assert_eq!(done.height, Height::new(6), "{what}"),
                     Err(error) => assert!(finished && matches!(error, SnapshotError::NotEmpty(_)), "{what}: {error}"),
                 }

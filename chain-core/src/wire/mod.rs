@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! urgent lane: Agreement (votes, certificates, proposals with a compact block)
-//! bulk lane:   NeedBlock ► Block, NeedTransactions ► Transactions, NeedBlocks ► Blocks
+//! bulk lane:   NeedBlock ► Block, NeedTransactions ► Transactions, NeedBlocks ► Blocks,
+//!              NeedSnapshot ► Snapshot, NeedSnapshotPart ► SnapshotPart
 //! gossip:      GossipFrame (transactions)
 //! ```
 //!
@@ -22,8 +23,10 @@ pub use hello::{Claim, Hello, HelloError};
 use crate::block::{Block, Body, FinalBlock, Header};
 use crate::codec::{self, DecodeError, List};
 use crate::consensus;
+use crate::crypto::Hash;
 use crate::limits::{
-    MAX_BLOCK_BYTES, MAX_BLOCK_TXS, MAX_FRAME_BYTES, MAX_RANGE_BLOCKS, MAX_TX_BYTES, MAX_URGENT_FRAME_BYTES,
+    MAX_BLOCK_BYTES, MAX_BLOCK_TXS, MAX_FRAME_BYTES, MAX_RANGE_BLOCKS, MAX_SNAPSHOT_PART_BYTES, MAX_TX_BYTES,
+    MAX_URGENT_FRAME_BYTES,
 };
 use crate::types::{BlockId, Certificate, Height};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -91,6 +94,40 @@ pub enum Message {
         /// The lowest height whose block the sender can give.
         oldest: Height,
     } = 7,
+    /// Asks which snapshot the other side has.
+    NeedSnapshot = 8,
+    /// The answer to `NeedSnapshot`.
+    Snapshot {
+        /// Its newest one; none if it makes none.
+        offer: Option<SnapshotOffer>,
+    } = 9,
+    /// Asks for bytes of a snapshot.
+    NeedSnapshotPart {
+        /// Which.
+        digest: Hash,
+        /// The first byte.
+        offset: u64,
+    } = 10,
+    /// The answer to `NeedSnapshotPart`.
+    SnapshotPart {
+        /// Which.
+        digest: Hash,
+        /// The first byte.
+        offset: u64,
+        /// `MAX_SNAPSHOT_PART_BYTES` bytes, or what is left; none if the sender does not have that snapshot.
+        bytes: SnapshotBytes,
+    } = 11,
+}
+
+/// A snapshot somebody offers. Nothing of it needs to be believed but that these bytes can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SnapshotOffer {
+    /// The block whose state it is.
+    pub height: Height,
+    /// Names the bytes: their blake3.
+    pub digest: Hash,
+    /// How many there are.
+    pub bytes: u64,
 }
 
 /// Which of a peer's two streams a message takes.
@@ -139,14 +176,19 @@ impl Message {
     }
 }
 
-/// The bytes of one transaction, at most `MAX_TX_BYTES`.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
-pub struct TxBytes(Vec<u8>);
+/// The bytes of one transaction.
+pub type TxBytes = Bytes<MAX_TX_BYTES>;
+/// A part of a snapshot.
+pub type SnapshotBytes = Bytes<MAX_SNAPSHOT_PART_BYTES>;
 
-impl TxBytes {
+/// At most so many bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize)]
+pub struct Bytes<const MAX: usize>(Vec<u8>);
+
+impl<const MAX: usize> Bytes<MAX> {
     /// Takes bytes that are short enough.
     pub fn new(bytes: Vec<u8>) -> Option<Self> {
-        (bytes.len() <= MAX_TX_BYTES).then_some(Self(bytes))
+        (bytes.len() <= MAX).then_some(Self(bytes))
     }
 
     /// The bytes.
@@ -155,12 +197,12 @@ impl TxBytes {
     }
 }
 
-impl BorshDeserialize for TxBytes {
+impl<const MAX: usize> BorshDeserialize for Bytes<MAX> {
     fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
         // Borsh reads bytes in pieces and never allocates what did not come.
         let bytes = Vec::<u8>::deserialize_reader(reader)?;
         let got = bytes.len();
-        Self::new(bytes).ok_or_else(|| codec::refuse(DecodeError::TooLong { max: MAX_TX_BYTES, got }))
+        Self::new(bytes).ok_or_else(|| codec::refuse(DecodeError::TooLong { max: MAX, got }))
     }
 }
 

@@ -37,15 +37,26 @@ pub struct Imported {
     pub rows: u64,
 }
 
-/// Reads a snapshot, checks it against the genesis and makes it the content of a database that is
-/// empty, holds only block 0, or an import that did not come to its end. The database is to be opened
-/// afterwards like any other.
-pub fn import(store: &dyn Store, genesis: &Genesis, input: &mut dyn std::io::Read) -> Result<Imported, SnapshotError> {
+/// Reads a snapshot, of the height it is said to have if one is given, checks it against the genesis and
+/// makes it the content of a database that [`takes_snapshot`]. The database is to be opened afterwards like
+/// any other.
+pub fn import(
+    store: &dyn Store,
+    genesis: &Genesis,
+    said: Option<Height>,
+    input: &mut dyn std::io::Read,
+) -> Result<Imported, SnapshotError> {
     refuse_used(store, &genesis.chain_id())?;
-    let snapshot = read(genesis, input)?;
+    let snapshot = read(genesis, said, input)?;
     install(store, genesis, &snapshot)?;
     let (height, block) = (snapshot.block.header.height, snapshot.block.id);
     Ok(Imported { height, block, rows: snapshot.tree.len() as u64 })
+}
+
+/// Whether a database can take a snapshot: it is empty, holds only block 0, or an import that did not come
+/// to its end.
+pub fn takes_snapshot(store: &dyn Store) -> Result<bool, Fault> {
+    Ok(keys::get_height(store, Table::Meta, HEAD)?.is_none_or(|head| head == Height::ZERO))
 }
 
 fn refuse_used(store: &dyn Store, chain: &ChainId) -> Result<(), SnapshotError> {
@@ -65,7 +76,7 @@ struct Snapshot {
     tree: Tree,
 }
 
-fn read(genesis: &Genesis, input: &mut dyn std::io::Read) -> Result<Snapshot, SnapshotError> {
+fn read(genesis: &Genesis, said: Option<Height>, input: &mut dyn std::io::Read) -> Result<Snapshot, SnapshotError> {
     let mut follower = Follower::new(genesis)?;
     let mut frames = FrameReader::start(input, &follower.chain)?;
     let mut frame = frames.next()?;
@@ -83,6 +94,9 @@ fn read(genesis: &Genesis, input: &mut dyn std::io::Read) -> Result<Snapshot, Sn
         frame = frames.next()?;
     }
     let block = follower.final_block(&part)?;
+    if let Some(said) = said.filter(|said| *said != block.header.height) {
+        return Err(SnapshotError::OtherHeight { said, found: block.header.height });
+    }
     let mut rows = Vec::new();
     while frame.0 == Kind::Rows {
         read_rows(&frames, &frame.1, &mut rows)?;

@@ -26,7 +26,7 @@ mod frames;
 mod import;
 
 pub use export::Exported;
-pub use import::{Imported, import};
+pub use import::{Imported, import, takes_snapshot};
 
 use crate::block::Header;
 use crate::codec::DecodeError;
@@ -66,6 +66,14 @@ pub enum SnapshotError {
         found: ChainId,
         /// What it should be of.
         expected: ChainId,
+    },
+    /// Of another block.
+    #[error("the snapshot is of block {found}, not of block {said} as was said")]
+    OtherHeight {
+        /// What was said.
+        said: Height,
+        /// What it is.
+        found: Height,
     },
     /// The end is missing.
     #[error("the snapshot is cut off after {0} parts")]

@@ -134,6 +134,13 @@ pub struct Journal {
 }
 
 impl Journal {
+    /// Whether there is a log `name` in `dir`.
+    ///
+    /// Errors: [`JournalError::Io`].
+    pub fn exists(dir: &Path, name: &str) -> Result<bool, JournalError> {
+        Ok(dir.exists() && highest_segment(dir, name)?.is_some())
+    }
+
     /// Opens the log `name` in `dir`, or makes it (and `dir`, not its parent). Cuts a torn end, removes leftovers of an
     /// interrupted switch. `name` may hold letters, digits and `_`.
     ///
