@@ -148,3 +148,6 @@ impl Fetch {
         questions
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -257,11 +257,15 @@ impl Sync {
         let mut busy = self.busy();
         let mut questions = Vec::new();
         let mut ranges = std::mem::take(&mut self.ranges);
+        // Ranges come apart where an answer was short. The first one always has a place: it ends the wait.
+        let mut others = ranges.values().skip(1).filter(|range| !range.is_open()).count();
         for (place, (from, range)) in ranges.iter_mut().take(AHEAD).enumerate() {
             let late = place == 0 && range.hedge_ms().is_some_and(|at| at <= now_ms);
-            let wanted = matches!(range.state, State::Open) || late;
+            let room = place == 0 || others < AHEAD - 1;
+            let wanted = (range.is_open() && room) || late;
             let Some(peer) = self.able(*from, &busy).filter(|_| wanted) else { continue };
             busy.insert(peer);
+            others += usize::from(place > 0);
             range.ask(peer, now_ms);
             let count = range.end.get().saturating_sub(from.get()).saturating_add(1) as u32;
             questions.push((peer, Message::NeedBlocks { from: *from, count }));
@@ -285,6 +289,10 @@ impl Sync {
 }
 
 impl Range {
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
+    }
+
     fn asked(&self) -> &[(Peer, u64)] {
         match &self.state {
             State::Asked(asked) => asked,
@@ -340,3 +348,6 @@ fn is_chain(from: Height, blocks: &[FinalBlock]) -> bool {
 }
 
 const _: () = assert!(RANGE <= MAX_RANGE_BLOCKS as u64);
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ mod anything;
 mod barriers;
 mod decide;
 mod four;
+mod listening;
 mod parts;
 mod propose;
 mod runs;
