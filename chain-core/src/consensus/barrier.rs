@@ -17,7 +17,8 @@ pub struct Barrier {
     committed: Height,
     /// At or below it somebody may have signed what we don't know of.
     blocked: Height,
-    /// A node without memory waits for a final block that is clearly newer than this, its start.
+    /// A node without memory waits for a final block that is clearly newer than this: its start, and the
+    /// blocks that others had by then, for the chain's time can be ahead of the clock.
     waiting_since: Option<TimestampMs>,
     /// The operator's word.
     signing_from: Option<Height>,
@@ -36,7 +37,7 @@ impl Barrier {
         let alarm = log.iter().filter(|record| matches!(record, WalRecord::Barrier(_))).map(WalRecord::height).max();
         Self {
             blocked: config.barrier.max(ahead).max(alarm.unwrap_or_default()),
-            waiting_since: config.wiped.then_some(now.wall),
+            waiting_since: config.wiped.then_some(now.wall.max(head.timestamp)),
             signing_from: config.signing_from,
             ..Self::at(head.height)
         }
@@ -65,11 +66,19 @@ impl Barrier {
         self.waiting_since.is_some()
     }
 
+    /// The memory turns out to be too old: as if there were none.
+    pub fn wait_since(&mut self, now: TimestampMs) {
+        self.waiting_since.get_or_insert(now);
+    }
+
     /// A block is final. One clearly newer than our start ends the wait: it was proposed after our
-    /// earlier life ended, so that life signed nothing above it; one more height for good measure.
-    pub fn commit(&mut self, height: Height, timestamp: TimestampMs) {
+    /// earlier life ended, so that life signed nothing above it; one more height for good measure. One
+    /// that was fetched while others had more still is from before, whatever its timestamp says.
+    pub fn commit(&mut self, height: Height, timestamp: TimestampMs, fetched: bool) {
         self.committed = self.committed.max(height);
-        if self.waiting_since.is_some_and(|start| timestamp > start.saturating_add(WIPED_WAIT_MS)) {
+        if let Some(since) = self.waiting_since.as_mut().filter(|_| fetched) {
+            *since = timestamp.max(*since);
+        } else if self.waiting_since.is_some_and(|start| timestamp > start.saturating_add(WIPED_WAIT_MS)) {
             self.waiting_since = None;
             self.blocked = self.blocked.max(height.next());
         }

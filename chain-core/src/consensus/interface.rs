@@ -33,18 +33,18 @@ pub struct Config {
     /// Nothing is signed at or below this height, whatever the log says; usually 0. From the
     /// sign-state file.
     pub barrier: Height,
-    /// The memory of what was signed is gone (no sign-state file, or one without its log): nothing
-    /// is signed before height H + 2, H the first final height whose timestamp is more than
-    /// `WIPED_WAIT_MS` after our start.
+    /// The memory of what was signed is gone (no sign-state file): nothing is signed before height
+    /// H + 2, H the first final height whose timestamp is more than `WIPED_WAIT_MS` after our start and
+    /// after every block that others had when we came.
     ///
-    /// False on a new data directory at height 0, or a chain where every validator is new could
-    /// never start. Once true, the engine keeps saying so after a restart until the first vote
-    /// after the wait is in the log and the sign-state file.
+    /// The file of a key that is new says so, or a chain where every validator is new could never
+    /// start. Without a file this stays true over restarts, until the first vote after the wait is in
+    /// the log and in the file.
     pub wiped: bool,
-    /// Before this monotonic time, in ms, nothing new is signed: a node that starts hears first how
-    /// far the others are. A copy of a running validator's directory finds its own votes in their
-    /// blocks before it signs any itself.
-    pub listen_until_ms: u64,
+    /// Nothing new is signed before `LISTEN_MS` after the first other validator is connected: a node
+    /// that starts hears first how far the others are. A copy of a running validator's directory finds
+    /// its own votes in their blocks before it signs any itself.
+    pub listens: bool,
     /// The operator's word: sign again from this height on, whatever `barrier`, `wiped`, a log
     /// ahead of the blocks or an alarm about our own key say. Dangerous: it is safe only if the
     /// weight that signs again without its memory and the byzantine weight together are less than
@@ -193,10 +193,19 @@ pub enum Input {
         /// What it said.
         message: Message,
     },
-    /// A member of the set is connected that was not before: what we said in this view is said again.
-    Joined,
+    /// A member of the set is connected that was not before: what we said in this view is said to it
+    /// again.
+    Joined {
+        /// Its connection.
+        peer: Peer,
+    },
+    /// A final block holds a word of our key that our memory lacks, from before our start: the memory is
+    /// too old to sign by.
+    MemoryTooOld,
     /// A block is durably committed: asked for by `Commit`, or fetched by sync.
     Committed(Head),
+    /// The same for a block that sync fetched while others were known to have more.
+    Fetched(Head),
 }
 
 /// What the engine shall do, in this order. The records of a step (`SwitchWal`, `Persist`,

@@ -10,13 +10,16 @@ use super::heard::Heard;
 use super::interface::{
     Config, Effect, Evidence, HaltReason, Head, Input, Message, Now, Offence, Peer, Status, Verdict,
 };
+use super::pacing::Mono;
 use super::round::{Asked, Output, Phase, Round};
 use super::safety::Signer;
 use super::tally::Added;
 use super::{ConsensusEvent, WalRecord};
 use crate::crypto::PublicKey;
+use crate::limits::LISTEN_MS;
 use crate::types::{BlockId, Certificate, Height, Proposal, SignedMessage, ValidatorSet, View, Vote, VoteKind};
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The agreement of one node, height after height.
@@ -32,9 +35,19 @@ pub struct Machine {
     pub(super) explained: Height,
     pub(super) ahead: Ahead,
     pub(super) heard: Heard,
+    pub(super) listening: Listening,
     /// Whom we told lately where we are, and to whom we sent what they asked for.
     pub(super) pointed: Answered,
     pub(super) served: Answered,
+}
+
+/// Whether a node that has just started hears others before it signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listening {
+    /// Nobody is connected yet.
+    ForAnybody,
+    Until(Mono),
+    Over,
 }
 
 impl Machine {
@@ -55,6 +68,7 @@ impl Machine {
             explained: config.barrier.max(furthest_logged(&head, &log)),
             ahead: Ahead::default(),
             heard: Heard::since(height),
+            listening: if config.listens { Listening::ForAnybody } else { Listening::Over },
             pointed: Answered::default(),
             served: Answered::default(),
             config,
@@ -77,8 +91,10 @@ impl Machine {
             Input::BuildFailed { height, view } => self.on_build_failed(height, view),
             Input::Judged { block, verdict } => self.on_judged(block, verdict),
             Input::Message { from, message } => self.on_message(now, from, message),
-            Input::Joined => self.resend(),
-            Input::Committed(head) => self.on_committed(now, head),
+            Input::Joined { peer } => self.on_joined(now, peer),
+            Input::MemoryTooOld => self.signer.distrust(now.wall),
+            Input::Committed(head) => self.on_committed(now, head, false),
+            Input::Fetched(head) => self.on_committed(now, head, true),
         }
         self.advance(now);
         self.out.take()
@@ -119,6 +135,13 @@ impl Machine {
                 WalRecord::Certificate(_) | WalRecord::Barrier(_) => {}
             }
         }
+    }
+
+    fn on_joined(&mut self, now: Now, peer: Peer) {
+        if self.listening == Listening::ForAnybody {
+            self.listening = Listening::Until(now.mono_ms.saturating_add(LISTEN_MS));
+        }
+        self.own_words().into_iter().for_each(|message| self.out.send(peer, message));
     }
 
     fn on_pool(&mut self, now: Now, empty: bool) {
@@ -165,7 +188,7 @@ impl Machine {
     fn on_current(&mut self, now: Now, from: Peer, message: Message) {
         self.point_the_way(now, from, &message);
         match message {
-            Message::Certificate(certificate) => self.on_certificate(from, certificate),
+            Message::Certificate(certificate) => drop(self.on_certificate(from, certificate)),
             _ if self.round.phase != Phase::Deciding => {}
             Message::Vote(vote) => self.on_vote(from, vote),
             Message::Proposal { proposal, justification } => self.on_proposal(now, from, proposal, &justification),
@@ -192,8 +215,8 @@ impl Machine {
     }
 
     /// Once the height is decided, only a certificate that contradicts the decision is news.
-    /// Honest nodes pass on nothing that they have not verified.
-    fn on_certificate(&mut self, from: Peer, certificate: Certificate) {
+    /// Honest nodes pass on nothing that they have not verified. False for one that is forged.
+    fn on_certificate(&mut self, from: Peer, certificate: Certificate) -> bool {
         let news = match self.round.phase {
             Phase::Deciding => !self.round.certificates.knows(&certificate.message),
             Phase::Decided => self.round.certificates.conflict(&certificate.message).is_some(),
@@ -201,10 +224,11 @@ impl Machine {
         };
         let claims_our_vote = self.claims_our_vote(&certificate);
         if !(news || claims_our_vote) || certificate.height() != self.round.height {
-            return;
+            return true;
         }
         if certificate.verify(&self.config.chain, self.config.rule, &self.head.set).is_err() {
-            return self.blame(from, Offence::BadCertificate);
+            self.blame(from, Offence::BadCertificate);
+            return false;
         }
         if claims_our_vote {
             self.own_key_used(certificate.height());
@@ -212,6 +236,7 @@ impl Machine {
         if news {
             self.learn(certificate);
         }
+        true
     }
 
     /// The leader's signature first: only a leader may make us verify a pile of certificates.
@@ -228,7 +253,8 @@ impl Machine {
             return self.blame_for(from, error);
         }
         self.heard.note(proposal.signer, self.round.height);
-        justification.iter().for_each(|certificate| self.on_certificate(from, certificate.clone()));
+        // Nothing is looked at behind the first forged one.
+        let _ = justification.iter().all(|certificate| self.on_certificate(from, certificate.clone()));
         self.r1_enter(now);
         let current = self.round.view.number;
         if proposal.view >= current && proposal.view <= self.round.furthest_accepted_view() {
@@ -254,11 +280,11 @@ impl Machine {
     /// R8, the end of it: the next height. A log that was ahead of the blocks stays until they
     /// have caught up: it is why nothing may be signed, also after the next restart. Of any other
     /// barrier the new log is told.
-    fn on_committed(&mut self, now: Now, head: Head) {
+    fn on_committed(&mut self, now: Now, head: Head, fetched: bool) {
         if head.height < self.round.height {
             return;
         }
-        self.signer.commit(head.height, head.timestamp);
+        self.signer.commit(head.height, head.timestamp, fetched);
         self.round = Round::begin(&head, now, !self.pool_empty);
         self.head = head;
         let height = self.round.height;
@@ -271,8 +297,15 @@ impl Machine {
         self.heard.keep_members(&self.head.set);
         self.report_view();
         self.count_own_again();
+        let mut liars = BTreeSet::new();
         for (from, message) in self.ahead.take(now.mono_ms, height) {
-            self.on_message(now, from, message);
+            // Nothing was verified when it was kept: the first forged word is the last one looked at.
+            if !liars.contains(&from) {
+                let blamed = self.out.rest.len();
+                self.on_message(now, from, message);
+                let new = self.out.rest.get(blamed..).unwrap_or_default();
+                liars.extend(new.iter().any(|effect| matches!(effect, Effect::Blame { .. })).then_some(from));
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 
 use super::certificates::Choice;
 use super::interface::{Effect, HaltReason, Message, Now, Verdict};
-use super::machine::Machine;
+use super::machine::{Listening, Machine};
 use super::round::{Asked, CurrentView, Phase};
 use super::safety::Statement;
 use super::{ConsensusEvent, WalRecord};
@@ -32,11 +32,22 @@ impl Machine {
         }
     }
 
-    /// The rules that sign. A node that has just started among others hears them first.
+    /// The rules that sign. A node that has just started among others hears them first; then its view
+    /// begins, so that it does not give up at once what was proposed meanwhile.
     fn speak(&mut self, now: Now) -> bool {
-        if now.mono_ms < self.config.listen_until_ms {
-            self.out.look_again(self.config.listen_until_ms);
-            return false;
+        match self.listening {
+            Listening::ForAnybody => return false,
+            Listening::Until(at) if now.mono_ms < at => {
+                self.out.look_again(at);
+                return false;
+            }
+            Listening::Until(_) => {
+                self.listening = Listening::Over;
+                if now.mono_ms > self.round.view.entered.mono_ms {
+                    self.round.view.entered = now;
+                }
+            }
+            Listening::Over => {}
         }
         self.r5_finalize(now) || self.r2_propose(now) || self.r3_notarize(now) || self.r7_time_out(now)
     }
@@ -197,9 +208,13 @@ impl Machine {
     /// votes, our proposal, how this view was entered, and where we stand: who knows more answers
     /// that, also to a node that says nothing else.
     pub(super) fn resend(&mut self) {
-        if self.round.phase != Phase::Deciding {
-            return;
+        if self.round.phase == Phase::Deciding {
+            self.own_words().into_iter().for_each(|message| self.out.broadcast(message));
         }
+    }
+
+    /// What we have to say about the height being decided.
+    pub(super) fn own_words(&self) -> Vec<Message> {
         let (height, view) = (self.round.height, self.round.view.number);
         let record = self.signer.record();
         let said = record.said(height, view);
@@ -213,7 +228,7 @@ impl Machine {
         }
         messages.extend(self.entry_certificate().cloned().map(Message::Certificate));
         messages.push(Message::Status { height, view });
-        messages.into_iter().for_each(|message| self.out.broadcast(message));
+        messages
     }
 
     /// Signs a vote if it may, keeps it together with the body it vouches for, sends it, counts it.

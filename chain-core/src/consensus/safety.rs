@@ -110,8 +110,8 @@ impl SafetyRecord {
     }
 
     /// A height is decided: forgets it and those below.
-    pub fn commit(&mut self, height: Height, timestamp: TimestampMs) {
-        self.barrier.commit(height, timestamp);
+    pub fn commit(&mut self, height: Height, timestamp: TimestampMs, fetched: bool) {
+        self.barrier.commit(height, timestamp, fetched);
         self.said.retain(|(height, _), _| *height > self.barrier.committed());
     }
 
@@ -221,9 +221,14 @@ impl Signer {
         &self.record
     }
 
-    /// A height is decided.
-    pub fn commit(&mut self, height: Height, timestamp: TimestampMs) {
-        self.record.commit(height, timestamp);
+    /// A height is decided; `fetched` while others were known to have more.
+    pub fn commit(&mut self, height: Height, timestamp: TimestampMs, fetched: bool) {
+        self.record.commit(height, timestamp, fetched);
+    }
+
+    /// The record turns out to be too old: nothing is signed until the others are clearly beyond now.
+    pub fn distrust(&mut self, now: TimestampMs) {
+        self.record.barrier.wait_since(now);
     }
 
     /// Somebody else signed with the key at this height. Whether that raises the barrier.

@@ -3,13 +3,13 @@
 use super::propose::{Invalid, Trust, is_whole};
 use super::{Announcement, Candidate, Clock, Engine, Output};
 use crate::block::FinalBlock;
-use crate::consensus::{HaltReason, Head, Input, Message};
+use crate::consensus::{HaltReason, Head, Input, Message, WalRecord};
 use crate::fault::Fault;
 use crate::ledger::{Chain, CommittedBlock};
 use crate::mempool::{ChainView, changed_accounts};
 use crate::state::{params, validators};
 use crate::storage::Durability;
-use crate::types::{BlockId, Certificate, VoteKind};
+use crate::types::{BlockId, Certificate, Height, VoteKind};
 use std::sync::Arc;
 
 /// What became of a block that sync brought.
@@ -31,6 +31,10 @@ impl Engine {
         certificate: Certificate,
         outputs: &mut Vec<Output>,
     ) -> Result<Vec<Input>, Fault> {
+        if certificate.height() <= self.height() {
+            // Catching up was faster.
+            return Ok(Vec::new());
+        }
         let executed = self.candidate.as_ref().is_some_and(|candidate| candidate.id == *id);
         if !executed {
             let here = self.blocks.get(id).cloned();
@@ -74,10 +78,17 @@ impl Engine {
         }
         self.awaited = None;
         if self.signing.lacks(&certificate, self.own_key.as_ref(), &set) {
-            outputs.push(Output::OwnKey(height));
-            return Ok(Applied::Halted);
+            if block.header.timestamp_ms > self.started {
+                // We run, and did not give that vote.
+                outputs.push(Output::OwnKey(height));
+                return Ok(Applied::Halted);
+            }
+            self.distrust_memory(clock, height, outputs)?;
         }
         if let Err(Invalid) = self.execute_candidate(id, block, self.options.trust)? {
+            // Written down, so that a restart does not forget it.
+            self.log_word(&WalRecord::Certificate(certificate.clone()))?;
+            self.make_durable()?;
             self.halt(HaltReason::InvalidFinal(certificate), outputs);
             return Ok(Applied::Halted);
         }
@@ -86,6 +97,16 @@ impl Engine {
         let answers = self.commit_candidate(clock, certificate, Durability::Buffered, outputs)?;
         self.answer(clock, answers, outputs)?;
         Ok(Applied::Final)
+    }
+
+    /// A final block from before our start holds a vote of ours that our memory lacks: an old copy of
+    /// directory and sign state together. Without a memory it is safe again once others have gone on.
+    fn distrust_memory(&mut self, clock: Clock<'_>, height: Height, outputs: &mut Vec<Output>) -> Result<(), Fault> {
+        if self.signing.forget()? {
+            outputs.push(Output::MemoryTooOld(height));
+            self.step(clock, Input::MemoryTooOld, outputs)?;
+        }
+        Ok(())
     }
 
     fn commit_candidate(
@@ -113,17 +134,25 @@ impl Engine {
             let view = ChainView { rows: &head.tree, params: &params, head: head.block.header.height };
             self.pool.write().on_block(&view, &block.tx_ids, changed, clock().mono_ms)?
         };
-        // Those of this height stay until the next: the agreement has not left it yet.
-        self.blocks.retain(|_, kept| kept.header.height >= height);
+        // Those of this height stay until the next: the agreement has not left it yet. Above it there are
+        // only those of a log that is ahead of the blocks.
+        let logged = self.logged_up_to;
+        self.blocks.retain(|_, kept| {
+            let of = kept.header.height;
+            of == height || (of > height && of <= logged)
+        });
         self.fetch.forget(height);
         outputs.push(Output::Announce(Announcement::Block(block)));
         self.log_and_announce(effects, outputs)?;
         let head = consensus_head(&self.chain)?;
         if head.set != *self.consensus.set() {
             self.peers.learn(&head.set);
+            self.sync.learn(&head.set);
         }
+        let is_fetched = durability == Durability::Buffered
+            && self.sync.credible_target(self.rule, self.consensus.set()) > head.height;
         let mut answers: Vec<Input> = self.pool_change().into_iter().collect();
-        answers.push(Input::Committed(head));
+        answers.push(if is_fetched { Input::Fetched(head) } else { Input::Committed(head) });
         Ok(answers)
     }
 }

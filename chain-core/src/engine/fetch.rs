@@ -2,8 +2,8 @@
 //! one peer after the other, for as long as they are wanted.
 //!
 //! Everything is keyed by block id and survives view changes; a block is wanted because a leader
-//! proposed it or a quorum voted for it, so their number is bounded. Offered short blocks are kept
-//! one per validator.
+//! proposed it or a quorum voted for it, so their number is bounded. Short blocks are offered by the
+//! leaders of their views alone, and one is kept of each.
 //!
 //! Not here: what a block is wanted for (`propose`, `commit`), ranges of old blocks (`sync`).
 
@@ -32,9 +32,14 @@ struct Wanted {
     ask_at_ms: u64,
 }
 
-/// The first questions follow one another sooner: a peer that has the block answers at once.
-const QUICK_QUESTIONS: u32 = 3;
-const QUICK_MS: u64 = 300;
+/// The first questions follow one another sooner: a peer that has the block answers at once. On a slow
+/// line it takes longer, and asking ever more often would only fill the line.
+const FIRST_PAUSE_MS: u64 = 300;
+const LONGEST_PAUSE_MS: u64 = 2 * RETRY_MS;
+
+fn pause_ms(questions: u32) -> u64 {
+    FIRST_PAUSE_MS.checked_shl(questions).unwrap_or(LONGEST_PAUSE_MS).min(LONGEST_PAUSE_MS)
+}
 
 /// What became of an offer.
 pub(super) enum Progress {
@@ -49,6 +54,11 @@ pub(super) enum Progress {
 impl Fetch {
     pub(super) fn is_wanted(&self, id: &BlockId) -> bool {
         self.wanted.contains_key(id)
+    }
+
+    /// The height a wanted block is wanted for.
+    pub(super) fn wanted_for(&self, id: &BlockId) -> Option<Height> {
+        self.wanted.get(id).map(|wanted| wanted.height)
     }
 
     /// A proposal brought a block in short; whether it will be wanted is not known yet.
@@ -83,7 +93,7 @@ impl Fetch {
             return Progress::Nothing;
         };
         wanted.rebuilding = Some((peer, rebuilt));
-        wanted.ask_at_ms = now_ms.saturating_add(QUICK_MS);
+        wanted.ask_at_ms = now_ms.saturating_add(FIRST_PAUSE_MS);
         Progress::Ask(peer, Message::NeedTransactions { block: id, places })
     }
 
@@ -136,8 +146,7 @@ impl Fetch {
     pub(super) fn ask(&mut self, peers: &[Peer], now_ms: u64) -> Vec<(Peer, Message)> {
         let mut questions = Vec::new();
         for (id, wanted) in self.wanted.iter_mut().filter(|(_, wanted)| wanted.ask_at_ms <= now_ms) {
-            let pause = if wanted.questions < QUICK_QUESTIONS { QUICK_MS } else { RETRY_MS };
-            wanted.ask_at_ms = now_ms.saturating_add(pause);
+            wanted.ask_at_ms = now_ms.saturating_add(pause_ms(wanted.questions));
             wanted.questions = wanted.questions.saturating_add(1);
             let last = peers.iter().position(|peer| Some(*peer) == wanted.asked);
             let next = last.and_then(|last| peers.get(last.saturating_add(1))).or(peers.first());

@@ -43,7 +43,7 @@ use crate::ledger::Chain;
 use crate::mempool::Pool;
 use crate::storage::{JournalError, Log, SignMark, SignState};
 use crate::tx::Checked;
-use crate::types::{BlockId, Certificate, Height, QuorumRule, ValidatorSet, View};
+use crate::types::{BlockId, Certificate, Height, QuorumRule, TimestampMs, ValidatorSet, View};
 use crate::wire::Message;
 use fetch::Fetch;
 use peers::Peers;
@@ -104,6 +104,9 @@ pub enum Output {
     },
     /// Somebody else signed with our key at this height, or our log was lost.
     OwnKey(Height),
+    /// The block of this height, from before our start, holds a vote of our key that our memory lacks. The
+    /// memory is thrown away: nothing is signed until others have decided blocks that are clearly newer.
+    MemoryTooOld(Height),
     /// Give `Tick` at this monotonic time in ms; replaces the earlier wish.
     WakeAt(u64),
     /// A validator contradicted itself. Becomes a transaction once a family takes it.
@@ -122,6 +125,9 @@ pub struct Options {
     pub flush_interval_blocks: u64,
     /// Whose word is taken for the signatures in blocks that sync brings.
     pub trust: Trust,
+    /// The operator's word that the block this node holds final at this height stands, though a
+    /// finalization of another one exists: without it the node halts on that conflict at every start.
+    pub accept_conflict_at: Option<Height>,
 }
 
 /// How far others are, for readers.
@@ -196,6 +202,10 @@ pub struct Engine {
     unsettled: bool,
     /// The log is to begin anew once they are.
     switch_due: bool,
+    /// The furthest height the log held something of at the start.
+    logged_up_to: Height,
+    /// When this engine was started.
+    started: TimestampMs,
     rule: QuorumRule,
     own_key: Option<PublicKey>,
     signing: Signing,
@@ -215,6 +225,8 @@ struct Signing {
     unsaved: bool,
     /// Whether there was a mark at the start: without one nobody knows what was signed.
     known: bool,
+    /// The mark was found to be too old and is thrown away.
+    forgotten: bool,
 }
 
 impl Signing {
@@ -225,6 +237,15 @@ impl Signing {
         let place = place.and_then(|own| set.index_of(own));
         let signers = certificate.signers.places(set.members().len());
         place.is_some_and(|own| signers.is_some_and(|signers| signers.contains(&own)))
+    }
+
+    /// Throws the mark away, so that later starts know that nothing is known. Whether it was still there.
+    fn forget(&mut self) -> Result<bool, Fault> {
+        self.unsaved = false;
+        if let Some(state) = self.state.as_mut().filter(|_| !self.forgotten) {
+            state.forget()?;
+        }
+        Ok(!std::mem::replace(&mut self.forgotten, true))
     }
 
     fn note(&mut self, (height, view): (Height, View)) {
@@ -266,6 +287,8 @@ impl Engine {
             Input::Tick => {
                 self.wake_at = None;
                 self.step(clock, consensus::Input::Tick, &mut outputs)?;
+                // Only here: it takes long, and what peers say comes between.
+                self.apply_synced(clock, &mut outputs)?;
             }
             Input::Joined { peer, validator } => self.join(clock, peer, validator, &mut outputs)?,
             Input::Left { peer } => self.leave(peer),
@@ -389,7 +412,7 @@ impl Engine {
             Effect::Judge { block } => return Ok(self.judge(clock, &block, outputs)?.into_iter().collect()),
             Effect::Commit { block, certificate } => return self.commit(clock, &block, certificate, outputs),
             Effect::Broadcast(message) => self.broadcast(message, outputs),
-            Effect::Send { to, message } => self.send(to, Message::Agreement { message, block: None }, outputs),
+            Effect::Send { to, message } => self.say(vec![to], message, outputs),
             Effect::Behind { .. } => self.sync.start(),
             Effect::Blame { peer, offence } => outputs.push(Output::Blame { peer, offence }),
             Effect::OwnKey { height } => outputs.push(Output::OwnKey(height)),

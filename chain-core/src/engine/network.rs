@@ -32,13 +32,17 @@ impl Engine {
     ) -> Result<(), Fault> {
         let set = self.consensus.set().clone();
         let member = self.peers.join(peer, validator, &set);
-        self.sync.join(peer, member);
-        let consensus::Status { height, view, .. } = self.consensus.status();
-        self.send(peer, agreement(consensus::Message::Status { height, view }), outputs);
-        match member {
+        self.sync.join(peer, validator, member);
+        match validator.filter(|_| member) {
             // It may have missed what we said, or we may have started only now.
-            true => self.step(clock, consensus::Input::Joined, outputs),
-            false => Ok(()),
+            Some(key) if self.peers.may_tell(key, clock().mono_ms) => {
+                self.step(clock, consensus::Input::Joined { peer }, outputs)
+            }
+            _ => {
+                let consensus::Status { height, view, .. } = self.consensus.status();
+                self.send(peer, agreement(consensus::Message::Status { height, view }), outputs);
+                Ok(())
+            }
         }
     }
 
@@ -63,13 +67,11 @@ impl Engine {
                 Ok(())
             }
             Message::Agreement { message, block } => self.hear_agreement(clock, from, message, block, outputs),
-            // The asker asks somebody else meanwhile.
-            Message::NeedBlock { .. } | Message::NeedTransactions { .. } if !self.peers.may_serve(from, now_ms) => {
-                Ok(())
-            }
             Message::NeedBlock { height, block: id } => {
-                let answer = match self.blocks.get(&id) {
+                let answer = match self.blocks.get(&id).filter(|_| self.peers.may_serve(from, now_ms)) {
                     Some(block) => Some(Message::Block { id, block: Some(block.clone()) }),
+                    // With what comes too often it is as if we had nothing: the asker asks somebody else.
+                    None if height > self.height() => Some(Message::Block { id, block: None }),
                     None => serve::answer(&self.chain, &Message::NeedBlock { height, block: id })?,
                 };
                 answer.into_iter().for_each(|answer| self.send(from, answer, outputs));
@@ -83,7 +85,8 @@ impl Engine {
                 Ok(())
             }
             Message::NeedTransactions { block, places } => {
-                let transactions = self.find_transactions(&block, &places);
+                let serves = self.blocks.contains_key(&block) && self.peers.may_serve(from, now_ms);
+                let transactions = if serves { self.find_transactions(&block, &places) } else { List::default() };
                 self.send(from, Message::Transactions { block, transactions }, outputs);
                 Ok(())
             }
@@ -134,10 +137,11 @@ impl Engine {
             return self.hear_of_the_past(clock, from, message, outputs);
         }
         if let (consensus::Message::Proposal { proposal, .. }, Some(block)) = (&message, block) {
-            // Ids are hashes of headers: a block that isn't the proposed one is never looked at.
-            // A proposal is never passed on, so only its signer can bring the block.
-            if self.peers.is(from, &proposal.signer)
-                && block.header.id() == proposal.block
+            // A proposal is never passed on: only the leader of its view brings the block, over a connection
+            // on which it has proven to be that. Ids are hashes of headers: another block is never looked at.
+            let leader = self.consensus.set().leader(proposal.height, proposal.view).public_key;
+            if self.peers.is(from, &leader)
+                && (block.header.id(), block.header.height) == (proposal.block, proposal.height)
                 && !self.blocks.contains_key(&proposal.block)
             {
                 self.fetch.offer(from, proposal.block, block);
@@ -155,11 +159,13 @@ impl Engine {
         message: consensus::Message,
         outputs: &mut Vec<Output>,
     ) -> Result<(), Fault> {
-        let may_answer = self.peers.may_answer(from, clock().mono_ms);
+        let now_ms = clock().mono_ms;
         if let consensus::Message::Certificate(theirs) = message {
-            return if may_answer { self.compare(from, theirs, outputs) } else { Ok(()) };
+            return self.compare(from, theirs, now_ms, outputs);
         }
-        if may_answer && let Some(certificate) = self.chain.certificate(message.height())? {
+        if self.peers.may_answer(from, now_ms)
+            && let Some(certificate) = self.chain.certificate(message.height())?
+        {
             self.send(from, agreement(consensus::Message::Certificate(certificate)), outputs);
         }
         // A late word still tells that its signer is there.
@@ -168,12 +174,20 @@ impl Engine {
 
     /// A finalization of another block than the one that is final here ends the fault bound: a
     /// person has to look.
-    fn compare(&mut self, from: Peer, theirs: Certificate, outputs: &mut Vec<Output>) -> Result<(), Fault> {
-        let (height, own) = (theirs.height(), self.chain.header(theirs.height())?);
-        let Some(own) = own.filter(|own| theirs.kind() == VoteKind::Finalize && theirs.block() != Some(own.id()))
-        else {
+    fn compare(
+        &mut self,
+        from: Peer,
+        theirs: Certificate,
+        now_ms: u64,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), Fault> {
+        let height = theirs.height();
+        // Who is halted has met a conflict and written it down.
+        if self.is_halted() || theirs.kind() != VoteKind::Finalize || self.accepts_conflict(height) {
             return Ok(());
-        };
+        }
+        let own = self.chain.header(height)?.filter(|own| theirs.block() != Some(own.id()));
+        let Some(own) = own.filter(|_| self.peers.may_compare(from, now_ms)) else { return Ok(()) };
         let set = validators::next_set(&self.chain.head().tree)?;
         if set.hash(&self.chain.id()) != own.validators_hash {
             return Ok(());
@@ -191,9 +205,19 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether an operator has said that our block of this height stands, whatever contradicts it.
+    fn accepts_conflict(&self, height: Height) -> bool {
+        self.options.accept_conflict_at == Some(height)
+    }
+
     /// A conflict with a decided block that an earlier life met and wrote down.
-    pub(super) fn recall_conflict(&mut self, logged: Vec<Certificate>, outputs: &mut Vec<Output>) -> Result<(), Fault> {
-        for theirs in logged.into_iter().filter(|theirs| theirs.kind() == VoteKind::Finalize) {
+    pub(super) fn recall_conflict(
+        &mut self,
+        mut logged: Vec<Certificate>,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), Fault> {
+        logged.retain(|theirs| theirs.kind() == VoteKind::Finalize && !self.accepts_conflict(theirs.height()));
+        for theirs in logged {
             let own = self.chain.header(theirs.height())?.map(|own| own.id());
             let ours = self.chain.certificate(theirs.height())?;
             if let Some(ours) = ours.filter(|_| own.is_some() && own != theirs.block()) {
@@ -206,8 +230,10 @@ impl Engine {
     /// A block came that may be wanted.
     fn arrived(&mut self, clock: Clock<'_>, from: Peer, block: Block, outputs: &mut Vec<Output>) -> Result<(), Fault> {
         let id = block.header.id();
-        if !self.fetch.is_wanted(&id) {
-            return Ok(());
+        let Some(height) = self.fetch.wanted_for(&id) else { return Ok(()) };
+        if block.header.height != height {
+            // It can't be right whatever its body is, and is not kept.
+            return self.wrong_height(clock, &id, outputs);
         }
         // A body that isn't the header's is a bad body, not a bad block: somebody else has the right
         // one. Rebuilt from short ids it can be wrong by chance, so nobody is blamed.
@@ -218,6 +244,21 @@ impl Engine {
         self.fetch.done(&id);
         self.blocks.insert(id, block);
         self.resume(clock, &id, outputs)
+    }
+
+    /// A header that was proposed, or decided, names another height than the one it is for.
+    fn wrong_height(&mut self, clock: Clock<'_>, id: &BlockId, outputs: &mut Vec<Output>) -> Result<(), Fault> {
+        self.fetch.done(id);
+        match self.awaited.take_if(|(awaited, _)| awaited == id) {
+            Some((_, certificate)) => {
+                self.halt(HaltReason::InvalidFinal(certificate), outputs);
+                Ok(())
+            }
+            None => {
+                let verdict = consensus::Verdict::Invalid;
+                self.step(clock, consensus::Input::Judged { block: *id, verdict }, outputs)
+            }
+        }
     }
 
     /// Goes on with whatever waited for a block.
@@ -243,6 +284,7 @@ impl Engine {
             self.fetch.want((id, height), at_hand, clock().mono_ms)
         };
         match progress {
+            // An offer is of the height that its proposal is of.
             Progress::Whole(block) if super::propose::is_whole(&self.chain.id(), &block) => {
                 self.fetch.done(&id);
                 return Some(block);
@@ -253,21 +295,25 @@ impl Engine {
         None
     }
 
-    /// Asks for what is due: wanted blocks, ranges to catch up, and applies what is here.
+    /// Asks for what is due: wanted blocks, ranges to catch up.
     pub(super) fn keep_up(&mut self, clock: Clock<'_>, outputs: &mut Vec<Output>) -> Result<(), Fault> {
-        self.apply_synced(clock, outputs)?;
         self.settle()?;
-        let (now_ms, peers) = (clock().mono_ms, self.peers.by_trust());
+        let now_ms = clock().mono_ms;
+        let peers = {
+            let own = self.own_key.and_then(|own| self.consensus.set().index_of(&own));
+            self.peers.by_trust(&self.consensus.status().leader, own.unwrap_or(0))
+        };
         let questions = self.fetch.ask(&peers, now_ms);
         let ranges = self.sync.ask(self.height(), now_ms);
         for (peer, question) in questions.into_iter().chain(ranges) {
             self.send(peer, question, outputs);
         }
-        self.progress.set(self.sync.proven_target().max(self.height()), self.consensus.status().barrier);
+        let target = self.sync.credible_target(self.rule, self.consensus.set());
+        self.progress.set(target.max(self.height()), self.consensus.status().barrier);
         Ok(())
     }
 
-    fn apply_synced(&mut self, clock: Clock<'_>, outputs: &mut Vec<Output>) -> Result<(), Fault> {
+    pub(super) fn apply_synced(&mut self, clock: Clock<'_>, outputs: &mut Vec<Output>) -> Result<(), Fault> {
         let since = clock().mono_ms;
         for _ in 0..BLOCKS_PER_TURN {
             if self.is_halted() || clock().mono_ms.saturating_sub(since) > TURN_MS {
@@ -303,6 +349,11 @@ impl Engine {
             consensus::Message::Vote(_) => self.peers.validators(),
             _ => self.peers.all(),
         };
+        self.say(to, message, outputs);
+    }
+
+    /// With a proposal goes its block, in short.
+    pub(super) fn say(&self, to: Vec<Peer>, message: consensus::Message, outputs: &mut Vec<Output>) {
         let block = match &message {
             // A lone validator has nobody to shorten it for.
             consensus::Message::Proposal { proposal, .. } if !to.is_empty() => self.compact(&proposal.block),

@@ -10,7 +10,13 @@ use std::collections::BTreeMap;
 
 /// The connected nodes. Bounded by the transport's number of connections.
 #[derive(Debug, Default)]
-pub(super) struct Peers(BTreeMap<Peer, Known>);
+pub(super) struct Peers {
+    known: BTreeMap<Peer, Known>,
+    /// When any node that is no validator was given a block under decision.
+    others_served_ms: Option<u64>,
+    /// When each validator was told everything again.
+    told_ms: BTreeMap<PublicKey, Option<u64>>,
+}
 
 #[derive(Debug)]
 struct Known {
@@ -19,54 +25,79 @@ struct Known {
     /// Whether that is a validator of the set.
     member: bool,
     answered_ms: Option<u64>,
+    compared_ms: Option<u64>,
     served_ms: Option<u64>,
 }
 
 impl Peers {
     pub(super) fn join(&mut self, peer: Peer, key: Option<PublicKey>, set: &ValidatorSet) -> bool {
         let member = is_member(key, set);
-        self.0.insert(peer, Known { key, member, answered_ms: None, served_ms: None });
+        let known = Known { key, member, answered_ms: None, compared_ms: None, served_ms: None };
+        self.known.insert(peer, known);
         member
     }
 
     pub(super) fn leave(&mut self, peer: Peer) {
-        self.0.remove(&peer);
+        self.known.remove(&peer);
     }
 
     /// The set has changed.
     pub(super) fn learn(&mut self, set: &ValidatorSet) {
-        for known in self.0.values_mut() {
+        for known in self.known.values_mut() {
             known.member = is_member(known.key, set);
         }
+        self.told_ms.retain(|key, _| set.index_of(key).is_some());
     }
 
     pub(super) fn all(&self) -> Vec<Peer> {
-        self.0.keys().copied().collect()
+        self.known.keys().copied().collect()
     }
 
-    /// All of them, validators of the set first: whom to ask, in this order.
-    pub(super) fn by_trust(&self) -> Vec<Peer> {
-        let (members, others): (Vec<_>, Vec<_>) = self.0.iter().partition(|(_, known)| known.member);
-        members.into_iter().chain(others).map(|(peer, _)| *peer).collect()
+    /// Whom to ask for a block, in this order: the holder of a key, validators of the set, all others.
+    /// With a turn of its own each node begins at another validator, so that not all ask the same one.
+    pub(super) fn by_trust(&self, first: &PublicKey, turn: usize) -> Vec<Peer> {
+        let holds = |known: &Known| known.key.as_ref() == Some(first);
+        let peers = |wanted: &dyn Fn(&Known) -> bool| -> Vec<Peer> {
+            self.known.iter().filter(|(_, known)| wanted(known)).map(|(peer, _)| *peer).collect()
+        };
+        let mut members = peers(&|known| known.member && !holds(known));
+        let turn = turn.checked_rem(members.len()).unwrap_or(0);
+        members.rotate_left(turn);
+        [peers(&holds), members, peers(&|known| !known.member && !holds(known))].concat()
     }
 
     /// Those with a key: validators of this set or of one of the next.
     pub(super) fn validators(&self) -> Vec<Peer> {
-        self.0.iter().filter(|(_, known)| known.key.is_some()).map(|(peer, _)| *peer).collect()
+        self.known.iter().filter(|(_, known)| known.key.is_some()).map(|(peer, _)| *peer).collect()
     }
 
     pub(super) fn is(&self, peer: Peer, key: &PublicKey) -> bool {
-        self.0.get(&peer).is_some_and(|known| known.key.as_ref() == Some(key))
+        self.known.get(&peer).is_some_and(|known| known.key.as_ref() == Some(key))
     }
 
     /// Whether a word about the past may be answered now: each peer's is, but not all the time.
     pub(super) fn may_answer(&mut self, peer: Peer, now_ms: u64) -> bool {
-        self.0.get_mut(&peer).is_some_and(|known| is_due(&mut known.answered_ms, now_ms))
+        self.known.get_mut(&peer).is_some_and(|known| is_due(&mut known.answered_ms, now_ms))
     }
 
-    /// The same for blocks of the height being decided, which are large.
+    /// The same for certificates of the past that contradict ours, which are verified.
+    pub(super) fn may_compare(&mut self, peer: Peer, now_ms: u64) -> bool {
+        self.known.get_mut(&peer).is_some_and(|known| is_due(&mut known.compared_ms, now_ms))
+    }
+
+    /// The same for blocks of the height being decided, which are large: validators each, all others
+    /// together.
     pub(super) fn may_serve(&mut self, peer: Peer, now_ms: u64) -> bool {
-        self.0.get_mut(&peer).is_some_and(|known| is_due(&mut known.served_ms, now_ms))
+        match self.known.get_mut(&peer) {
+            Some(known) if known.member => is_due(&mut known.served_ms, now_ms),
+            Some(_) => is_due(&mut self.others_served_ms, now_ms),
+            None => false,
+        }
+    }
+
+    /// Whether a validator that has just connected may be told everything again.
+    pub(super) fn may_tell(&mut self, key: PublicKey, now_ms: u64) -> bool {
+        is_due(self.told_ms.entry(key).or_default(), now_ms)
     }
 }
 

@@ -16,7 +16,6 @@ use crate::consensus::{Config, Input, Machine, WalRecord};
 use crate::crypto::{Hash, SecretKey};
 use crate::fault::Fault;
 use crate::ledger::{Chain, CommittedBlock};
-use crate::limits::LISTEN_MS;
 use crate::mempool::{ChainView, Effects, Pool, PoolLimits};
 use crate::state::{params, validators};
 use crate::storage::journal::MAX_RECORD_BYTES;
@@ -84,11 +83,14 @@ impl Engine {
         check_head(&chain, head)?;
         let mut pool = Pool::new(pool_limits);
         let restored = restore(&mut pool, &chain, &pool_log.records, clock)?;
-        // Alone, or at the beginning, there is nobody to hear from.
-        let others = validators::next_set(&chain.head().tree)?.members().len() > 1;
-        let goes_on = key.is_some() && chain.head().block.header.height > Height::ZERO;
-        let listen_until_ms = if others && goes_on { clock().mono_ms.saturating_add(LISTEN_MS) } else { 0 };
         let own_key = key.as_ref().map(|key| key.public());
+        // At the beginning, or for who decides alone, there is nobody to hear from.
+        let listens = {
+            let set = validators::next_set(&chain.head().tree)?;
+            let own = own_key.and_then(|key| set.get(set.index_of(&key)?));
+            let needs_others = own.is_some_and(|own| !rule.is_quorum(own.weight, set.total_weight()));
+            needs_others && chain.head().block.header.height > Height::ZERO
+        };
         let found = sign_memory.as_ref().and_then(|memory| memory.mark);
         let wiped = own_key.is_some() && sign_memory.is_some() && found.is_none();
         let mark = found.unwrap_or_default();
@@ -97,7 +99,8 @@ impl Engine {
         // Without any mark it stays so: what is in the log need not be all that was signed.
         let mark = newest_mark(&words).map_or(mark, |logged| further(mark, logged));
         let unsaved = found.is_some_and(|found| found != mark);
-        let signing = Signing { state: sign_memory.map(|memory| memory.state), mark, unsaved, known: found.is_some() };
+        let state = sign_memory.map(|memory| memory.state);
+        let signing = Signing { state, mark, unsaved, known: found.is_some(), forgotten: false };
         // The agreement forgets words of decided heights; a conflict with one is not forgotten.
         let decided = chain.head().block.header.height;
         let of_the_past = words.iter().filter(|word| word.height() <= decided).filter_map(|word| match word {
@@ -105,8 +108,9 @@ impl Engine {
             _ => None,
         });
         let of_the_past = of_the_past.collect();
-        let config =
-            Config { chain: chain.id(), rule, key, barrier, wiped, listen_until_ms, signing_from: resume_signing_at };
+        let config = Config { chain: chain.id(), rule, key, barrier, wiped, listens, signing_from: resume_signing_at };
+        let logged_up_to = words.iter().map(WalRecord::height).max().unwrap_or_default();
+        let started = clock().wall;
         let (consensus, effects) = Machine::recover(config, consensus_head(&chain)?, words, clock());
         let mut engine = Self {
             options,
@@ -120,6 +124,8 @@ impl Engine {
             awaited: None,
             unsettled: false,
             switch_due: false,
+            logged_up_to,
+            started,
             rule,
             own_key,
             signing,

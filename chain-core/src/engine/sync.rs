@@ -5,9 +5,10 @@
 //! ```
 //!
 //! A peer's word about its height starts a question, nothing more: the agreement goes on meanwhile,
-//! and a peer that does not deliver what it claims, or only a drop of it, is not asked again for a
-//! while. The range the head waits for is asked of one more peer every second. Every block is verified
-//! before it counts, so one honest peer among liars is enough.
+//! and a peer that does not deliver what it claims is not asked again for a while. Who gives less than
+//! was asked for, as a slow line may have to, comes after those who give all. The range the head waits
+//! for is asked of one more peer after a second, and of another one after twice as long each time. Every
+//! block is verified before it counts, so one honest peer among liars is enough.
 //!
 //! Memory: at most [`AHEAD`] ranges are here or asked for, each bounded by one frame.
 //!
@@ -15,8 +16,9 @@
 
 use crate::block::FinalBlock;
 use crate::consensus::{Offence, Peer};
+use crate::crypto::PublicKey;
 use crate::limits::{MAX_RANGE_BLOCKS, RANGE_BYTES};
-use crate::types::Height;
+use crate::types::{Height, QuorumRule, ValidatorSet};
 use crate::wire::Message;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -24,14 +26,20 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 const RANGE: u64 = 64;
 /// How many ranges may be under way or waiting.
 const AHEAD: usize = 6;
-/// How long a peer has to answer.
-const PATIENCE_MS: u64 = 10_000;
-/// How long the head waits for one peer before one more is asked.
+/// How long a peer has to answer; it may need that for the largest block on a slow line.
+const PATIENCE_MS: u64 = 20_000;
+/// How long the head waits for one peer before one more is asked; for the next ones twice as long each.
 const HEDGE_MS: u64 = 1_000;
+/// Bound of the doublings.
+const MAX_HEDGES: usize = 4;
 /// How long a peer that failed is left alone, times the number of its failures.
 const PAUSE_MS: u64 = 2_000;
 /// Bound of that factor.
 const MAX_FAILURES: u64 = 15;
+/// Bound of the short answers in a row that are counted.
+const MAX_SHORT: u64 = 3;
+/// Unanswered questions that are remembered of a peer.
+const MAX_OPEN: usize = 8;
 
 /// What is known of other nodes' chains, and what is being fetched.
 #[derive(Debug, Default)]
@@ -43,14 +51,21 @@ pub(super) struct Sync {
 
 #[derive(Debug, Default)]
 struct Claim {
-    /// A validator of the set when it joined.
+    /// The key it has proven to hold.
+    key: Option<PublicKey>,
+    /// Whether that is a validator's of the set.
     member: bool,
     /// Has brought a block that was right.
     proven: bool,
     head: Height,
     oldest: Height,
+    /// Failures since it brought a block that was right.
     failures: u64,
+    /// Short answers in a row.
+    short: u64,
     paused_until_ms: u64,
+    /// From which heights it was asked and has not answered.
+    open: VecDeque<Height>,
 }
 
 #[derive(Debug)]
@@ -71,8 +86,15 @@ enum State {
 }
 
 impl Sync {
-    pub(super) fn join(&mut self, peer: Peer, member: bool) {
-        self.peers.insert(peer, Claim { member, ..Claim::default() });
+    pub(super) fn join(&mut self, peer: Peer, key: Option<PublicKey>, member: bool) {
+        self.peers.insert(peer, Claim { key, member, ..Claim::default() });
+    }
+
+    /// The set has changed.
+    pub(super) fn learn(&mut self, set: &ValidatorSet) {
+        for claim in self.peers.values_mut() {
+            claim.member = claim.key.is_some_and(|key| set.index_of(&key).is_some());
+        }
     }
 
     pub(super) fn leave(&mut self, peer: Peer) {
@@ -92,17 +114,32 @@ impl Sync {
         self.active = true;
     }
 
-    /// The highest height any peer that is trusted to deliver claims.
-    pub(super) fn target(&self, now_ms: u64) -> Height {
-        let trusted = self.peers.values().filter(|claim| claim.paused_until_ms <= now_ms);
-        trusted.map(|claim| claim.head).max().unwrap_or_default()
+    /// The highest height claimed by a peer that may be asked now.
+    fn target(&self, now_ms: u64) -> Height {
+        let able = self.peers.values().filter(|claim| claim.paused_until_ms <= now_ms);
+        able.map(|claim| claim.head).max().unwrap_or_default()
     }
 
-    /// The highest height claimed by a peer whose word has some weight: a validator's, or that of one
-    /// that has delivered, as long as it does.
-    pub(super) fn proven_target(&self) -> Height {
-        let weighty = |claim: &&Claim| (claim.member || claim.proven) && claim.failures == 0;
-        self.peers.values().filter(weighty).map(|claim| claim.head).max().unwrap_or_default()
+    /// The highest height that validators claim of whom one at least must be honest. Where too few of them
+    /// are connected it is the word of peers that have brought right blocks, as long as they do.
+    pub(super) fn credible_target(&self, rule: QuorumRule, set: &ValidatorSet) -> Height {
+        let mut claims: BTreeMap<usize, Height> = BTreeMap::new();
+        for (place, claim) in self.peers.values().filter_map(|claim| Some((set.index_of(&claim.key?)?, claim))) {
+            // Who has several connections has one word.
+            let known = claims.entry(place).or_default();
+            *known = claim.head.max(*known);
+        }
+        let mut claims: Vec<(Height, usize)> = claims.into_iter().map(|(place, head)| (head, place)).collect();
+        claims.sort_unstable();
+        let mut sum = 0u64;
+        for (head, place) in claims.into_iter().rev() {
+            sum = sum.saturating_add(set.get(place).map_or(0, |member| member.weight));
+            if !rule.is_quorum(set.total_weight().saturating_sub(sum), set.total_weight()) {
+                return head;
+            }
+        }
+        let proven = self.peers.values().filter(|claim| claim.proven && claim.failures == 0);
+        proven.map(|claim| claim.head).max().unwrap_or_default()
     }
 
     /// Whether the block above the head is here.
@@ -121,29 +158,32 @@ impl Sync {
     ) -> Result<(), Offence> {
         let Some(claim) = self.peers.get_mut(&peer) else { return Ok(()) };
         (claim.head, claim.oldest) = (head, oldest);
-        let Some(range) = self.ranges.get_mut(&from).filter(|range| range.is_asked_of(peer)) else {
-            // An answer after its time, or a hint; the height it names is all that counts.
+        let Some(place) = claim.open.iter().position(|asked| *asked == from) else {
+            // A hint, or what nobody asked for; the height it names is all that counts.
             return Ok(());
         };
+        claim.open.remove(place);
+        let Some(range) = self.ranges.get_mut(&from) else { return Ok(()) };
         range.forget(|asked, _| asked == peer);
         let whole = is_chain(from, &blocks);
         if blocks.is_empty() || !whole {
             self.fail(peer, now_ms);
             return if whole { Ok(()) } else { Err(Offence::BadBlock) };
         }
+        if range.is_here() {
+            // Somebody else was faster.
+            return Ok(());
+        }
         // The answer to an earlier, longer question may reach further.
         blocks.truncate(usize::try_from(range.end.get().saturating_sub(from.get()) + 1).unwrap_or(usize::MAX));
         let next = Height::new(from.get().saturating_add(blocks.len() as u64));
         let end = range.end;
-        let is_drop = next <= end && next <= head && size(&blocks) < RANGE_BYTES / 2;
+        let is_short = next <= end && next <= head && size(&blocks) < RANGE_BYTES / 2;
+        claim.short = if is_short { claim.short.saturating_add(1).min(MAX_SHORT) } else { 0 };
         range.end = Height::new(next.get().saturating_sub(1));
         range.state = State::Here { peer, blocks: blocks.into() };
         if next <= end {
             self.ranges.insert(next, Range { end, state: State::Open });
-        }
-        match is_drop {
-            true => self.fail(peer, now_ms),
-            false => self.peers.entry(peer).or_default().failures = 0,
         }
         Ok(())
     }
@@ -175,10 +215,10 @@ impl Sync {
         self.fail(peer, now_ms);
     }
 
-    /// What a peer sent was right.
+    /// What a peer sent was right: whatever it did before, it is worth asking.
     pub(super) fn delivered(&mut self, peer: Peer) {
         if let Some(claim) = self.peers.get_mut(&peer) {
-            claim.proven = true;
+            (claim.proven, claim.failures, claim.paused_until_ms) = (true, 0, 0);
         }
     }
 
@@ -219,13 +259,24 @@ impl Sync {
         let target = self.target(now_ms);
         self.ranges.retain(|_, range| range.end > head);
         if target <= head {
-            let waiting = self.peers.values().any(|claim| claim.paused_until_ms > 0 && claim.head > head);
-            self.active = waiting;
-            self.ranges.clear();
+            // What is here is used all the same, and what lies before it is still missing.
+            while self.ranges.last_entry().is_some_and(|last| last.get().is_open()) {
+                self.ranges.pop_last();
+            }
+            self.active = !self.ranges.is_empty() || self.peers.values().any(|claim| claim.head > head);
             return Vec::new();
         }
+        self.begin_above(head);
         self.plan(head, target);
         self.assign(now_ms)
+    }
+
+    /// What the agreement has decided meanwhile need not be asked for.
+    fn begin_above(&mut self, head: Height) {
+        let passed = self.ranges.first_entry().filter(|first| *first.key() <= head && first.get().is_open());
+        if let Some(range) = passed.map(|first| first.remove()) {
+            self.ranges.insert(head.next(), range);
+        }
     }
 
     fn give_up_on_the_silent(&mut self, now_ms: u64) {
@@ -252,7 +303,7 @@ impl Sync {
     }
 
     /// Gives each open range, and the first one if the head has waited for it, to the idle peer that
-    /// claims to have it: the one with the fewest failures, validators first.
+    /// claims to have it: the one with the fewest failures and short answers, validators first.
     fn assign(&mut self, now_ms: u64) -> Vec<(Peer, Message)> {
         let mut busy = self.busy();
         let mut questions = Vec::new();
@@ -267,6 +318,10 @@ impl Sync {
             busy.insert(peer);
             others += usize::from(place > 0);
             range.ask(peer, now_ms);
+            if let Some(claim) = self.peers.get_mut(&peer) {
+                claim.open.push_back(*from);
+                claim.open.drain(..claim.open.len().saturating_sub(MAX_OPEN));
+            }
             let count = range.end.get().saturating_sub(from.get()).saturating_add(1) as u32;
             questions.push((peer, Message::NeedBlocks { from: *from, count }));
         }
@@ -284,7 +339,7 @@ impl Sync {
         let able = self.peers.iter().filter(|(peer, claim)| {
             !busy.contains(peer) && claim.paused_until_ms == 0 && claim.head >= from && claim.oldest <= from
         });
-        able.min_by_key(|(peer, claim)| (claim.failures, !claim.member, **peer)).map(|(peer, _)| *peer)
+        able.min_by_key(|(peer, claim)| (claim.failures, claim.short, !claim.member, **peer)).map(|(peer, _)| *peer)
     }
 }
 
@@ -300,8 +355,8 @@ impl Range {
         }
     }
 
-    fn is_asked_of(&self, peer: Peer) -> bool {
-        self.asked().iter().any(|(asked, _)| *asked == peer)
+    fn is_here(&self) -> bool {
+        matches!(self.state, State::Here { .. })
     }
 
     fn ask(&mut self, peer: Peer, now_ms: u64) {
@@ -323,7 +378,8 @@ impl Range {
 
     /// When one more peer may be asked.
     fn hedge_ms(&self) -> Option<u64> {
-        self.asked().iter().map(|(_, at)| at.saturating_add(HEDGE_MS)).max()
+        let doublings = self.asked().len().saturating_sub(1).min(MAX_HEDGES);
+        self.asked().iter().map(|(_, at)| at.saturating_add(HEDGE_MS << doublings)).max()
     }
 }
 

@@ -39,7 +39,7 @@ pub use lock::DirLock;
 pub use memory::MemoryStore;
 pub use rocks::{RocksOptions, RocksStore};
 pub use schema::Table;
-pub use sign_state::{SignFile, SignMark, SignState};
+pub use sign_state::{SignFile, SignMark, SignOwner, SignState};
 
 /// Why the database can't do what was asked. Always ours to solve, never a peer's or a sender's fault.
 #[derive(Debug, thiserror::Error)]

@@ -48,7 +48,7 @@ fn config(key: Option<&Arc<SecretKey>>) -> Config {
         key: key.cloned(),
         barrier: Height::ZERO,
         wiped: false,
-        listen_until_ms: 0,
+        listens: false,
         signing_from: None,
     }
 }
