@@ -150,7 +150,8 @@ impl Engine {
     ) -> Result<(), Fault> {
         let may_answer = self.peers.may_answer(from, clock().mono_ms);
         if let consensus::Message::Certificate(theirs) = message {
-            return if may_answer { self.compare(from, theirs, outputs) } else { Ok(()) };
+            // Who is halted has met a conflict and written it down.
+            return if may_answer && !self.is_halted() { self.compare(from, theirs, outputs) } else { Ok(()) };
         }
         if may_answer && let Some(certificate) = self.chain.certificate(message.height())? {
             self.send(from, agreement(consensus::Message::Certificate(certificate)), outputs);
