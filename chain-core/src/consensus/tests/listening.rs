@@ -51,6 +51,7 @@ fn no_message_makes_it_sign_before_its_time() {
     quiet(node.hear_proposal(0, first, None), "a proposal");
     quiet(node.judge_valid(first, 0), "that is valid");
     quiet(node.hear_certificate(Notarize, 0, Some(first)), "that is notarized");
+    quiet(node.judge_valid(first, 0), "and still valid");
     assert_eq!(node.view(), 1, "what it hears it takes in");
     quiet(node.hear_proposal(1, first, Some(0)), "proposed again");
     for from in 1..4 {

@@ -92,13 +92,13 @@ fn without_an_offer_somebody_is_asked_at_once_and_the_others_in_turn() {
     let other = super::tests::block(1, 4);
     fetch.offer(A, id(&other), compact(&other));
     assert!(is_nothing(&want(&mut fetch, &block, 5, 100)), "an offer of another block is no help");
-    assert!(is_nothing(&want(&mut fetch, &block, 5, 100)), "wanted twice is wanted once");
     assert_eq!(fetch.due_ms(), Some(100));
     let mut at = 100;
     for (peer, pause) in [(A, QUICK_MS), (B, QUICK_MS), (C, QUICK_MS), (A, RETRY_MS), (B, RETRY_MS), (C, RETRY_MS)] {
         assert_eq!(fetch.due_ms(), Some(at));
         assert!(asked(&mut fetch, &[A, B, C], at - 1).is_empty());
         assert_eq!(asked(&mut fetch, &[A, B, C], at), [(peer, id(&block))]);
+        assert!(is_nothing(&want(&mut fetch, &block, 5, at)), "to want it again changes nothing");
         at += pause;
     }
     assert!(fetch.is_wanted(&id(&block)), "for as long as it is not here");

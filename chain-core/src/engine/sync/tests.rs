@@ -200,7 +200,7 @@ fn validators_are_asked_first_and_who_failed_last() {
 #[test]
 fn a_broken_chain_is_an_offence() {
     type Break = fn(&mut Vec<FinalBlock>);
-    let breaks: [(&str, Break); 8] = [
+    let breaks: [(&str, Break); 9] = [
         ("another parent", |blocks| {
             blocks[2].block.header.parent = blocks[0].block.header.id();
             sign_again(&mut blocks[2]);
@@ -208,6 +208,10 @@ fn a_broken_chain_is_an_offence() {
         ("another height", |blocks| {
             blocks[2].block.header.height = at(4);
             sign_again(&mut blocks[2]);
+        }),
+        ("another height under the right one's certificate", |blocks| {
+            blocks[9].block.header.height = at(11);
+            blocks[9].certificate.as_mut().unwrap().message.block = Some(blocks[9].block.header.id());
         }),
         ("a block missing", |blocks| drop(blocks.remove(1))),
         ("out of order", |blocks| blocks.swap(0, 1)),
