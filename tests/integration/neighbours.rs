@@ -7,7 +7,7 @@ use chain_core::consensus::{self, HaltReason, Now, Offence, Peer, WalRecord};
 use chain_core::crypto::{Hash, PublicKey, SecretKey};
 use chain_core::engine::{Input, Output, Submission};
 use chain_core::genesis::Genesis;
-use chain_core::limits::ANSWER_INTERVAL_MS;
+use chain_core::limits::{ANSWER_INTERVAL_MS, LISTEN_MS};
 use chain_core::storage::SignMark;
 use chain_core::storage::faulty::Fault;
 use chain_core::types::{BlockId, Certificate, Height, Proposal, SignedMessage, TimestampMs, View, Vote, VoteKind};
@@ -348,6 +348,82 @@ fn a_short_block_from_anybody_else_is_not_looked_at() {
         assert!(votes(&outputs).is_empty() && blames(&outputs).is_empty());
         let answer = Message::Block { id: proposal.block, block: Some(block.clone()) };
         assert_eq!(votes(&node.hear(A, answer)), [(VoteKind::Notarize, Some(proposal.block))]);
+    }
+}
+
+/// Agreement messages for everybody, as they come out of a node.
+fn said(outputs: &[Output]) -> Vec<Message> {
+    let said = outputs.iter().filter_map(|output| match output {
+        Output::Send { message, .. } if matches!(**message, Message::Agreement { .. }) => Some(Message::clone(message)),
+        _ => None,
+    });
+    said.collect()
+}
+
+/// The disk of the validator that leads at height 2, with block 1 final; its key, and the other one's.
+fn pair_at_one() -> (Disk, SecretKey, SecretKey) {
+    let (genesis, leader, other) = pair();
+    let disk = Disk::new();
+    let (mut first, _) = Node::start(Role { genesis, key: Some(pair().1) }, &Disk::new());
+    let (mut second, _) = Node::start(Role { genesis: pair().0, key: Some(pair().2) }, &disk);
+    first.join(A, Some(other.public()));
+    second.join(A, Some(leader.public()));
+    (first.now, second.now) = (BLOCK_TIME_MS.into(), BLOCK_TIME_MS.into());
+    let mut to_second = said(&first.step(Input::Tick));
+    let mut to_first = said(&second.step(Input::Tick));
+    while !(to_first.is_empty() && to_second.is_empty()) {
+        let heard: Vec<_> = to_second.drain(..).flat_map(|message| said(&second.hear(A, message))).collect();
+        to_first.extend(heard);
+        to_second = to_first.drain(..).flat_map(|message| said(&first.hear(A, message))).collect();
+    }
+    assert_eq!((first.machine.height(), second.machine.height()), (Height::new(1), Height::new(1)));
+    (disk, other, leader)
+}
+
+/// Starts again, and tells when it says something of its own, looking every 50 ms.
+fn speaks_at(disk: &Disk, role: Role, neighbour: Option<PublicKey>) -> u64 {
+    let (mut node, outputs) = Node::start(role, disk);
+    assert!(votes(&outputs).is_empty() && !outputs.iter().any(|output| proposal(output).is_some()));
+    node.join(A, neighbour);
+    loop {
+        let outputs = node.step(Input::Tick);
+        if !votes(&outputs).is_empty() || outputs.iter().any(|output| proposal(output).is_some()) {
+            return node.now;
+        }
+        node.now += 50;
+        assert!(node.now < 60_000, "it says nothing");
+    }
+}
+
+#[test]
+fn who_starts_again_among_others_listens_before_it_signs() {
+    let (disk, own, other) = pair_at_one();
+    let role = || Role { genesis: pair().0, key: Some(pair().2) };
+    assert_eq!(role().key.map(|key| key.public()), Some(own.public()));
+    assert_eq!(speaks_at(&disk.backup(), role(), Some(other.public())), LISTEN_MS);
+    assert_eq!(speaks_at(&disk.backup(), role(), None), LISTEN_MS, "whoever is connected");
+    let beginning = Role { genesis: pair().0, key: Some(pair().1) };
+    assert!(speaks_at(&Disk::new(), beginning, None) < LISTEN_MS, "at the beginning there is nothing to hear");
+    let alone = Disk::new();
+    drop(Node::alone(&alone, 3));
+    assert!(speaks_at(&alone, Role::alone(), None) < LISTEN_MS, "nor alone");
+}
+
+#[test]
+fn a_copy_finds_its_own_votes_while_it_listens() {
+    let (disk, own, other) = pair_at_one();
+    let chain = pair().0.chain_id();
+    let message = SignedMessage { kind: VoteKind::Nullify, height: Height::new(2), view: View::ZERO, block: None };
+    let vote = Vote::sign(message, &chain, &own).unwrap();
+    let (mut copy, _) = Node::start(Role { genesis: pair().0, key: Some(own) }, &disk.backup());
+    copy.join(A, Some(other.public()));
+    copy.now = LISTEN_MS - 1;
+    let outputs = copy.hear(A, agreement(consensus::Message::Vote(vote)));
+    assert!(outputs.iter().any(|output| matches!(output, Output::OwnKey(height) if *height == Height::new(2))));
+    for _ in 0..100 {
+        copy.now += 100;
+        let outputs = copy.step(Input::Tick);
+        assert!(votes(&outputs).is_empty() && !outputs.iter().any(|output| proposal(output).is_some()));
     }
 }
 
