@@ -81,7 +81,7 @@ impl BenchChain {
     /// Makes a node's data directory: of a validator by its number, of a follower for any other.
     pub fn write_node(&self, dir: &Path, number: usize) -> Result<()> {
         let key = self.validators.get(number).map(ValidatorSeed::Unused);
-        Ok(DataDir::new(dir).create(&self.spec.to_json()?, key)?)
+        Ok(DataDir::new(dir).create(&self.spec.to_json()?, &self.genesis.chain_id(), key)?)
     }
 
     /// Writes the directory of a devnet of one validator with this chain, as `chain-node devnet run` continues one.

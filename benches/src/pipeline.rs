@@ -16,6 +16,7 @@ use chain_node::counts::Counts;
 use chain_node::driver::{Driver, MonoClock, Running};
 use chain_node::net::Net;
 use chain_node::run::open_ledger;
+use chain_node::snapshots::Shelf;
 use futures_util::future::try_join_all;
 use std::path::Path;
 use std::sync::Arc;
@@ -68,7 +69,11 @@ fn start(chain: &BenchChain, dir: &Path) -> Result<(Arc<Driver>, Running, Arc<Ch
         Ok(EngineLog { records: Vec::new(), log: Box::new(log) })
     };
     let start = Start {
-        options: Options { flush_interval_blocks: config.advanced.flush_interval_blocks, trust: Trust::Nobody },
+        options: Options {
+            flush_interval_blocks: config.advanced.flush_interval_blocks,
+            trust: Trust::Nobody,
+            accept_conflict_at: None,
+        },
         pool_limits: PoolLimits::default(),
         chain: open_ledger(&config, &chain.genesis)?,
         rule: chain.genesis.quorum_rule,
@@ -81,8 +86,8 @@ fn start(chain: &BenchChain, dir: &Path) -> Result<(Arc<Driver>, Running, Arc<Ch
     let clock = MonoClock::start();
     let (engine, outputs) = Engine::start(start, &move || clock.now())?;
     let ledger = engine.chain().clone();
-    let (driver, running) =
-        Driver::start(engine, outputs, clock, config.advanced.verify_threads, Net::new(), Counts::new()?);
+    let net = Net::new(Arc::new(Shelf::open(dir.join("snapshots"))?));
+    let (driver, running) = Driver::start(engine, outputs, clock, config.advanced.verify_threads, net, Counts::new()?);
     Ok((driver, running, ledger))
 }
 

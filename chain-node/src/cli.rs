@@ -220,7 +220,7 @@ fn init(
     // Votes name the chain: before it begins nobody can have signed on it.
     let unused = new_key || never_signed || compiled.genesis_time > wall_clock();
     let key = seed.as_deref().map(|seed| if unused { ValidatorSeed::Unused(seed) } else { ValidatorSeed::Given(seed) });
-    DataDir::new(&data_dir).create(&json, key)?;
+    DataDir::new(&data_dir).create(&json, &compiled.chain_id(), key)?;
     if matches!(key, Some(ValidatorSeed::Given(_))) {
         println!("note: this key may have signed on this chain, so it waits for others' blocks before it signs");
         println!("      if it never has, remove the directory and init again with --never-signed");

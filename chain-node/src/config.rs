@@ -142,6 +142,9 @@ pub struct Advanced {
     /// Height a guarded validator may sign from again. Dangerous where it may have signed above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume_signing_at: Option<u64>,
+    /// Height whose block here stands, though a finalization of another one exists: the node goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accept_conflict_at: Option<u64>,
 }
 
 impl Default for Config {
@@ -178,6 +181,7 @@ impl Default for Config {
                 sign_state: None,
                 sync_mode: SyncMode::Full,
                 resume_signing_at: None,
+                accept_conflict_at: None,
             },
         }
     }

@@ -214,6 +214,10 @@ impl SignState for TimedState {
         let _timer = self.seconds.start_timer();
         self.state.save(mark)
     }
+
+    fn forget(&mut self) -> Result<(), StoreError> {
+        self.state.forget()
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@
 
 use crate::exit::Exit;
 use chain_core::crypto::SecretKey;
-use chain_core::storage::SignFile;
+use chain_core::storage::{SignFile, SignOwner, StoreError};
+use chain_core::types::ChainId;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -31,6 +32,10 @@ pub enum ValidatorSeed<'s> {
 /// A node's data directory.
 #[derive(Clone, Debug)]
 pub struct DataDir(PathBuf);
+
+fn owner(chain: &ChainId, seed: &[u8; 32]) -> SignOwner {
+    SignOwner::new(chain, &SecretKey::from_seed(seed).public())
+}
 
 impl DataDir {
     /// Names a directory; nothing is touched.
@@ -89,11 +94,19 @@ impl DataDir {
 
     /// Makes the directory with a chain spec and, for a validator, a key. Refuses to touch one
     /// that holds either already.
-    pub fn create(&self, genesis_json: &str, key: Option<ValidatorSeed<'_>>) -> Result<(), Exit> {
+    pub fn create(&self, genesis_json: &str, chain: &ChainId, key: Option<ValidatorSeed<'_>>) -> Result<(), Exit> {
         make_private_dir(&self.0)?;
         write_new(&self.genesis(), genesis_json.as_bytes(), 0o644)?;
-        if let Some(ValidatorSeed::Unused(_)) = key {
-            SignFile::create(&self.sign_state()?).map_err(|e| Exit::Key(e.to_string()))?;
+        let wrong = |e: StoreError| Exit::Key(e.to_string());
+        match key {
+            Some(ValidatorSeed::Unused(seed)) => {
+                SignFile::create(&self.sign_state()?, owner(chain, seed)).map_err(wrong)?;
+            }
+            // What an earlier directory of this name left behind must be of this very key.
+            Some(ValidatorSeed::Given(seed)) => {
+                SignFile::open(&self.sign_state()?, owner(chain, seed)).map_err(wrong)?;
+            }
+            None => {}
         }
         if let Some(ValidatorSeed::Unused(seed) | ValidatorSeed::Given(seed)) = key {
             let text = Zeroizing::new(format!("{}\n", hex::encode(seed)));

@@ -430,6 +430,11 @@ impl Outside {
                 Output::Send { .. } => {}
                 Output::Blame { peer, offence } => self.links.blame(peer, offence),
                 Output::OwnKey(height) => self.own_key_seen = Some(height),
+                Output::MemoryTooOld(height) => tracing::error!(
+                    height = height.get(),
+                    "this validator's memory of what it signed is too old: the block of this height holds a vote that it lacks. \
+                     The memory is thrown away: nothing is signed until the others have made newer blocks final"
+                ),
                 Output::Evidence(evidence) => tracing::warn!(?evidence, "a validator contradicted itself"),
                 Output::Halted(reason) => {
                     tracing::error!(

@@ -17,7 +17,7 @@ use chain_core::engine::{Engine, EngineLog, Options, SharedPool, SignMemory, Sta
 use chain_core::genesis::Genesis;
 use chain_core::ledger::{self, Chain, index_history};
 use chain_core::mempool::PoolLimits;
-use chain_core::storage::{DirLock, Journal, RocksOptions, RocksStore, SignFile, Store};
+use chain_core::storage::{DirLock, Journal, RocksOptions, RocksStore, SignFile, SignOwner, Store};
 use chain_core::types::{Address, ChainId, Height};
 use chain_rpc::backend::{ChainFacts, NodeInfo};
 use chain_rpc::{Limits, Metrics};
@@ -105,10 +105,17 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
         SyncMode::Full | SyncMode::Snapshot => Trust::Nobody,
         SyncMode::Certificate => Trust::Quorum,
     };
-    let sign_memory =
-        key.as_ref().map(|_| config.sign_state().and_then(|path| open_sign_state(&path, &counts))).transpose()?;
+    let sign_memory = key.as_ref().map(|key| {
+        let owner = SignOwner::new(&chain.id(), &key.public());
+        open_sign_state(&config.sign_state()?, owner, &counts)
+    });
+    let sign_memory = sign_memory.transpose()?;
     let start = Start {
-        options: Options { flush_interval_blocks: config.advanced.flush_interval_blocks, trust },
+        options: Options {
+            flush_interval_blocks: config.advanced.flush_interval_blocks,
+            trust,
+            accept_conflict_at: config.advanced.accept_conflict_at.map(Height::new),
+        },
         pool_limits,
         chain,
         rule: genesis.quorum_rule,
@@ -353,8 +360,8 @@ fn addresses(texts: &[String]) -> Result<Vec<Multiaddr>, Exit> {
 }
 
 /// Opens the second memory of what the key signed.
-fn open_sign_state(path: &Path, counts: &Counts) -> Result<SignMemory, Exit> {
-    let (file, mark) = SignFile::open(path)?;
+fn open_sign_state(path: &Path, owner: SignOwner, counts: &Counts) -> Result<SignMemory, Exit> {
+    let (file, mark) = SignFile::open(path, owner).map_err(|e| Exit::Key(e.to_string()))?;
     if mark.is_none() {
         tracing::warn!(
             path = %path.display(),

@@ -117,7 +117,7 @@ fn write(options: &Options, hosts: &[String], dir: &Path) -> Result<ChainId, Exi
     for (index, (host, seed)) in hosts.iter().zip(&seeds).enumerate() {
         let node = dir.join(format!("node-{index}"));
         make_private_dir(&node)?;
-        DataDir::new(node.join("data")).create(&json, Some(ValidatorSeed::Unused(seed)))?;
+        DataDir::new(node.join("data")).create(&json, &chain, Some(ValidatorSeed::Unused(seed)))?;
         let file = node_file(options, host, others(&addresses, index));
         write_new(&node.join("node.toml"), file.to_toml()?.as_bytes(), 0o644)?;
         write_new(&node.join("README"), readme(options, index, host).as_bytes(), 0o644)?;

@@ -13,6 +13,7 @@ mod kills;
 mod life;
 mod lines;
 mod malformed;
+mod neighbours;
 mod simulation;
 mod snapshot_sync;
 mod snapshots;

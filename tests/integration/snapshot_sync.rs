@@ -60,7 +60,7 @@ impl Original {
         let chain = ledger::open(Arc::new(MemoryStore::new()), &genesis, &mut |_| {}).unwrap().chain;
         let empty = || EngineLog { records: Vec::new(), log: Box::new(MemLog::new()) };
         let start = Start {
-            options: Options { flush_interval_blocks: 1, trust: Trust::Nobody },
+            options: Options { flush_interval_blocks: 1, trust: Trust::Nobody, accept_conflict_at: None },
             pool_limits: PoolLimits::default(),
             chain,
             rule: genesis.quorum_rule,

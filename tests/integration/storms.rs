@@ -1,7 +1,7 @@
 //! Crashes of a network under load: `kill -9` again and again, single nodes and all at once; and the
 //! power of one machine cut again and again. What was acknowledged survives, nobody contradicts itself.
 
-use chain_core::storage::SignFile;
+use chain_core::storage::{SignFile, SignOwner};
 use chain_tests::cluster::Cluster;
 use chain_tests::devnet::copy_dir;
 use chain_tests::eventually;
@@ -137,7 +137,7 @@ async fn power_cuts_of_one_of_four_lose_nothing_and_make_nobody_sign_twice() {
     let mut rng = rng();
     let mut cluster = Cluster::new(4, 0);
     let Some(disk) = disk(cluster.dir().parent().unwrap()) else { return };
-    let own = cluster.key(CUT).public();
+    let (own, chain) = (cluster.key(CUT).public(), cluster.genesis().chain_id());
     move_onto(&cluster, &disk);
     cluster.set(CUT, "DATA_DIR", disk.path().join("node").to_str().unwrap());
     cluster.up().await;
@@ -156,7 +156,7 @@ async fn power_cuts_of_one_of_four_lose_nothing_and_make_nobody_sign_twice() {
         cluster.kill(CUT);
         disk.cut();
         let heard = ear.newest_vote(own).expect("it has voted");
-        let (_, mark) = SignFile::open(&disk.path().join("node.sign_state")).unwrap();
+        let (_, mark) = SignFile::open(&disk.path().join("node.sign_state"), SignOwner::new(&chain, &own)).unwrap();
         let mark = mark.expect("the sign state was there from the start");
         assert!((mark.height, mark.view) >= heard, "cut {cut}: it voted in {heard:?} and remembers {mark:?}");
         cluster.start(CUT);

@@ -76,7 +76,7 @@ impl Archive {
         let chain = ledger::open(Arc::new(store), &self.genesis, &mut |_| {}).unwrap().chain;
         let empty = || EngineLog { records: Vec::new(), log: Box::new(MemLog::new()) };
         let start = Start {
-            options: Options { flush_interval_blocks: 64, trust: Trust::Quorum },
+            options: Options { flush_interval_blocks: 64, trust: Trust::Quorum, accept_conflict_at: None },
             pool_limits: PoolLimits::default(),
             chain,
             rule: self.genesis.quorum_rule,

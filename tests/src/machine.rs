@@ -5,7 +5,7 @@
 use crate::disk::{Disk, Fuse};
 use crate::wallet::Wallet;
 use chain_core::consensus::{self, Now};
-use chain_core::crypto::SecretKey;
+use chain_core::crypto::{PublicKey, SecretKey};
 use chain_core::engine::{Announcement, Engine, Input, Options, Output, Start, Submission, Trust};
 use chain_core::genesis::Genesis;
 use chain_core::ledger::{self, CommittedBlock};
@@ -29,13 +29,37 @@ fn seed(number: u8) -> SecretKey {
     SecretKey::from_seed(&[number; 32])
 }
 
+/// The key of the only validator.
+pub fn validator() -> SecretKey {
+    seed(200)
+}
+
 /// The chain's genesis: one validator, [`ACCOUNTS`] funded accounts.
 pub fn genesis() -> Genesis {
+    genesis_of(&[validator().public()])
+}
+
+/// The same with these validators.
+pub fn genesis_of(validators: &[PublicKey]) -> Genesis {
     let addresses: Vec<_> = (1..=ACCOUNTS).map(chain_core::testing::address).collect();
-    let validators = [seed(200).public()];
     let now = TimestampMs::new(GENESIS_MS);
-    let facts = Facts { validators: &validators, accounts: &addresses, now, salt: [7; 32] };
+    let facts = Facts { validators, accounts: &addresses, now, salt: [7; 32] };
     devnet(facts, BLOCK_TIME_MS).unwrap().compile().unwrap()
+}
+
+/// On which chain a machine starts, and as whom.
+pub struct Role {
+    /// The chain.
+    pub genesis: Genesis,
+    /// The validator's key; a follower has none.
+    pub key: Option<SecretKey>,
+}
+
+impl Role {
+    /// The only validator.
+    pub fn alone() -> Self {
+        Self { genesis: genesis(), key: Some(validator()) }
+    }
 }
 
 /// A funded account, by a number from 1.
@@ -80,27 +104,37 @@ impl Machine {
         wall: u64,
         told: &mut Told,
     ) -> Result<Self, String> {
-        let genesis = genesis();
+        let (mut machine, outputs) = Self::start_as(Role::alone(), disk, fuse, flush_interval_blocks, wall)?;
+        machine.hear(outputs, told);
+        Ok(machine)
+    }
+
+    /// Starts as one of several; what the outside shall do is the caller's.
+    pub fn start_as(
+        Role { genesis, key }: Role,
+        disk: &Disk,
+        fuse: &Arc<Fuse>,
+        flush_interval_blocks: u64,
+        wall: u64,
+    ) -> Result<(Self, Vec<Output>), String> {
         let opened = ledger::open(disk.store(fuse), &genesis, &mut |_| {}).map_err(|e| e.to_string())?;
         let found = opened.chain.head().block.clone();
         let start = Start {
-            options: Options { flush_interval_blocks, trust: Trust::Nobody },
+            options: Options { flush_interval_blocks, trust: Trust::Nobody, accept_conflict_at: None },
             pool_limits: PoolLimits::default(),
             chain: opened.chain,
             rule: genesis.quorum_rule,
-            key: Some(Arc::new(seed(200))),
+            sign_memory: key.as_ref().map(|_| disk.sign_memory()),
+            key: key.map(Arc::new),
             wal: disk.wal(fuse),
             pool_log: disk.pool_log(fuse),
-            sign_memory: Some(disk.sign_memory()),
             resume_signing_at: None,
         };
         let now = Now { wall: TimestampMs::new(wall), mono_ms: 0 };
         let (engine, outputs) = Engine::start(start, &|| now).map_err(|e| e.to_string())?;
         let next = found.header.height.next();
         let (replayed, started, wake_at) = (opened.replayed, wall, None);
-        let mut machine = Self { engine, replayed, found, wall, next, started, wake_at };
-        machine.hear(outputs, told);
-        Ok(machine)
+        Ok((Self { engine, replayed, found, wall, next, started, wake_at }, outputs))
     }
 
     /// The head's height.
@@ -162,7 +196,7 @@ impl Machine {
                 // Also what reaches nobody: there is one validator.
                 Output::Send { message, .. } => hear_message(&message, told),
                 Output::Blame { peer, offence } => panic!("{peer:?} blamed for {offence:?}"),
-                Output::OwnKey(height) => panic!("our key at {height}"),
+                Output::OwnKey(height) | Output::MemoryTooOld(height) => panic!("our key at {height}"),
                 Output::WakeAt(at) => self.wake_at = Some(at),
                 Output::Evidence(evidence) => panic!("evidence against the only validator: {evidence:?}"),
                 Output::Halted(reason) => panic!("halted: {reason:?}"),

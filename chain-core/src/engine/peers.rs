@@ -112,3 +112,75 @@ fn is_due(last: &mut Option<u64>, now_ms: u64) -> bool {
 fn is_member(key: Option<PublicKey>, set: &ValidatorSet) -> bool {
     key.is_some_and(|key| set.index_of(&key).is_some())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::testing::key;
+    use crate::types::Validator;
+
+    const A: Peer = Peer(1);
+    const B: Peer = Peer(2);
+    const C: Peer = Peer(3);
+
+    fn set(seed: u8) -> ValidatorSet {
+        ValidatorSet::new(vec![Validator { public_key: key(seed).public(), weight: 1 }]).unwrap()
+    }
+
+    /// A follower, somebody with a key of no weight, and the validator.
+    fn three() -> Peers {
+        let mut peers = Peers::default();
+        assert!(!peers.join(A, None, &set(9)));
+        assert!(!peers.join(B, Some(key(8).public()), &set(9)));
+        assert!(peers.join(C, Some(key(9).public()), &set(9)));
+        peers
+    }
+
+    #[test]
+    fn validators_of_the_set_are_asked_first_and_votes_go_to_all_with_a_key() {
+        let mut peers = three();
+        let nobody = key(7).public();
+        assert_eq!(
+            (peers.by_trust(&nobody, 0), peers.all(), peers.validators()),
+            (vec![C, A, B], vec![A, B, C], vec![B, C])
+        );
+        peers.learn(&set(8));
+        assert_eq!((peers.by_trust(&nobody, 0), peers.validators()), (vec![B, A, C], vec![B, C]));
+        peers.leave(B);
+        assert_eq!((peers.by_trust(&nobody, 0), peers.validators()), (vec![A, C], vec![C]));
+    }
+
+    #[test]
+    fn whom_to_ask_first_is_the_one_named_and_then_everybody_begins_elsewhere() {
+        let mut peers = three();
+        let both = [8, 9].map(|seed| Validator { public_key: key(seed).public(), weight: 1 });
+        peers.learn(&ValidatorSet::new(both.to_vec()).unwrap());
+        let nobody = key(7).public();
+        assert_eq!(peers.by_trust(&key(9).public(), 0), [C, B, A]);
+        assert_eq!(peers.by_trust(&key(8).public(), 5), [B, C, A]);
+        assert_eq!((peers.by_trust(&nobody, 0), peers.by_trust(&nobody, 3)), (vec![B, C, A], vec![C, B, A]));
+    }
+
+    #[test]
+    fn who_somebody_is_only_its_own_key_tells() {
+        let peers = three();
+        assert!(peers.is(B, &key(8).public()) && peers.is(C, &key(9).public()));
+        assert!(!peers.is(A, &key(9).public()) && !peers.is(B, &key(9).public()));
+        assert!(!peers.is(Peer(99), &key(9).public()));
+    }
+
+    #[test]
+    fn each_peer_is_answered_and_served_once_in_a_while() {
+        let mut peers = three();
+        for at in [0, ANSWER_INTERVAL_MS, 5 * ANSWER_INTERVAL_MS] {
+            assert!(peers.may_answer(A, at) && peers.may_compare(A, at) && peers.may_serve(A, at), "each by itself");
+            assert!(!peers.may_answer(A, at + ANSWER_INTERVAL_MS - 1) && !peers.may_serve(A, at));
+            assert!(peers.may_answer(B, at) && peers.may_compare(B, at), "and each peer");
+            assert!(!peers.may_serve(B, at), "who is no validator shares with all others");
+            assert!(peers.may_serve(C, at) && !peers.may_serve(C, at), "a validator does not");
+            assert!(peers.may_tell(key(9).public(), at) && !peers.may_tell(key(9).public(), at));
+        }
+        assert!(!peers.may_answer(Peer(99), 0) && !peers.may_serve(Peer(99), 0), "nobody is not answered");
+    }
+}

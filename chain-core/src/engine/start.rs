@@ -272,3 +272,6 @@ fn read_pool_log(chain: &ChainId, records: &[Vec<u8>]) -> Result<Vec<Checked>, F
 }
 
 const _: () = assert!(crate::limits::MAX_BLOCK_BYTES + 4096 < MAX_RECORD_BYTES);
+
+#[cfg(test)]
+mod tests;

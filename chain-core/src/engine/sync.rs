@@ -26,6 +26,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 const RANGE: u64 = 64;
 /// How many ranges may be under way or waiting.
 const AHEAD: usize = 6;
+/// The same without the first one.
+const OTHERS: usize = AHEAD - 1;
 /// How long a peer has to answer; it may need that for the largest block on a slow line.
 const PATIENCE_MS: u64 = 20_000;
 /// How long the head waits for one peer before one more is asked; for the next ones twice as long each.
@@ -156,6 +158,8 @@ impl Sync {
         (from, mut blocks, head, oldest): (Height, Vec<FinalBlock>, Height, Height),
         now_ms: u64,
     ) -> Result<(), Offence> {
+        let is_first = self.ranges.first_key_value().is_some_and(|(first, _)| *first == from);
+        let has_room = is_first || self.others() < OTHERS;
         let Some(claim) = self.peers.get_mut(&peer) else { return Ok(()) };
         (claim.head, claim.oldest) = (head, oldest);
         let Some(place) = claim.open.iter().position(|asked| *asked == from) else {
@@ -163,7 +167,10 @@ impl Sync {
             return Ok(());
         };
         claim.open.remove(place);
-        let Some(range) = self.ranges.get_mut(&from) else { return Ok(()) };
+        // What comes late, for a range that is given up, has no place of its own.
+        let Some(range) = self.ranges.get_mut(&from).filter(|range| has_room || !range.is_open()) else {
+            return Ok(());
+        };
         range.forget(|asked, _| asked == peer);
         let whole = is_chain(from, &blocks);
         if blocks.is_empty() || !whole {
@@ -307,12 +314,11 @@ impl Sync {
     fn assign(&mut self, now_ms: u64) -> Vec<(Peer, Message)> {
         let mut busy = self.busy();
         let mut questions = Vec::new();
+        let mut others = self.others();
         let mut ranges = std::mem::take(&mut self.ranges);
-        // Ranges come apart where an answer was short. The first one always has a place: it ends the wait.
-        let mut others = ranges.values().skip(1).filter(|range| !range.is_open()).count();
         for (place, (from, range)) in ranges.iter_mut().take(AHEAD).enumerate() {
             let late = place == 0 && range.hedge_ms().is_some_and(|at| at <= now_ms);
-            let room = place == 0 || others < AHEAD - 1;
+            let room = place == 0 || others < OTHERS;
             let wanted = (range.is_open() && room) || late;
             let Some(peer) = self.able(*from, &busy).filter(|_| wanted) else { continue };
             busy.insert(peer);
@@ -327,6 +333,12 @@ impl Sync {
         }
         self.ranges = ranges;
         questions
+    }
+
+    /// How many ranges are here or asked for besides the first one, which always has a place: it ends the
+    /// wait. Ranges come apart where an answer was short.
+    fn others(&self) -> usize {
+        self.ranges.values().skip(1).filter(|range| !range.is_open()).count()
     }
 
     /// Who is asked already: one question each at a time.

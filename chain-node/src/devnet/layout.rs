@@ -166,7 +166,7 @@ impl Layout {
         let addresses: Vec<Address> = accounts.iter().map(|account| account.address).collect();
         let facts = Facts { validators: &keys, accounts: &addresses, now: wall_clock(), salt: *draw_seed() };
         let spec = if making.bench { bench(facts) } else { devnet(facts, making.block_time) }?;
-        check_spec(&spec)?;
+        let chain = check_spec(&spec)?.chain_id();
         let json = spec.to_json().map_err(|e| Exit::Configuration(e.to_string()))?;
         write_new(&new.join("genesis.json"), json.as_bytes(), 0o644)?;
         write_accounts(accounts, &new.join("accounts.json"))?;
@@ -174,7 +174,11 @@ impl Layout {
         let mut entries = Vec::new();
         for (index, file) in files.iter().enumerate() {
             let name = format!("node-{index}");
-            DataDir::new(new.join(&name)).create(&json, seeds.get(index).map(|seed| ValidatorSeed::Unused(seed)))?;
+            DataDir::new(new.join(&name)).create(
+                &json,
+                &chain,
+                seeds.get(index).map(|seed| ValidatorSeed::Unused(seed)),
+            )?;
             write_new(&new.join(format!("{name}.toml")), file.to_toml()?.as_bytes(), 0o644)?;
             entries.push(file.entry(name, keys.get(index).copied()));
         }

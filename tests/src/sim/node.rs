@@ -72,7 +72,7 @@ impl Node {
         let chain = opened.map_err(|error| error.to_string())?.chain;
         let found = chain.head().block.header.height;
         let start = Start {
-            options: Options { flush_interval_blocks: flush, trust: Trust::Nobody },
+            options: Options { flush_interval_blocks: flush, trust: Trust::Nobody, accept_conflict_at: None },
             pool_limits: PoolLimits::default(),
             chain,
             rule,

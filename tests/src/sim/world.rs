@@ -380,8 +380,9 @@ impl World {
                 self.log.note(self.now, node, 5, &[], || format!("shows {evidence:?}"));
                 return self.referee.hear_evidence(node, &evidence);
             }
-            Output::OwnKey(_) if self.scenario.traitor(node).is_some_and(Traitor::forgets) => {}
-            Output::OwnKey(height) => {
+            Output::OwnKey(_) | Output::MemoryTooOld(_)
+                if self.scenario.traitor(node).is_some_and(Traitor::forgets) => {}
+            Output::OwnKey(height) | Output::MemoryTooOld(height) => {
                 let what = format!("node {node} hears its own key at {height}");
                 return Err(Violation { rule: Rule::Innocence, what });
             }

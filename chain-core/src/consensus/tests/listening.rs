@@ -2,12 +2,17 @@
 
 use super::four::Four;
 use super::*;
+use crate::limits::LISTEN_MS;
 use VoteKind::{Finalize, Notarize, Nullify};
 
 const UNTIL: u64 = BLOCK_TIME_MS + 500;
 
+/// A node that listens from its start on: somebody is connected at once.
 fn listening(me: usize) -> Four {
-    Four::with(me, |config| config.listen_until_ms = UNTIL)
+    let mut node = Four::with(me, |config| config.listens = true);
+    node.now = UNTIL - LISTEN_MS;
+    node.step(Input::Joined { peer: Peer(9) });
+    node
 }
 
 /// Whether the last step signed anything, or began to.
@@ -25,7 +30,7 @@ fn signed(node: &Four) -> bool {
 #[test]
 fn a_leader_proposes_nothing_before_its_time() {
     let mut node = listening(1);
-    for now in [0, BLOCK_TIME_MS, UNTIL - 1] {
+    for now in [BLOCK_TIME_MS, UNTIL - 1] {
         node.now = now;
         assert!(!signed(node.step(Input::Tick)), "at {now}");
     }
@@ -43,14 +48,14 @@ fn it_wakes_when_the_time_has_come() {
 
 #[test]
 fn no_message_makes_it_sign_before_its_time() {
-    let until = 60_000;
-    let mut node = Four::with(0, |config| config.listen_until_ms = until);
+    let mut node = Four::with(0, |config| config.listens = true);
     let first = block(1);
     node.now = BLOCK_TIME_MS;
     let quiet = |node: &Four, what: &str| assert!(!signed(node), "{what}: {:?}", node.effects);
     quiet(node.hear_proposal(0, first, None), "a proposal");
     quiet(node.judge_valid(first, 0), "that is valid");
     quiet(node.hear_certificate(Notarize, 0, Some(first)), "that is notarized");
+    quiet(node.judge_valid(first, 0), "and still valid");
     assert_eq!(node.view(), 1, "what it hears it takes in");
     quiet(node.hear_proposal(1, first, Some(0)), "proposed again");
     for from in 1..4 {
@@ -58,11 +63,12 @@ fn no_message_makes_it_sign_before_its_time() {
     }
     assert_eq!(node.view(), 2);
     quiet(node.step(Input::Pool { empty: false }), "transactions");
-    quiet(node.step(Input::Joined), "a neighbour");
-    node.now = until - 1;
+    quiet(node.step(Input::Joined { peer: Peer(9) }), "a neighbour");
+    node.now = LISTEN_MS + BLOCK_TIME_MS - 1;
     quiet(node.step(Input::Tick), "a view whose time is long up");
-    node.now = until;
-    assert_eq!(node.step(Input::Tick).sent().last(), Some(&(Nullify, 2, None)));
+    node.now += 1;
+    quiet(node.step(Input::Tick), "a view that begins for it only now");
+    assert_eq!(node.wait(60_000).sent().last(), Some(&(Nullify, 2, None)));
 }
 
 #[test]
@@ -89,7 +95,28 @@ fn a_block_that_the_others_decide_is_final_meanwhile() {
     assert!(!signed(&node) && node.machine.status().height == Height::new(2));
     node.now = UNTIL - 1;
     assert!(!signed(node.step(Input::Tick)), "nor at the next height");
+    node.wait(UNTIL);
     assert!(!node.wait(60_000).sent().is_empty());
+}
+
+/// A whole cluster that starts anew is not to be gone through by everybody at once.
+#[test]
+fn without_anybody_connected_it_waits() {
+    let mut node = Four::with(1, |config| config.listens = true);
+    assert!(!signed(node.wait(10 * BLOCK_TIME_MS)));
+    node.step(Input::Joined { peer: Peer(9) });
+    assert!(!signed(node.wait(LISTEN_MS - 1)));
+    assert!(node.wait(1).builds().is_some());
+}
+
+#[test]
+fn who_has_just_connected_alone_is_told_what_was_said() {
+    let mut node = Four::with(0, |_| {});
+    node.now = BLOCK_TIME_MS + 10_000;
+    assert!(node.step(Input::Tick).sent().contains(&(Nullify, 0, None)));
+    node.step(Input::Joined { peer: Peer(9) });
+    let told = |effect: &Effect| matches!(effect, Effect::Send { to: Peer(9), message: Message::Vote(_) });
+    assert!(node.has(told) && node.sent().is_empty(), "{:?}", node.effects);
 }
 
 #[test]

@@ -70,8 +70,8 @@ fn nothing_at_or_below_the_barrier() {
     }
     signer.vote(at(Notarize, 0, 1)).unwrap();
     assert_eq!(signer.vote(message(Nullify, 5, 3, Some(block(1)))), Err(Refusal::Form));
-    signer.commit(Height::new(5), TimestampMs::new(0));
-    signer.commit(Height::new(2), TimestampMs::new(0));
+    signer.commit(Height::new(5), TimestampMs::new(0), false);
+    signer.commit(Height::new(2), TimestampMs::new(0), false);
     assert_eq!(signer.vote(at(Notarize, 7, 1)), Err(Refusal::Barrier(Height::new(5))));
 }
 

@@ -92,13 +92,15 @@ fn without_an_offer_somebody_is_asked_at_once_and_the_others_in_turn() {
     let other = super::tests::block(1, 4);
     fetch.offer(A, id(&other), compact(&other));
     assert!(is_nothing(&want(&mut fetch, &block, 5, 100)), "an offer of another block is no help");
-    assert!(is_nothing(&want(&mut fetch, &block, 5, 100)), "wanted twice is wanted once");
     assert_eq!(fetch.due_ms(), Some(100));
     let mut at = 100;
-    for (peer, pause) in [(A, QUICK_MS), (B, QUICK_MS), (C, QUICK_MS), (A, RETRY_MS), (B, RETRY_MS), (C, RETRY_MS)] {
+    for (peer, pause) in
+        [(A, 300), (B, 600), (C, 1_200), (A, LONGEST_PAUSE_MS), (B, LONGEST_PAUSE_MS), (C, LONGEST_PAUSE_MS)]
+    {
         assert_eq!(fetch.due_ms(), Some(at));
         assert!(asked(&mut fetch, &[A, B, C], at - 1).is_empty());
         assert_eq!(asked(&mut fetch, &[A, B, C], at), [(peer, id(&block))]);
+        assert!(is_nothing(&want(&mut fetch, &block, 5, at)), "to want it again changes nothing");
         at += pause;
     }
     assert!(fetch.is_wanted(&id(&block)), "for as long as it is not here");
@@ -124,8 +126,8 @@ fn who_does_not_fill_an_offer_is_not_waited_for() {
     let (mut fetch, block) = (Fetch::default(), block(1, 5));
     fetch.offer(B, id(&block), compact(&block));
     want(&mut fetch, &block, 3, 0);
-    assert_eq!(fetch.due_ms(), Some(QUICK_MS));
-    assert_eq!(asked(&mut fetch, &[A, B], QUICK_MS), [(A, id(&block))], "then the whole block");
+    assert_eq!(fetch.due_ms(), Some(FIRST_PAUSE_MS));
+    assert_eq!(asked(&mut fetch, &[A, B], FIRST_PAUSE_MS), [(A, id(&block))], "then the whole block");
 }
 
 #[test]
@@ -161,12 +163,12 @@ fn who_refuses_is_passed_over_sooner() {
     want(&mut fetch, &block, 0, 0);
     assert_eq!(asked(&mut fetch, &[A, B], 0), [(A, id(&block))]);
     fetch.refused(B, &id(&block), 10);
-    assert_eq!(fetch.due_ms(), Some(QUICK_MS), "nobody asked this one");
+    assert_eq!(fetch.due_ms(), Some(FIRST_PAUSE_MS), "nobody asked this one");
     fetch.refused(A, &id(&block), 10);
     assert_eq!(fetch.due_ms(), Some(10 + RETRY_MS / 10));
     assert_eq!(asked(&mut fetch, &[A, B], 10 + RETRY_MS / 10), [(B, id(&block))]);
     fetch.refused(B, &id(&block), 5_000);
-    assert_eq!(fetch.due_ms(), Some(10 + RETRY_MS / 10 + QUICK_MS), "never later than without the answer");
+    assert_eq!(fetch.due_ms(), Some(10 + RETRY_MS / 10 + 2 * FIRST_PAUSE_MS), "never later than without the answer");
 }
 
 #[test]
@@ -175,7 +177,7 @@ fn who_leaves_is_waited_for_no_longer() {
     want(&mut fetch, &block, 0, 0);
     asked(&mut fetch, &[A, B], 0);
     fetch.leave(B);
-    assert_eq!(fetch.due_ms(), Some(QUICK_MS), "nobody asked this one");
+    assert_eq!(fetch.due_ms(), Some(FIRST_PAUSE_MS), "nobody asked this one");
     fetch.leave(A);
     assert_eq!(asked(&mut fetch, &[B, C], 10), [(B, id(&block))]);
     fetch.offer(A, id(&other), compact(&other));
@@ -188,8 +190,8 @@ fn without_peers_it_asks_again_later() {
     let (mut fetch, block) = (Fetch::default(), block(1, 0));
     want(&mut fetch, &block, 0, 0);
     assert!(asked(&mut fetch, &[], 0).is_empty());
-    assert_eq!(fetch.due_ms(), Some(QUICK_MS), "no sooner: nobody is there");
-    assert_eq!(asked(&mut fetch, &[C], QUICK_MS), [(C, id(&block))]);
+    assert_eq!(fetch.due_ms(), Some(FIRST_PAUSE_MS), "no sooner: nobody is there");
+    assert_eq!(asked(&mut fetch, &[C], FIRST_PAUSE_MS), [(C, id(&block))]);
 }
 
 #[test]
@@ -278,7 +280,7 @@ proptest! {
             }
             prop_assert!(fetch.offered.len() <= peers.len() && fetch.wanted.len() <= blocks.len());
             prop_assert_eq!(fetch.due_ms().is_some(), !fetch.wanted.is_empty());
-            prop_assert!(fetch.due_ms().is_none_or(|due| due > now && due <= now + RETRY_MS));
+            prop_assert!(fetch.due_ms().is_none_or(|due| due > now && due <= now + LONGEST_PAUSE_MS));
         }
     }
 }

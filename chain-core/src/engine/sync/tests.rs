@@ -8,6 +8,8 @@ mod bounds;
 mod liars;
 
 use super::*;
+use crate::testing::key;
+use crate::types::Validator;
 use blocks::{CHAIN, foreign, part, sign_again};
 
 const A: Peer = Peer(1);
@@ -22,7 +24,7 @@ fn at(height: u64) -> Height {
 fn syncing(claims: &[(Peer, u64)]) -> Sync {
     let mut sync = Sync::default();
     for (peer, head) in claims {
-        sync.join(*peer, false);
+        sync.join(*peer, None, false);
         sync.claims(*peer, at(*head));
     }
     sync.start();
@@ -94,19 +96,20 @@ fn what_is_here_below_the_head_is_passed_over() {
 }
 
 #[test]
-fn a_drip_is_taken_and_counts_as_a_failure() {
-    let mut sync = syncing(&[(A, 64), (B, 64)]);
-    assert_eq!(asked(&mut sync, 0, 0), [(A, 1, 64)]);
-    assert_eq!(answer(&mut sync, A, (1, 3), 64, 10), Ok(()), "slow is no offence");
+fn a_drip_is_taken_and_others_are_asked_before() {
+    let mut sync = syncing(&[(A, 200), (B, 200)]);
+    assert_eq!(asked(&mut sync, 0, 0), [(A, 1, 64), (B, 65, 64)]);
+    assert_eq!(answer(&mut sync, A, (1, 3), 200, 10), Ok(()), "slow is no offence");
     assert_eq!(take_all(&mut sync, 0), 3);
-    assert_eq!((sync.peers[&A].failures, sync.peers[&A].paused_until_ms), (1, 10 + PAUSE_MS));
-    assert_eq!(asked(&mut sync, 3, 10), [(B, 4, 61)], "somebody else goes on");
+    assert_eq!((sync.peers[&A].failures, sync.peers[&A].short), (0, 1));
+    assert_eq!(answer(&mut sync, B, (65, 64), 200, 20), Ok(()));
+    assert_eq!(asked(&mut sync, 3, 20), [(B, 4, 61), (A, 129, 64)], "who gives all is asked first");
     sync.leave(B);
-    assert!(asked(&mut sync, 3, 9 + PAUSE_MS).is_empty(), "it is left alone for a while");
-    assert_eq!(sync.due_ms(), Some(10 + PAUSE_MS));
-    assert_eq!(asked(&mut sync, 3, 10 + PAUSE_MS), [(A, 4, 61)]);
-    answer(&mut sync, A, (4, 1), 64, 3_000).unwrap();
-    assert_eq!(sync.peers[&A].paused_until_ms, 3_000 + 2 * PAUSE_MS, "longer every time");
+    assert_eq!(answer(&mut sync, A, (129, 2), 200, 30), Ok(()));
+    assert_eq!(asked(&mut sync, 3, 30), [(A, 4, 61)], "with nobody else there is no pause");
+    assert_eq!(answer(&mut sync, A, (4, 61), 200, 40), Ok(()));
+    assert_eq!(sync.peers[&A].short, 0, "all that was asked for");
+    assert_eq!(take_all(&mut sync, 3), 130, "nothing that came was thrown away");
 }
 
 #[test]
@@ -114,13 +117,47 @@ fn an_answer_that_ends_with_the_peers_chain_or_fills_a_frame_is_no_drip() {
     let mut sync = syncing(&[(A, 64)]);
     asked(&mut sync, 0, 0);
     answer(&mut sync, A, (1, 3), 3, 10).unwrap();
-    assert_eq!(sync.peers[&A].failures, 0, "it has no more");
+    assert_eq!(sync.peers[&A].short, 0, "it has no more");
     let mut sync = syncing(&[(A, 64)]);
     asked(&mut sync, 0, 0);
     let mut blocks = part(1, 2);
     blocks[0].block.body = crate::block::Body::new(vec![vec![0; RANGE_BYTES / 2]]);
     sync.hear(A, (at(1), blocks, at(64), at(1)), 10).unwrap();
-    assert_eq!(sync.peers[&A].failures, 0, "more would not fit");
+    assert_eq!(sync.peers[&A].short, 0, "more would not fit");
+}
+
+#[test]
+fn what_is_here_stays_when_its_sender_fails() {
+    let mut sync = syncing(&[(A, 100)]);
+    assert_eq!(asked(&mut sync, 0, 0), [(A, 1, 64)]);
+    answer(&mut sync, A, (1, 64), 100, 10).unwrap();
+    assert_eq!(asked(&mut sync, 0, 10), [(A, 65, 36)]);
+    answer(&mut sync, A, (65, 0), 100, 20).unwrap();
+    assert!(asked(&mut sync, 0, 20).is_empty(), "it rests, and there is nobody else");
+    assert_eq!(take_all(&mut sync, 0), 64);
+    assert_eq!(sync.peers[&A].failures, 0, "what it brought was right");
+    assert_eq!(asked(&mut sync, 64, 20), [(A, 65, 36)]);
+}
+
+#[test]
+fn a_late_answer_is_used() {
+    let mut sync = syncing(&[(A, 64), (B, 64)]);
+    assert_eq!(asked(&mut sync, 0, 0), [(A, 1, 64)]);
+    assert_eq!(asked(&mut sync, 0, PATIENCE_MS), [(B, 1, 64)]);
+    assert_eq!(sync.peers[&A].failures, 1);
+    assert_eq!(answer(&mut sync, A, (1, 64), 64, PATIENCE_MS + 1), Ok(()));
+    assert_eq!(take_all(&mut sync, 0), 64);
+    assert_eq!(sync.peers[&A].failures, 0, "it was slow, no more");
+}
+
+#[test]
+fn a_range_the_agreement_has_entered_is_asked_for_from_there() {
+    let mut sync = syncing(&[(A, 64), (B, 64)]);
+    assert_eq!(asked(&mut sync, 0, 0), [(A, 1, 64)]);
+    answer(&mut sync, A, (1, 0), 64, 10).unwrap();
+    // Pruned meanwhile: it can't give the first ones any more, and need not.
+    sync.hear(B, (at(1), vec![], at(64), at(20)), 10).unwrap();
+    assert_eq!(asked(&mut sync, 30, 10), [(B, 31, 34)]);
 }
 
 #[test]
@@ -133,14 +170,15 @@ fn nothing_is_no_offence_but_a_failure() {
 }
 
 #[test]
-fn of_a_silent_peers_range_one_more_is_asked_every_second() {
+fn of_a_silent_peers_range_more_are_asked_ever_more_slowly() {
     let mut sync = syncing(&[(A, 64), (B, 64), (C, 64)]);
     assert_eq!(asked(&mut sync, 0, 0), [(A, 1, 64)]);
     assert_eq!(sync.due_ms(), Some(HEDGE_MS));
     assert!(asked(&mut sync, 0, HEDGE_MS - 1).is_empty());
     assert_eq!(asked(&mut sync, 0, HEDGE_MS), [(B, 1, 64)]);
-    assert_eq!(sync.due_ms(), Some(2 * HEDGE_MS));
-    assert_eq!(asked(&mut sync, 0, 2 * HEDGE_MS), [(C, 1, 64)]);
+    assert_eq!(sync.due_ms(), Some(3 * HEDGE_MS), "the next one after twice as long");
+    assert!(asked(&mut sync, 0, 3 * HEDGE_MS - 1).is_empty());
+    assert_eq!(asked(&mut sync, 0, 3 * HEDGE_MS), [(C, 1, 64)]);
     assert_eq!(sync.due_ms(), Some(PATIENCE_MS), "nobody is left to ask: only the first one's time runs");
     assert!(asked(&mut sync, 0, 5 * HEDGE_MS).is_empty());
     assert!(asked(&mut sync, 0, PATIENCE_MS - 1).is_empty());
@@ -172,7 +210,7 @@ fn without_anybody_to_ask_nothing_wakes() {
     assert!(asked(&mut sync, 0, 10).is_empty());
     assert_eq!(sync.due_ms(), None);
     // Who can't give the first block is nobody to ask either.
-    sync.join(B, false);
+    sync.join(B, None, false);
     sync.start();
     sync.hear(B, (at(1), vec![], at(64), at(30)), 20).unwrap();
     assert!(asked(&mut sync, 0, 20).is_empty());
@@ -190,7 +228,7 @@ fn who_leaves_is_replaced_at_once() {
 #[test]
 fn validators_are_asked_first_and_who_failed_last() {
     let mut sync = syncing(&[(A, 64), (B, 64)]);
-    sync.join(C, true);
+    sync.join(C, None, true);
     sync.claims(C, at(64));
     assert_eq!(asked(&mut sync, 0, 0), [(C, 1, 64)]);
     answer(&mut sync, C, (1, 0), 64, 0).unwrap();
@@ -200,7 +238,7 @@ fn validators_are_asked_first_and_who_failed_last() {
 #[test]
 fn a_broken_chain_is_an_offence() {
     type Break = fn(&mut Vec<FinalBlock>);
-    let breaks: [(&str, Break); 8] = [
+    let breaks: [(&str, Break); 9] = [
         ("another parent", |blocks| {
             blocks[2].block.header.parent = blocks[0].block.header.id();
             sign_again(&mut blocks[2]);
@@ -208,6 +246,10 @@ fn a_broken_chain_is_an_offence() {
         ("another height", |blocks| {
             blocks[2].block.header.height = at(4);
             sign_again(&mut blocks[2]);
+        }),
+        ("another height under the right one's certificate", |blocks| {
+            blocks[9].block.header.height = at(11);
+            blocks[9].certificate.as_mut().unwrap().message.block = Some(blocks[9].block.header.id());
         }),
         ("a block missing", |blocks| drop(blocks.remove(1))),
         ("out of order", |blocks| blocks.swap(0, 1)),
@@ -268,34 +310,34 @@ fn what_a_rejected_peer_sent_is_asked_of_another() {
     assert_eq!(asked(&mut sync, 128, 40).first(), Some(&(B, 129, 64)), "all of it goes, also what came later");
 }
 
+/// Four validators of equal weight: two of them may not both lie.
 #[test]
 fn whose_word_about_heights_counts() {
+    let mut keys: Vec<_> = (1..=4).map(|seed| key(seed).public()).collect();
+    keys.sort_unstable();
+    let set = ValidatorSet::new(keys.iter().map(|key| Validator { public_key: *key, weight: 1 }).collect()).unwrap();
+    let credible = |sync: &Sync| sync.credible_target(QuorumRule::Byzantine, &set);
     let mut sync = Sync::default();
-    sync.join(A, false);
-    sync.join(B, true);
+    sync.join(A, None, false);
     sync.claims(A, at(1_000));
-    assert_eq!((sync.proven_target(), sync.target(0)), (at(0), at(1_000)), "anybody can say anything");
-    sync.hear(A, (at(1), vec![], at(2_000), at(1)), 0).unwrap();
-    assert_eq!(sync.proven_target(), at(0), "however it is said");
-    sync.hear(A, (at(1), vec![], at(64), at(1)), 0).unwrap();
-    sync.claims(B, at(64));
-    assert_eq!(sync.proven_target(), at(64), "a validator's word has weight");
+    assert_eq!((credible(&sync), sync.target(0)), (at(0), at(1_000)), "anybody can say anything");
+    sync.join(B, Some(keys[0]), true);
+    sync.join(C, Some(keys[0]), true);
+    sync.claims(B, at(900));
+    sync.claims(C, at(900));
+    assert_eq!(credible(&sync), at(0), "also one validator, over however many connections");
+    sync.join(Peer(4), Some(keys[1]), true);
+    sync.claims(Peer(4), at(64));
+    assert_eq!(credible(&sync), at(64), "one of two is honest");
+    sync.fail(Peer(4), 0);
+    assert_eq!(credible(&sync), at(64), "and says the truth though it is slow");
     sync.start();
-    assert_eq!(asked(&mut sync, 0, 0), [(B, 1, 64)]);
-    answer(&mut sync, B, (1, 0), 64, 10).unwrap();
-    assert_eq!(sync.proven_target(), at(0), "until it does not deliver");
-    assert_eq!(asked(&mut sync, 0, 10), [(A, 1, 64)]);
-    sync.hear(A, (at(1), part(1, 64), at(100), at(1)), 20).unwrap();
-    assert_eq!(sync.proven_target(), at(0), "what it sent is not verified yet");
-    sync.take(at(1)).unwrap();
     sync.delivered(A);
-    assert_eq!(sync.proven_target(), at(100), "who has delivered is believed");
+    assert_eq!(credible(&sync), at(64), "where validators tell, nobody else is asked");
+    sync.leave(Peer(4));
+    assert_eq!(credible(&sync), at(1_000), "where none do, who has delivered is believed");
     sync.reject(A, 30);
-    assert_eq!(sync.proven_target(), at(0));
-    sync.leave(A);
-    sync.join(A, false);
-    sync.claims(A, at(1_000));
-    assert_eq!(sync.proven_target(), at(0), "a new connection begins anew");
+    assert_eq!(credible(&sync), at(0), "until it fails");
 }
 
 #[test]

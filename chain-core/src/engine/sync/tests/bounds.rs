@@ -69,7 +69,7 @@ impl World {
     fn act(&mut self, act: Act) {
         let (sync, now) = (&mut self.sync, self.now);
         match act {
-            Act::Join(peer, member) => sync.join(Peer(peer), member),
+            Act::Join(peer, member) => sync.join(Peer(peer), None, member),
             Act::Leave(peer) => {
                 self.questions.retain(|(asked, _)| *asked != Peer(peer));
                 sync.leave(Peer(peer));

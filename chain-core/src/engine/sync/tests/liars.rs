@@ -6,7 +6,7 @@ use proptest::prelude::*;
 /// How long the honest chain is.
 const GOAL: u64 = 300;
 /// How long everything may take for each liar, and without any.
-const LIAR_MS: u64 = 15_000;
+const LIAR_MS: u64 = 3_000;
 const ALONE_MS: u64 = 5_000;
 
 /// What a peer answers.
@@ -101,7 +101,7 @@ impl Run {
     fn new(nodes: Vec<Node>) -> Self {
         let mut sync = Sync::default();
         for (place, node) in nodes.iter().enumerate() {
-            sync.join(Peer(place as u64), node.member);
+            sync.join(Peer(place as u64), None, node.member);
             let claimed = if matches!(node.kind, Kind::Honest) { GOAL } else { u64::MAX };
             sync.claims(Peer(place as u64), at(claimed));
         }
