@@ -64,7 +64,9 @@ impl Engine {
             }
             Message::Agreement { message, block } => self.hear_agreement(clock, from, message, block, outputs),
             // The asker asks somebody else meanwhile.
-            Message::NeedBlock { .. } | Message::NeedTransactions { .. } if !self.peers.may_serve(from, now_ms) => Ok(()),
+            Message::NeedBlock { .. } | Message::NeedTransactions { .. } if !self.peers.may_serve(from, now_ms) => {
+                Ok(())
+            }
             Message::NeedBlock { height, block: id } => {
                 let answer = match self.blocks.get(&id) {
                     Some(block) => Some(Message::Block { id, block: Some(block.clone()) }),
@@ -186,11 +188,7 @@ impl Engine {
     }
 
     /// A conflict with a decided block that an earlier life met and wrote down.
-    pub(super) fn recall_conflict(
-        &mut self,
-        logged: Vec<Certificate>,
-        outputs: &mut Vec<Output>,
-    ) -> Result<(), Fault> {
+    pub(super) fn recall_conflict(&mut self, logged: Vec<Certificate>, outputs: &mut Vec<Output>) -> Result<(), Fault> {
         for theirs in logged.into_iter().filter(|theirs| theirs.kind() == VoteKind::Finalize) {
             let own = self.chain.header(theirs.height())?.map(|own| own.id());
             let ours = self.chain.certificate(theirs.height())?;
