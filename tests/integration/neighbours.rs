@@ -400,8 +400,8 @@ fn who_starts_again_among_others_listens_before_it_signs() {
     let (disk, own, other) = pair_at_one();
     let role = || Role { genesis: pair().0, key: Some(pair().2) };
     assert_eq!(role().key.map(|key| key.public()), Some(own.public()));
-    assert_eq!(speaks_at(&disk.backup(), role(), Some(other.public())), LISTEN_MS);
-    assert_eq!(speaks_at(&disk.backup(), role(), None), LISTEN_MS, "whoever is connected");
+    assert_eq!(speaks_at(&disk, role(), Some(other.public())), LISTEN_MS);
+    assert_eq!(speaks_at(&pair_at_one().0, role(), None), LISTEN_MS, "whoever is connected");
     let beginning = Role { genesis: pair().0, key: Some(pair().1) };
     assert!(speaks_at(&Disk::new(), beginning, None) < LISTEN_MS, "at the beginning there is nothing to hear");
     let alone = Disk::new();

@@ -166,7 +166,7 @@ mod tests {
     fn who_somebody_is_only_its_own_key_tells() {
         let peers = three();
         assert!(peers.is(B, &key(8).public()) && peers.is(C, &key(9).public()));
-        assert!(!peers.is(A, &key(9).public()) && !peers.is(B, &key(9).public()));
+        assert!(!peers.is(A, &key(9).public()) && !peers.is(B, &key(9).public()) && !peers.is(C, &key(8).public()));
         assert!(!peers.is(Peer(99), &key(9).public()));
     }
 
