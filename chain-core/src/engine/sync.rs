@@ -7,8 +7,8 @@
 //! A peer's word about its height starts a question, nothing more: the agreement goes on meanwhile,
 //! and a peer that does not deliver what it claims is not asked again for a while. Who gives less than
 //! was asked for, as a slow line may have to, comes after those who give all. The range the head waits
-//! for is asked of one more peer after a second, and of another one after twice as long each time. Every
-//! block is verified before it counts, so one honest peer among liars is enough.
+//! for is asked of one more peer after a second, and of others after two and then every four. Every block
+//! is verified before it counts, so one honest peer among liars is enough.
 //!
 //! Memory: at most [`AHEAD`] ranges are here or asked for, each bounded by one frame.
 //!
@@ -30,10 +30,10 @@ const AHEAD: usize = 6;
 const OTHERS: usize = AHEAD - 1;
 /// How long a peer has to answer; it may need that for the largest block on a slow line.
 const PATIENCE_MS: u64 = 20_000;
-/// How long the head waits for one peer before one more is asked; for the next ones twice as long each.
+/// How long the head waits for one peer before one more is asked; the next ones wait longer.
 const HEDGE_MS: u64 = 1_000;
-/// Bound of the doublings.
-const MAX_HEDGES: usize = 4;
+/// How often that time is doubled.
+const MAX_DOUBLINGS: usize = 2;
 /// How long a peer that failed is left alone, times the number of its failures.
 const PAUSE_MS: u64 = 2_000;
 /// Bound of that factor.
@@ -48,6 +48,8 @@ const MAX_OPEN: usize = 8;
 pub(super) struct Sync {
     peers: BTreeMap<Peer, Claim>,
     ranges: BTreeMap<Height, Range>,
+    /// Our own head when we asked last.
+    head: Height,
     active: bool,
 }
 
@@ -256,6 +258,7 @@ impl Sync {
 
     /// Asks for what is missing above the head; ends when nobody is ahead.
     pub(super) fn ask(&mut self, head: Height, now_ms: u64) -> Vec<(Peer, Message)> {
+        self.head = head;
         if !self.active {
             return Vec::new();
         }
@@ -349,7 +352,8 @@ impl Sync {
     /// Whom to ask for a range that begins here.
     fn able(&self, from: Height, busy: &BTreeSet<Peer>) -> Option<Peer> {
         let able = self.peers.iter().filter(|(peer, claim)| {
-            !busy.contains(peer) && claim.paused_until_ms == 0 && claim.head >= from && claim.oldest <= from
+            let has_it = claim.head >= from && claim.oldest <= from;
+            has_it && claim.head > self.head && claim.paused_until_ms == 0 && !busy.contains(peer)
         });
         able.min_by_key(|(peer, claim)| (claim.failures, claim.short, !claim.member, **peer)).map(|(peer, _)| *peer)
     }
@@ -390,7 +394,7 @@ impl Range {
 
     /// When one more peer may be asked.
     fn hedge_ms(&self) -> Option<u64> {
-        let doublings = self.asked().len().saturating_sub(1).min(MAX_HEDGES);
+        let doublings = self.asked().len().saturating_sub(1).min(MAX_DOUBLINGS);
         self.asked().iter().map(|(_, at)| at.saturating_add(HEDGE_MS << doublings)).max()
     }
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 /// How long the honest chain is.
 const GOAL: u64 = 300;
 /// How long everything may take for each liar, and without any.
-const LIAR_MS: u64 = 3_000;
+const LIAR_MS: u64 = 6_000;
 const ALONE_MS: u64 = 5_000;
 
 /// What a peer answers.
