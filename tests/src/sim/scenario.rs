@@ -7,8 +7,9 @@
 
 use super::random::Random;
 use crate::disk::Kept;
+use chain_core::engine::Trust;
 use chain_core::storage::faulty::Fault;
-use chain_core::types::QuorumRule;
+use chain_core::types::{QuorumRule, VoteKind};
 
 /// A validator that counts as faulty: not honest, or with a fault that honest ones may not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,19 @@ impl Traitor {
     pub fn forgets(self) -> bool {
         matches!(self, Self::Wiped | Self::Restored)
     }
+}
+
+/// A node without a seat in the validator set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Follower {
+    /// Whether it keeps the rules.
+    pub honest: bool,
+    /// Whose word it takes for the signatures in blocks it catches up with.
+    pub trust: Trust,
+    /// Whether it holds a key all the same, as a validator does that was or will be one.
+    pub keyed: bool,
+    /// It knows nobody but liars and this validator.
+    pub knows_only: Option<usize>,
 }
 
 /// A mistake that is built in to see a checker find it.
@@ -107,6 +121,8 @@ pub enum Trouble {
     Break(usize, usize),
     /// A clock jumps by so many ms.
     Jump(usize, i64),
+    /// Votes of one kind are held back from all but one node, for a while.
+    Hold(VoteKind, usize, u64),
 }
 
 /// A run before it happens.
@@ -114,10 +130,10 @@ pub enum Trouble {
 pub struct Scenario {
     /// What it was drawn from.
     pub seed: u64,
-    /// How many validators.
-    pub validators: usize,
-    /// How many nodes without a key.
-    pub followers: usize,
+    /// The validators' weights.
+    pub weights: Vec<u64>,
+    /// Nodes without a seat; they come after the validators.
+    pub followers: Vec<Follower>,
     /// The chain's rule.
     pub rule: QuorumRule,
     /// Who is not honest.
@@ -153,14 +169,12 @@ impl Scenario {
     /// The run of a seed with a mistake built in.
     pub fn with(seed: u64, mistake: Option<Mistake>) -> Self {
         let mut random = Random::new(seed, 1);
-        let validators = match mistake {
-            Some(Mistake::HalfIsQuorum) => 5,
-            Some(Mistake::TooManyTwins | Mistake::Amnesia) => 4,
-            _ => random.pick(&[1, 4, 4, 4, 4, 4, 4, 5, 4, 7]),
-        };
-        let followers = usize::from(random.chance(150));
-        let nodes = validators + followers;
-        let traitors = traitors(&mut random, validators, mistake);
+        let rule = rule(&mut random, mistake);
+        let weights = weights(&mut random, rule, mistake);
+        let validators = weights.len();
+        let traitors = traitors(&mut random, &weights, rule, mistake);
+        let followers = followers(&mut random, validators, &traitors);
+        let nodes = validators + followers.len();
         let weather = Weather {
             delay_ms: random.pick(&[5, 20, 50, 200, 600]),
             lost: random.pick(&[0, 0, 20, 100, 300]),
@@ -172,21 +186,17 @@ impl Scenario {
             _ => troubles(&mut random, nodes, chaos_ms, &traitors),
         };
         let skews = (0..nodes).map(|node| skew(&mut random, &traitors, node)).collect();
-        let late = match random.chance(120) && validators > 1 {
-            true => vec![random.place(nodes)],
-            false => vec![],
-        };
         Self {
             seed,
-            validators,
-            followers,
-            rule: if mistake == Some(Mistake::HalfIsQuorum) { QuorumRule::Crash } else { QuorumRule::Byzantine },
+            rule,
             traitors,
             weather,
             troubles,
             failing_writes: random.pick(&[0, 0, 200, 600]),
             skews,
-            late,
+            late: late(&mut random, validators, &followers),
+            followers,
+            weights,
             flush_interval_blocks: random.pick(&[1, 3, 8]),
             chaos_ms,
             chaos_heights: random.between(2, 6),
@@ -195,22 +205,68 @@ impl Scenario {
         }
     }
 
+    /// How many validators.
+    pub fn validators(&self) -> usize {
+        self.weights.len()
+    }
+
+    /// A node without a seat.
+    pub fn follower(&self, node: usize) -> Option<&Follower> {
+        self.followers.get(node.checked_sub(self.validators())?)
+    }
+
     /// What a validator is if it is not honest.
     pub fn traitor(&self, validator: usize) -> Option<Traitor> {
         self.traitors.iter().find(|(who, _)| *who == validator).map(|(_, what)| *what)
     }
 }
 
-fn traitors(random: &mut Random, validators: usize, mistake: Option<Mistake>) -> Vec<(usize, Traitor)> {
-    let bound = match mistake {
-        Some(Mistake::TooManyTwins) => 2,
-        _ => (validators - 1) / 3,
+fn rule(random: &mut Random, mistake: Option<Mistake>) -> QuorumRule {
+    match mistake {
+        Some(Mistake::HalfIsQuorum) => QuorumRule::Crash,
+        None if random.chance(80) => QuorumRule::Crash,
+        _ => QuorumRule::Byzantine,
+    }
+}
+
+/// One to ten validators, mostly four, mostly of weight 1.
+fn weights(random: &mut Random, rule: QuorumRule, mistake: Option<Mistake>) -> Vec<u64> {
+    let count = match (mistake, rule) {
+        (Some(Mistake::HalfIsQuorum), _) => 5,
+        (Some(Mistake::TooManyTwins | Mistake::Amnesia), _) => 4,
+        (_, QuorumRule::Crash) => random.pick(&[2, 3, 3, 5]),
+        (_, QuorumRule::Byzantine) => {
+            random.pick(&[1, 2, 3, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 6, 7, 7, 8, 9, 10])
+        }
     };
-    let first = random.place(validators);
-    let mut drawn = Vec::new();
-    for i in 0..bound {
+    let heavy = mistake.is_none() && random.chance(150);
+    (0..count).map(|_| if heavy { random.between(1, 3) } else { 1 }).collect()
+}
+
+/// One after the other, as long as their weight is inside the rule's bound.
+fn traitors(
+    random: &mut Random,
+    weights: &[u64],
+    rule: QuorumRule,
+    mistake: Option<Mistake>,
+) -> Vec<(usize, Traitor)> {
+    let total: u64 = weights.iter().sum();
+    let too_much = |sum: u64| match mistake {
+        Some(Mistake::TooManyTwins) => sum > 2,
+        Some(Mistake::HalfIsQuorum) => 3 * sum >= total,
+        _ if rule == QuorumRule::Crash => 2 * sum >= total,
+        _ => 3 * sum >= total,
+    };
+    let (mut drawn, mut sum) = (Vec::new(), 0);
+    let first = random.place(weights.len());
+    for who in (first..weights.len()).chain(0..first) {
+        sum += weights[who];
+        if too_much(sum) {
+            break;
+        }
         let what = match random.below(12) {
             _ if matches!(mistake, Some(Mistake::TooManyTwins | Mistake::HalfIsQuorum)) => Some(Traitor::Twins),
+            place if rule == QuorumRule::Crash => crashed(place),
             0..=3 => Some(Traitor::Twins),
             4..=6 => Some(Traitor::Liar),
             7 => Some(Traitor::Silent),
@@ -219,9 +275,50 @@ fn traitors(random: &mut Random, validators: usize, mistake: Option<Mistake>) ->
             10 => Some(Traitor::Restored),
             _ => None,
         };
-        drawn.extend(what.map(|what| ((first + i) % validators, what)));
+        drawn.extend(what.map(|what| (who, what)));
     }
     drawn
+}
+
+/// Where a quorum is a mere majority, nobody may lie or forget.
+fn crashed(place: u64) -> Option<Traitor> {
+    match place {
+        0..=6 => Some(Traitor::Silent),
+        7..=9 => Some(Traitor::WrongClock),
+        _ => None,
+    }
+}
+
+fn followers(random: &mut Random, validators: usize, traitors: &[(usize, Traitor)]) -> Vec<Follower> {
+    let kinds: &[bool] = match random.below(20) {
+        0 | 1 => &[true],
+        2 | 3 => &[false],
+        4 | 5 => &[true, false],
+        6 => &[true, false, false],
+        _ => &[],
+    };
+    let lies = kinds.contains(&false);
+    let first = random.place(validators);
+    let is_honest = |place: &usize| traitors.iter().all(|(who, what)| who != place || what.is_honest());
+    let guide = (first..validators).chain(0..first).find(is_honest);
+    let mut follower = |honest: bool| Follower {
+        honest,
+        trust: if random.chance(600) { Trust::Quorum } else { Trust::Nobody },
+        keyed: random.chance(300),
+        knows_only: guide.filter(|_| honest && lies && random.chance(500)),
+    };
+    kinds.iter().map(|honest| follower(*honest)).collect()
+}
+
+/// Who is not there before the healing: perhaps anybody, often who follows.
+fn late(random: &mut Random, validators: usize, followers: &[Follower]) -> Vec<usize> {
+    let nodes = validators + followers.len();
+    let mut late: Vec<usize> = (validators..nodes).filter(|node| followers[node - validators].honest).collect();
+    late.retain(|_| random.chance(500));
+    if random.chance(120) && validators > 1 {
+        late.push(random.place(nodes));
+    }
+    late
 }
 
 fn skew(random: &mut Random, traitors: &[(usize, Traitor)], node: usize) -> i64 {
@@ -240,6 +337,15 @@ fn troubles(random: &mut Random, nodes: usize, chaos_ms: u64, traitors: &[(usize
             troubles.push((random.below(exchanged), Trouble::Backup(*node)));
         }
         troubles.push((exchanged, Trouble::Exchange(*node)));
+    }
+    // What a liar needs: somebody for whom a block is final while the others go on without it.
+    if traitors.iter().any(|(_, what)| *what == Traitor::Liar) && random.chance(500) {
+        let mut at = random.below(2_000);
+        while at < chaos_ms {
+            let for_ms = random.between(500, 3_000);
+            troubles.push((at, Trouble::Hold(VoteKind::Finalize, random.place(nodes), for_ms)));
+            at += for_ms;
+        }
     }
     troubles.sort_by_key(|(at, _)| *at);
     troubles
@@ -261,7 +367,9 @@ fn split(random: &mut Random, validators: usize, traitors: &[(usize, Traitor)]) 
 fn trouble(random: &mut Random, nodes: usize) -> Trouble {
     let (one, other) = (random.place(nodes), random.place(nodes));
     let for_ms = random.between(200, 5_000);
-    match random.below(12) {
+    let kind = random.pick(&[VoteKind::Notarize, VoteKind::Nullify, VoteKind::Finalize]);
+    match random.below(13) {
+        12 => Trouble::Hold(kind, one, for_ms),
         0..=3 => Trouble::Crash(one, kept(random), for_ms),
         4 => Trouble::PowerCut(kept(random), for_ms),
         5 => Trouble::Stop(one, for_ms),
