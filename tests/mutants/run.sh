@@ -66,8 +66,26 @@ mutant() {
         hunt 'Nonces'
         ;;
     nullification)
-        change chain-core/src/consensus/certificates.rs 's/(first\.\.view\.get())\.all(|between| .*/true/'
+        change chain-core/src/consensus/certificates.rs 's/unchecked || (first\.\.end)\.all(.*/true/'
         hunt 'Agreement'
+        ;;
+    certificate)
+        change chain-core/src/consensus/machine.rs 's/if certificate\.verify(.*is_err() {/if false {/'
+        hunt 'Agreement|Certificates'
+        ;;
+    sync-certificate)
+        change chain-core/src/engine/commit.rs 's/|| certificate\.verify(.*is_err()/|| false/'
+        hunt 'Agreement|Certificates'
+        ;;
+    sync-body)
+        change chain-core/src/engine/commit.rs '/is_err()$/{n;s/|| !is_whole(.*/|| false/}'
+        hunt 'Agreement|Validity'
+        ;;
+    sync-liar)
+        change chain-core/src/engine/sync.rs 's/claim\.paused_until_ms = now_ms.*/claim.paused_until_ms = 0;/'
+        change chain-core/src/engine/sync.rs 's/^const HEDGE_MS: u64 = .*/const HEDGE_MS: u64 = 1 << 40;/'
+        change chain-core/src/engine/sync.rs 's/claim.failures = claim.failures.saturating_add(1).min(MAX_FAILURES);//'
+        hunt 'Liveness'
         ;;
     *)
         echo "no mutant $name" >&2
@@ -80,6 +98,7 @@ for name in "${@:-}"; do
     [ -n "$name" ] && mutant "$name"
 done
 if [ $# -eq 0 ]; then
-    for name in quorum fsync duplicate-vote unordered-map nonce nullification; do mutant "$name"; done
+    for name in quorum fsync duplicate-vote unordered-map nonce nullification certificate \
+        sync-certificate sync-body sync-liar; do mutant "$name"; done
 fi
 exit "$missed"
