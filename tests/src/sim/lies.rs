@@ -56,6 +56,7 @@ pub fn wrong_blocks(
         (5, Some(FinalBlock { block, certificate: Some(certificate) })) => {
             block.header.timestamp_ms = block.header.timestamp_ms.saturating_add(1);
             certificate.message.block = Some(block.header.id());
+            blocks.truncate(place + 1);
         }
         _ => claimed = head.saturating_add(1_000_000),
     }

@@ -49,7 +49,7 @@ pub struct Follower {
     pub trust: Trust,
     /// Whether it holds a key all the same, as a validator does that was or will be one.
     pub keyed: bool,
-    /// It knows nobody but liars and this validator.
+    /// It knows nobody but liars without a seat and this honest node.
     pub knows_only: Option<usize>,
 }
 
@@ -160,6 +160,9 @@ pub struct Scenario {
     pub mistake: Option<Mistake>,
 }
 
+/// Of a thousand runs so many are of a long chain.
+const LONG: u64 = 6;
+
 impl Scenario {
     /// The run of a seed.
     pub fn of(seed: u64) -> Self {
@@ -169,11 +172,12 @@ impl Scenario {
     /// The run of a seed with a mistake built in.
     pub fn with(seed: u64, mistake: Option<Mistake>) -> Self {
         let mut random = Random::new(seed, 1);
+        let is_long = mistake.is_none() && random.chance(LONG);
         let rule = rule(&mut random, mistake);
-        let weights = weights(&mut random, rule, mistake);
+        let weights = if is_long { vec![1; 4] } else { weights(&mut random, rule, mistake) };
         let validators = weights.len();
         let traitors = traitors(&mut random, &weights, rule, mistake);
-        let followers = followers(&mut random, validators, &traitors);
+        let followers = followers(&mut random, validators, &traitors, is_long);
         let nodes = validators + followers.len();
         let weather = Weather {
             delay_ms: random.pick(&[5, 20, 50, 200, 600]),
@@ -186,7 +190,7 @@ impl Scenario {
             _ => troubles(&mut random, nodes, chaos_ms, &traitors),
         };
         let skews = (0..nodes).map(|node| skew(&mut random, &traitors, node)).collect();
-        Self {
+        let mut scenario = Self {
             seed,
             rule,
             traitors,
@@ -202,6 +206,26 @@ impl Scenario {
             chaos_heights: random.between(2, 6),
             load_ms: random.pick(&[200, 600, 2_000]),
             mistake,
+        };
+        if is_long {
+            scenario.lengthen(&mut random);
+        }
+        scenario
+    }
+
+    /// A chain of some length while a follower is away, so that it has several ranges to ask for;
+    /// back again it may crash over them.
+    fn lengthen(&mut self, random: &mut Random) {
+        let (follower, away) = (self.validators() + 1, random.between(66_000, 75_000));
+        (self.chaos_ms, self.chaos_heights, self.load_ms) = (180_000, random.between(85, 100), 2_000);
+        self.weather =
+            Weather { delay_ms: self.weather.delay_ms.min(50), lost: self.weather.lost.min(20), ..self.weather };
+        self.late.clear();
+        self.troubles.retain(|(_, trouble)| !matches!(trouble, Trouble::Hold(..)));
+        self.troubles.push((1_000, Trouble::Crash(follower, kept(random), away)));
+        for _ in 0..random.below(4) {
+            let at = 1_000 + away + random.below(4_000);
+            self.troubles.push((at, Trouble::Crash(follower, kept(random), random.between(100, 800))));
         }
     }
 
@@ -236,7 +260,7 @@ fn weights(random: &mut Random, rule: QuorumRule, mistake: Option<Mistake>) -> V
         (Some(Mistake::TooManyTwins | Mistake::Amnesia), _) => 4,
         (_, QuorumRule::Crash) => random.pick(&[2, 3, 3, 5]),
         // Messages grow with the square of the number, and so does the time a run takes.
-        _ if random.chance(30) => random.pick(&[8, 9, 10]),
+        _ if random.chance(20) => random.pick(&[8, 9, 10]),
         _ => random.pick(&[1, 2, 3, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 5, 6, 7]),
     };
     let heavy = mistake.is_none() && random.chance(150);
@@ -244,12 +268,7 @@ fn weights(random: &mut Random, rule: QuorumRule, mistake: Option<Mistake>) -> V
 }
 
 /// One after the other, as long as their weight is inside the rule's bound.
-fn traitors(
-    random: &mut Random,
-    weights: &[u64],
-    rule: QuorumRule,
-    mistake: Option<Mistake>,
-) -> Vec<(usize, Traitor)> {
+fn traitors(random: &mut Random, weights: &[u64], rule: QuorumRule, mistake: Option<Mistake>) -> Vec<(usize, Traitor)> {
     let total: u64 = weights.iter().sum();
     let too_much = |sum: u64| match mistake {
         Some(Mistake::TooManyTwins) => sum > 2,
@@ -289,12 +308,14 @@ fn crashed(place: u64) -> Option<Traitor> {
     }
 }
 
-fn followers(random: &mut Random, validators: usize, traitors: &[(usize, Traitor)]) -> Vec<Follower> {
-    let kinds: &[bool] = match random.below(20) {
+fn followers(random: &mut Random, validators: usize, traitors: &[(usize, Traitor)], is_long: bool) -> Vec<Follower> {
+    let kinds: &[bool] = match random.below(24) {
+        _ if is_long => &[true, true, false],
         0 | 1 => &[true],
         2 | 3 => &[false],
         4 | 5 => &[true, false],
         6 => &[true, false, false],
+        7 => &[true, true, false],
         _ => &[],
     };
     let lies = kinds.contains(&false);
@@ -307,7 +328,14 @@ fn followers(random: &mut Random, validators: usize, traitors: &[(usize, Traitor
         keyed: random.chance(300),
         knows_only: guide.filter(|_| honest && lies && random.chance(500)),
     };
-    kinds.iter().map(|honest| follower(*honest)).collect()
+    let mut all: Vec<Follower> = kinds.iter().map(|honest| follower(*honest)).collect();
+    // Two honest ones: what the second hears of the chain, it hears of the first or of liars.
+    if let [first, second, ..] = all.as_mut_slice()
+        && second.honest
+    {
+        (first.knows_only, second.knows_only) = (None, Some(validators));
+    }
+    all
 }
 
 /// Who is not there before the healing: perhaps anybody, often who follows.
