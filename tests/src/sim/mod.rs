@@ -38,9 +38,12 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use world::World;
 
+/// The validators' weights and the rule.
+type Kind = (Vec<u64>, u8);
+
 /// Chains that runs share.
 #[derive(Default)]
-pub struct Settings(Mutex<BTreeMap<(Vec<u64>, u8), Arc<Setting>>>);
+pub struct Settings(Mutex<BTreeMap<Kind, Arc<Setting>>>);
 
 impl Settings {
     fn get(&self, weights: &[u64], rule: QuorumRule) -> Arc<Setting> {
