@@ -1,5 +1,5 @@
 //! Bugs put into the rules that safety rests on, one at a time, to see that the tests of
-//! `consensus` find what each of them breaks.
+//! `consensus` find what each of them breaks; and one misjudgement that must break nothing.
 //!
 //! They exist in this crate's own tests only: elsewhere [`on`] is a constant `false` and nothing
 //! can turn one on.
@@ -30,6 +30,8 @@ pub enum Mutation {
     ViewUnsigned,
     /// Half of the weight is a quorum.
     QuorumOfHalf,
+    /// Every leader is taken for one that is off: no bug, but as wrong as the guess can ever be.
+    EverybodySeemsOff,
 }
 
 /// Whether the bug is in.

@@ -3,11 +3,14 @@
 # commit, and runs seeds until a rule is broken. A mutant that is not found, or a change that does not
 # apply, fails the script. Arguments: names of mutants; without any, all.
 #
-#   SEEDS=10000 THREADS=2 sh tests/mutants/run.sh quorum nonce
+#   SEEDS=10000 THREADS=2 ENOUGH=10 sh tests/mutants/run.sh quorum nonce
+#
+# A line says how many of how many runs broke a rule, and the first that broke one of those expected.
 set -eu
 
 seeds=${SEEDS:-10000}
 threads=${THREADS:-2}
+enough=${ENOUGH:-10}
 root=$(git rev-parse --show-toplevel)
 copy=$(mktemp -d)/copy
 target=${CARGO_TARGET_DIR:-$HOME/.cache/chain-target}
@@ -29,12 +32,13 @@ change() {
 hunt() {
     (cd "$copy" && CARGO_TARGET_DIR=$target cargo build --release -q -p chain-tests --bin sim)
     cp "$target/release/sim" "$copy/sim-$name"
-    if found=$("$copy/sim-$name" --seeds "$seeds" --threads "$threads" --enough 20 2>/dev/null); then
+    if found=$("$copy/sim-$name" --seeds "$seeds" --threads "$threads" --enough "$enough" 2>/dev/null); then
         echo "mutant $name: NOT FOUND in $seeds seeds"
         missed=1
     else
         line=$(echo "$found" | grep -E "^seed [0-9]+ at commit [0-9a-f]+: ($1)" | head -n 1 | cut -c1-160)
-        echo "mutant $name: $(echo "$found" | head -n 1): ${line:-found, but not as $1}"
+        runs=$(echo "$found" | head -n 1 | cut -d ' ' -f 1)
+        echo "mutant $name: $(echo "$found" | grep -c '^seed ') of $runs seeds: ${line:-found, but not as $1}"
         [ -n "$line" ] || missed=1
     fi
     git -C "$copy" checkout -q -- .
@@ -66,8 +70,26 @@ mutant() {
         hunt 'Nonces'
         ;;
     nullification)
-        change chain-core/src/consensus/certificates.rs 's/(first\.\.view\.get())\.all(|between| .*/true/'
+        change chain-core/src/consensus/certificates.rs 's/unchecked || (first\.\.end)\.all(.*/true/'
         hunt 'Agreement'
+        ;;
+    certificate)
+        change chain-core/src/consensus/machine.rs 's/if certificate\.verify(.*is_err() {/if false {/'
+        hunt 'Agreement|Certificates'
+        ;;
+    sync-certificate)
+        change chain-core/src/engine/commit.rs 's/|| certificate\.verify(.*is_err()/|| false/'
+        hunt 'Agreement|Certificates'
+        ;;
+    sync-body)
+        change chain-core/src/engine/commit.rs '/is_err()$/{n;s/|| !is_whole(.*/|| false/}'
+        hunt 'Agreement|Validity'
+        ;;
+    sync-liar)
+        change chain-core/src/engine/sync.rs 's/claim\.paused_until_ms = now_ms.*/claim.paused_until_ms = 0;/'
+        change chain-core/src/engine/sync.rs 's/^const HEDGE_MS: u64 = .*/const HEDGE_MS: u64 = 1 << 40;/'
+        change chain-core/src/engine/sync.rs 's/claim.failures = claim.failures.saturating_add(1).min(MAX_FAILURES);//'
+        hunt 'Liveness'
         ;;
     *)
         echo "no mutant $name" >&2
@@ -80,6 +102,7 @@ for name in "${@:-}"; do
     [ -n "$name" ] && mutant "$name"
 done
 if [ $# -eq 0 ]; then
-    for name in quorum fsync duplicate-vote unordered-map nonce nullification; do mutant "$name"; done
+    for name in quorum fsync duplicate-vote unordered-map nonce nullification certificate \
+        sync-certificate sync-body sync-liar; do mutant "$name"; done
 fi
 exit "$missed"

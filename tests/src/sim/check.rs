@@ -4,7 +4,7 @@
 //! Not here: making things go wrong (`world`). Nothing here knows why something happened.
 
 use super::setting::Setting;
-use chain_core::block::Header;
+use chain_core::block::{FinalBlock, Header, tx_root};
 use chain_core::consensus::{self, Evidence};
 use chain_core::crypto::{Hash, PublicKey, verify_one};
 use chain_core::engine::Engine;
@@ -169,7 +169,7 @@ impl Referee {
         let height = block.header.height;
         must(Rule::Validity, block.header.id() == block.id, || format!("block {height} has another id"))?;
         match &block.certificate {
-            Some(certificate) => self.check_finalization(node, block, certificate)?,
+            Some(certificate) => self.check_finalization(node, (height, block.id), certificate)?,
             None => return Err(broken(Rule::Certificates, format!("node {node}: block {height} has none"))),
         }
         if height <= self.head.height {
@@ -184,8 +184,12 @@ impl Referee {
         must(Rule::Agreement, known == Some(id), conflict)
     }
 
-    fn check_finalization(&mut self, node: usize, block: &CommittedBlock, certificate: &Certificate) -> Verdict {
-        let (height, id) = (block.header.height, block.id);
+    fn check_finalization(
+        &mut self,
+        node: usize,
+        (height, id): (Height, BlockId),
+        certificate: &Certificate,
+    ) -> Verdict {
         let about = (certificate.kind(), certificate.height(), certificate.block());
         let expected = (VoteKind::Finalize, height, Some(id));
         let other = || format!("node {node}: block {height} has a certificate of {about:?}");
@@ -355,6 +359,25 @@ impl Referee {
         let accused = || format!("node {node} accuses {signers:?}: {evidence:?}");
         let right = signers[0] == signers[1] && self.is_guilty(&signers[0]);
         must(Rule::Innocence, right, accused)
+    }
+
+    /// Every final block a node holds is the one that was decided, with its whole body and a
+    /// certificate that proves it: whoever takes a quorum's word for the rest has no more than these.
+    pub fn check_copies(&mut self, node: usize, engine: &Engine) -> Verdict {
+        let chain = engine.chain();
+        let heights: Vec<(Height, BlockId)> = self.blocks.iter().skip(1).map(|(height, id)| (*height, *id)).collect();
+        for (height, id) in heights.into_iter().take_while(|(height, _)| *height <= chain.head().block.header.height) {
+            let copy = chain.final_block(height).map_err(|fault| broken(Rule::Running, fault))?;
+            let missing = || broken(Rule::Gapless, format!("node {node} has no block {height}"));
+            let FinalBlock { block, certificate } = copy.ok_or_else(missing)?;
+            self.agree(node, height, block.header.id())?;
+            let wire = block.body.transactions().iter().map(|bytes| Signed::wire_id(bytes, &self.setting.chain));
+            let whole = tx_root(&self.setting.chain, &wire.collect::<Vec<_>>()) == block.header.tx_root;
+            must(Rule::Validity, whole, || format!("node {node}: its body of {height} is another one"))?;
+            let certificate = certificate.ok_or_else(|| broken(Rule::Certificates, format!("{height} has none")))?;
+            self.check_finalization(node, (height, id), &certificate)?;
+        }
+        Ok(())
     }
 
     /// The rows of a node alone lead to the same root: nothing is hidden in its tree.

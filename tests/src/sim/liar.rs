@@ -2,13 +2,18 @@
 //! others, withholds, proposes what is not valid, answers with lies and talks nonsense. It signs
 //! what it likes with its own key, and nothing with anybody else's.
 //!
-//! Not here: twins, which need no script (`world`).
+//! Some liars also rush: as soon as they lead a view they propose a block of their own, with a pretext
+//! instead of the certificates that would allow it, and vote for it at once. It is what a fork takes
+//! where nobody checks the pretext.
+//!
+//! Not here: twins, which need no script (`world`), lies that need no key (`lies`).
 
+use super::lies;
 use super::random::Random;
 use super::setting::{BLOCK_TIME_MS, Setting};
-use chain_core::block::{Block, Body, FinalBlock, Header};
+use chain_core::block::{Block, Body, Header};
 use chain_core::codec::List;
-use chain_core::consensus;
+use chain_core::consensus::{self, Justification};
 use chain_core::crypto::{Hash, SecretKey};
 use chain_core::engine::Engine;
 use chain_core::execute::{BlockContext, Execution};
@@ -28,12 +33,15 @@ struct Habits {
     lie: u64,
     nonsense: u64,
     mangle: u64,
+    rush: u64,
 }
 
 /// What one of its messages becomes on the way to one receiver.
 pub enum Said {
     /// A message.
     Message(Arc<Message>),
+    /// A message that is held back for so many ms.
+    Late(Arc<Message>, u64),
     /// Bytes that are none: the transport notices.
     Garbage,
 }
@@ -47,6 +55,11 @@ pub struct Liar {
     /// For a block, the other one that half of the world is shown.
     other: BTreeMap<BlockId, BlockId>,
     blocks: BTreeMap<BlockId, Block>,
+    /// The newest certificates it heard, by kind.
+    certificates: BTreeMap<u8, Certificate>,
+    /// The view it led last, and whether it rushed in it.
+    led: Option<(Height, View)>,
+    rushes: bool,
 }
 
 impl Liar {
@@ -60,19 +73,74 @@ impl Liar {
             lie: random.pick(&[0, 300, 1_000]),
             nonsense: random.pick(&[0, 30, 200]),
             mangle: random.pick(&[0, 0, 20]),
+            rush: random.pick(&[0, 0, 1_000]),
         };
-        Self { setting, key, random, habits, other: BTreeMap::new(), blocks: BTreeMap::new() }
+        let (other, blocks, certificates) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { setting, key, random, habits, other, blocks, certificates, led: None, rushes: false }
+    }
+
+    /// Takes note of what it hears.
+    pub fn hear(&mut self, message: &Message) {
+        if let Message::Agreement { message: consensus::Message::Certificate(certificate), .. } = message {
+            self.certificates.insert(certificate.kind() as u8, certificate.clone());
+        }
+    }
+
+    /// What it says of its own accord once it leads a later view: a new block, a pretext, its votes.
+    pub fn rush(&mut self, own: &Engine) -> Vec<Message> {
+        let (height, view) = (own.status().height, own.status().view);
+        let leads = self.setting.set.leader(height, view).public_key == self.key.public();
+        if !leads || view == View::ZERO || self.led == Some((height, view)) {
+            return Vec::new();
+        }
+        self.led = Some((height, view));
+        self.rushes = self.random.chance(self.habits.rush);
+        let Some(block) = self.empty_block(own, (height, view)).filter(|_| self.rushes) else { return Vec::new() };
+        let id = block.header.id();
+        let compact = self.compact(&block);
+        self.blocks.insert(id, block);
+        let proposal = Proposal::sign((height, view), id, None, &self.setting.chain, &self.key);
+        let message = consensus::Message::Proposal { proposal, justification: self.pretext(height) };
+        let votes = [VoteKind::Notarize, VoteKind::Finalize];
+        let votes = votes.map(|kind| self.vote(SignedMessage { kind, height, view, block: Some(id) }));
+        [Message::Agreement { message, block: compact }].into_iter().chain(votes).collect()
+    }
+
+    /// Instead of the nullifications of all earlier views: nothing, what is no nullification, or one
+    /// that was never signed.
+    fn pretext(&mut self, height: Height) -> Justification {
+        let known: Vec<_> = self.certificates.values().filter(|known| known.height() == height).cloned().collect();
+        let shown = match self.random.below(3) {
+            0 => Vec::new(),
+            1 => known,
+            _ => known.iter().map(|known| lies::forged(&mut self.random, known)).collect(),
+        };
+        Justification::new(shown).unwrap_or_default()
+    }
+
+    /// Whether its engine's word would spoil what it has said already.
+    fn is_spoiling(&self, message: &Message) -> bool {
+        let Message::Agreement { message, .. } = message else { return false };
+        let about = match message {
+            consensus::Message::Proposal { proposal, .. } => (proposal.height, proposal.view),
+            consensus::Message::Vote(vote) => (vote.message.height, vote.message.view),
+            _ => return false,
+        };
+        self.rushes && self.led == Some(about)
     }
 
     /// What a receiver is told instead.
     /// `own` is the engine whose words these are.
     pub fn tell(&mut self, own: Option<&Engine>, to: usize, message: &Arc<Message>) -> Vec<Said> {
         let mut told = Vec::new();
+        if self.is_spoiling(message) {
+            return told;
+        }
         if self.random.chance(self.habits.nonsense) {
             told.push(Said::Message(Arc::new(self.nonsense())));
         }
         if self.random.chance(self.habits.mangle) {
-            told.push(self.mangled(message));
+            told.push(lies::mangled(&mut self.random, message));
         }
         if let (Some(unjustified), true) = (own.and_then(|own| self.unjustified(own, message)), to % 2 == 1) {
             told.push(Said::Message(Arc::new(unjustified)));
@@ -110,10 +178,10 @@ impl Liar {
             }
             Message::Agreement { message: consensus::Message::Vote(vote), .. } => self.votes(to, vote),
             Message::Block { id, block: Some(block) } if lies => {
-                vec![Message::Block { id: *id, block: Some(self.spoiled(block)) }]
+                vec![Message::Block { id: *id, block: Some(lies::spoiled(&mut self.random, block)) }]
             }
             Message::Blocks { from, blocks, head, oldest } if lies => {
-                vec![self.wrong_blocks(*from, blocks.to_vec(), (*head, *oldest))]
+                vec![lies::wrong_blocks(&mut self.random, *from, blocks.to_vec(), (*head, *oldest))]
             }
             _ => vec![message.clone()],
         }
@@ -209,44 +277,8 @@ impl Liar {
         Message::Agreement { message: consensus::Message::Vote(vote), block: None }
     }
 
-    /// Another body or another header under the same name.
-    fn spoiled(&mut self, block: &Block) -> Block {
-        let mut block = block.clone();
-        match self.random.below(3) {
-            0 => block.body = Body::new(vec![vec![1, 2, 3]]),
-            1 => block.header.state_root = Hash([1; 32]),
-            _ => {
-                let mut transactions = block.body.transactions().to_vec();
-                transactions.pop();
-                block.body = Body::new(transactions);
-            }
-        }
-        block
-    }
-
-    fn wrong_blocks(&mut self, from: Height, mut blocks: Vec<FinalBlock>, (head, oldest): (Height, Height)) -> Message {
-        let place = self.random.place(blocks.len());
-        let mut claimed = head;
-        match (self.random.below(6), blocks.get_mut(place)) {
-            (0, Some(block)) => block.certificate = None,
-            (1, Some(block)) => block.block = self.spoiled(&block.block.clone()),
-            (2, Some(block)) => block.block.header.height = block.block.header.height.next(),
-            (3, Some(FinalBlock { certificate: Some(certificate), .. })) => *certificate = self.forged(certificate),
-            (4, Some(_)) => blocks.swap(0, place),
-            _ => claimed = head.saturating_add(1_000_000),
-        }
-        Message::Blocks { from, blocks: List::new(blocks).unwrap(), head: claimed, oldest }
-    }
-
-    /// A certificate for something else with the signatures of another.
-    fn forged(&mut self, certificate: &Certificate) -> Certificate {
-        let mut forged = certificate.clone();
-        forged.message.view = forged.message.view.next();
-        forged
-    }
-
     fn nonsense(&mut self) -> Message {
-        let height = Height::new(self.random.pick(&[0, 1, 2, 3, 5, 9, 1_000_000, u64::MAX]));
+        let height = lies::false_height(&mut self.random);
         let view = View::new(self.random.pick(&[0, 1, 7, 20, u32::MAX]));
         let id = self.blocks.keys().next().copied().unwrap_or_default();
         let message = match self.random.below(8) {
@@ -266,17 +298,6 @@ impl Liar {
             }
         };
         Message::Agreement { message, block: None }
-    }
-
-    /// One bit of the bytes is another one.
-    fn mangled(&mut self, message: &Message) -> Said {
-        let mut bytes = message.encode();
-        let at = self.random.place(bytes.len());
-        bytes[at] ^= 1 << self.random.below(8);
-        match Message::decode(&bytes, message.lane()) {
-            Ok(message) => Said::Message(Arc::new(message)),
-            Err(_) => Said::Garbage,
-        }
     }
 
     /// The whole of a block in short: all transactions there are are known here.

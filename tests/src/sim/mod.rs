@@ -1,10 +1,11 @@
 //! Whole nodes in a world that follows from a seed: consensus, pool, execution, storage that loses
 //! what was not synced, catching up; lost, late and repeated messages, cut links, crashes, wrong
-//! clocks, byzantine validators. A referee hears everything.
+//! clocks, byzantine validators, lying strangers, followers of both modes. A referee hears everything.
 //!
 //! ```text
 //! seed ─► Scenario ─► World ── Node (Engine on a Disk) × n
-//!                       │  └── Liar, twins
+//!                       │  ├── Liar, twins: validators that are not honest
+//!                       │  └── Stranger: a lying node without a seat
 //!                       └► Referee ─► Figures or the first Violation
 //! ```
 //!
@@ -15,12 +16,14 @@
 
 pub mod check;
 pub mod liar;
+pub mod lies;
 pub mod log;
 pub mod network;
 pub mod node;
 pub mod random;
 pub mod scenario;
 pub mod setting;
+pub mod stranger;
 pub mod world;
 
 pub use check::{Rule, Violation};
@@ -35,14 +38,18 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use world::World;
 
+/// The validators' weights and the rule.
+type Kind = (Vec<u64>, u8);
+
 /// Chains that runs share.
 #[derive(Default)]
-pub struct Settings(Mutex<BTreeMap<(usize, u8), Arc<Setting>>>);
+pub struct Settings(Mutex<BTreeMap<Kind, Arc<Setting>>>);
 
 impl Settings {
-    fn get(&self, validators: usize, rule: QuorumRule) -> Arc<Setting> {
+    fn get(&self, weights: &[u64], rule: QuorumRule) -> Arc<Setting> {
         let mut known = self.0.lock().unwrap();
-        let setting = known.entry((validators, rule as u8)).or_insert_with(|| Arc::new(Setting::new(validators, rule)));
+        let key = (weights.to_vec(), rule as u8);
+        let setting = known.entry(key).or_insert_with(|| Arc::new(Setting::new(weights, rule)));
         setting.clone()
     }
 
@@ -51,7 +58,7 @@ impl Settings {
     /// # Errors
     /// The first rule that was broken.
     pub fn run(&self, scenario: Scenario, prints: bool) -> Result<Figures, Violation> {
-        let setting = self.get(scenario.validators, scenario.rule);
+        let setting = self.get(&scenario.weights, scenario.rule);
         let run = AssertUnwindSafe(|| World::new(scenario, setting, prints).run());
         catch_unwind(run).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str);

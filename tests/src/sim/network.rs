@@ -1,11 +1,14 @@
 //! Links between nodes: which connections exist, what is cut, what becomes of one message.
 //!
 //! A connection has one number at both ends, never given twice. What was on its way when it broke
-//! is lost. Within a connection messages overtake each other: harsher than any transport.
+//! is lost. Within a connection messages overtake each other: harsher than any transport. Votes of one
+//! kind can be held back from all but one node: the moment that rules about later views are made for.
 
 use super::random::Random;
 use super::scenario::Weather;
-use chain_core::consensus::Peer;
+use chain_core::consensus::{self, Peer};
+use chain_core::types::VoteKind;
+use chain_core::wire::Message;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All links.
@@ -17,8 +20,20 @@ pub struct Network {
     /// From whom to whom nothing gets, and until when.
     cuts: BTreeMap<(usize, usize), u64>,
     /// Pairs that never talk.
-    strangers: BTreeSet<(usize, usize)>,
+    apart: BTreeSet<(usize, usize)>,
+    hold: Option<Hold>,
     next: u64,
+}
+
+/// Votes and certificates of one kind wait on their way to everybody but one.
+#[derive(Clone, Copy, Debug)]
+pub struct Hold {
+    /// Of which kind.
+    pub kind: VoteKind,
+    /// Who gets them all the same.
+    pub except: usize,
+    /// They get through at this virtual time, or a little later.
+    pub until: u64,
 }
 
 fn pair(a: usize, b: usize) -> (usize, usize) {
@@ -27,16 +42,16 @@ fn pair(a: usize, b: usize) -> (usize, usize) {
 
 impl Network {
     /// No connections yet; these pairs never have one.
-    pub fn new(weather: Weather, strangers: impl IntoIterator<Item = (usize, usize)>) -> Self {
-        let strangers = strangers.into_iter().map(|(a, b)| pair(a, b)).collect();
+    pub fn new(weather: Weather, apart: impl IntoIterator<Item = (usize, usize)>) -> Self {
+        let apart = apart.into_iter().map(|(a, b)| pair(a, b)).collect();
         let (ends, pairs, cuts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { weather, ends, pairs, cuts, strangers, next: 1 }
+        Self { weather, ends, pairs, cuts, apart, hold: None, next: 1 }
     }
 
     /// A new connection, unless there is one or may be none.
     pub fn connect(&mut self, now: u64, a: usize, b: usize) -> Option<Peer> {
         let cut = self.is_cut(now, a, b) || self.is_cut(now, b, a);
-        if a == b || cut || self.strangers.contains(&pair(a, b)) || self.pairs.contains_key(&pair(a, b)) {
+        if a == b || cut || self.apart.contains(&pair(a, b)) || self.pairs.contains_key(&pair(a, b)) {
             return None;
         }
         let number = self.next;
@@ -76,9 +91,27 @@ impl Network {
         *cut = until.max(*cut);
     }
 
-    /// No link is cut any more.
+    /// Such votes are held back from now on; an earlier hold ends.
+    pub fn hold(&mut self, hold: Hold) {
+        self.hold = Some(hold);
+    }
+
+    /// When a message that is said now sets out.
+    pub fn sets_out(&self, now: u64, to: usize, message: &Message) -> u64 {
+        let Message::Agreement { message, .. } = message else { return now };
+        let kind = match message {
+            consensus::Message::Vote(vote) => vote.message.kind,
+            consensus::Message::Certificate(certificate) => certificate.kind(),
+            _ => return now,
+        };
+        let held = self.hold.filter(|hold| hold.kind == kind && hold.except != to);
+        held.map_or(now, |hold| hold.until.max(now))
+    }
+
+    /// No link is cut any more, nothing is held back.
     pub fn heal(&mut self) {
         self.cuts.clear();
+        self.hold = None;
     }
 
     fn is_cut(&self, now: u64, from: usize, to: usize) -> bool {

@@ -25,6 +25,8 @@ pub struct Node {
     pub disk: Disk,
     /// Where its disk fails in this life.
     pub fuse: Arc<Fuse>,
+    /// Whose word it takes for the signatures in blocks it catches up with.
+    pub trust: Trust,
     /// How far its wall clock is off, in ms.
     pub skew: i64,
     /// Nothing while it is down.
@@ -42,7 +44,8 @@ impl Node {
     /// A node that is down.
     pub fn new(key: Option<Arc<SecretKey>>, honest: bool, disk: Disk, skew: i64) -> Self {
         let (fuse, engine, wake_at) = (Fuse::counting(), None, None);
-        Self { key, honest, disk, fuse, skew, engine, life: 0, wake_at, gone: false, started: 0 }
+        let trust = Trust::Nobody;
+        Self { key, honest, disk, fuse, trust, skew, engine, life: 0, wake_at, gone: false, started: 0 }
     }
 
     /// Its public key.
@@ -72,7 +75,7 @@ impl Node {
         let chain = opened.map_err(|error| error.to_string())?.chain;
         let found = chain.head().block.header.height;
         let start = Start {
-            options: Options { flush_interval_blocks: flush, trust: Trust::Nobody, accept_conflict_at: None },
+            options: Options { flush_interval_blocks: flush, trust: self.trust, accept_conflict_at: None },
             pool_limits: PoolLimits::default(),
             chain,
             rule,

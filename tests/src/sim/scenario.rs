@@ -5,10 +5,15 @@
 //!
 //! Not here: doing it (`world`), what may never happen all the same (`check`).
 
+mod draw;
+
+pub use draw::{failing_write, kept};
+
 use super::random::Random;
 use crate::disk::Kept;
+use chain_core::engine::Trust;
 use chain_core::storage::faulty::Fault;
-use chain_core::types::QuorumRule;
+use chain_core::types::{QuorumRule, VoteKind};
 
 /// A validator that counts as faulty: not honest, or with a fault that honest ones may not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +42,19 @@ impl Traitor {
     pub fn forgets(self) -> bool {
         matches!(self, Self::Wiped | Self::Restored)
     }
+}
+
+/// A node without a seat in the validator set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Follower {
+    /// Whether it keeps the rules.
+    pub honest: bool,
+    /// Whose word it takes for the signatures in blocks it catches up with.
+    pub trust: Trust,
+    /// Whether it holds a key all the same, as a validator does that was or will be one.
+    pub keyed: bool,
+    /// It knows nobody but liars without a seat and this honest node.
+    pub knows_only: Option<usize>,
 }
 
 /// A mistake that is built in to see a checker find it.
@@ -107,6 +125,8 @@ pub enum Trouble {
     Break(usize, usize),
     /// A clock jumps by so many ms.
     Jump(usize, i64),
+    /// Votes of one kind are held back from all but one node, for a while.
+    Hold(VoteKind, usize, u64),
 }
 
 /// A run before it happens.
@@ -114,10 +134,10 @@ pub enum Trouble {
 pub struct Scenario {
     /// What it was drawn from.
     pub seed: u64,
-    /// How many validators.
-    pub validators: usize,
-    /// How many nodes without a key.
-    pub followers: usize,
+    /// The validators' weights.
+    pub weights: Vec<u64>,
+    /// Nodes without a seat; they come after the validators.
+    pub followers: Vec<Follower>,
     /// The chain's rule.
     pub rule: QuorumRule,
     /// Who is not honest.
@@ -144,6 +164,9 @@ pub struct Scenario {
     pub mistake: Option<Mistake>,
 }
 
+/// Of a thousand runs so many are of a long chain.
+const LONG: u64 = 6;
+
 impl Scenario {
     /// The run of a seed.
     pub fn of(seed: u64) -> Self {
@@ -153,14 +176,13 @@ impl Scenario {
     /// The run of a seed with a mistake built in.
     pub fn with(seed: u64, mistake: Option<Mistake>) -> Self {
         let mut random = Random::new(seed, 1);
-        let validators = match mistake {
-            Some(Mistake::HalfIsQuorum) => 5,
-            Some(Mistake::TooManyTwins | Mistake::Amnesia) => 4,
-            _ => random.pick(&[1, 4, 4, 4, 4, 4, 4, 5, 4, 7]),
-        };
-        let followers = usize::from(random.chance(150));
-        let nodes = validators + followers;
-        let traitors = traitors(&mut random, validators, mistake);
+        let is_long = mistake.is_none() && random.chance(LONG);
+        let rule = draw::rule(&mut random, mistake);
+        let weights = if is_long { vec![1; 4] } else { draw::weights(&mut random, rule, mistake) };
+        let validators = weights.len();
+        let traitors = draw::traitors(&mut random, &weights, rule, mistake);
+        let followers = draw::followers(&mut random, validators, &traitors, is_long);
+        let nodes = validators + followers.len();
         let weather = Weather {
             delay_ms: random.pick(&[5, 20, 50, 200, 600]),
             lost: random.pick(&[0, 0, 20, 100, 300]),
@@ -168,117 +190,61 @@ impl Scenario {
         };
         let chaos_ms = random.between(3_000, 14_000);
         let troubles = match mistake {
-            Some(mistake) if mistake.allows_forks() => split(&mut random, validators, &traitors),
-            _ => troubles(&mut random, nodes, chaos_ms, &traitors),
+            Some(mistake) if mistake.allows_forks() => draw::split(&mut random, validators, &traitors),
+            _ => draw::troubles(&mut random, nodes, chaos_ms, &traitors),
         };
-        let skews = (0..nodes).map(|node| skew(&mut random, &traitors, node)).collect();
-        let late = match random.chance(120) && validators > 1 {
-            true => vec![random.place(nodes)],
-            false => vec![],
-        };
-        Self {
+        let skews = (0..nodes).map(|node| draw::skew(&mut random, &traitors, node)).collect();
+        let mut scenario = Self {
             seed,
-            validators,
-            followers,
-            rule: if mistake == Some(Mistake::HalfIsQuorum) { QuorumRule::Crash } else { QuorumRule::Byzantine },
+            rule,
             traitors,
             weather,
             troubles,
             failing_writes: random.pick(&[0, 0, 200, 600]),
             skews,
-            late,
+            late: draw::late(&mut random, validators, &followers),
+            followers,
+            weights,
             flush_interval_blocks: random.pick(&[1, 3, 8]),
             chaos_ms,
             chaos_heights: random.between(2, 6),
             load_ms: random.pick(&[200, 600, 2_000]),
             mistake,
+        };
+        if is_long {
+            scenario.lengthen(&mut random);
         }
+        scenario
+    }
+
+    /// A chain of some length while a follower is away, so that it has several ranges to ask for;
+    /// back again it may crash over them.
+    fn lengthen(&mut self, random: &mut Random) {
+        let (follower, away) = (self.validators() + 1, random.between(66_000, 75_000));
+        (self.chaos_ms, self.chaos_heights, self.load_ms) = (180_000, random.between(85, 100), 2_000);
+        self.weather =
+            Weather { delay_ms: self.weather.delay_ms.min(50), lost: self.weather.lost.min(20), ..self.weather };
+        self.late.clear();
+        self.troubles.retain(|(_, trouble)| !matches!(trouble, Trouble::Hold(..)));
+        self.troubles.push((1_000, Trouble::Crash(follower, kept(random), away)));
+        for _ in 0..random.below(4) {
+            let at = 1_000 + away + random.below(4_000);
+            self.troubles.push((at, Trouble::Crash(follower, kept(random), random.between(100, 800))));
+        }
+    }
+
+    /// How many validators.
+    pub fn validators(&self) -> usize {
+        self.weights.len()
+    }
+
+    /// A node without a seat.
+    pub fn follower(&self, node: usize) -> Option<&Follower> {
+        self.followers.get(node.checked_sub(self.validators())?)
     }
 
     /// What a validator is if it is not honest.
     pub fn traitor(&self, validator: usize) -> Option<Traitor> {
         self.traitors.iter().find(|(who, _)| *who == validator).map(|(_, what)| *what)
     }
-}
-
-fn traitors(random: &mut Random, validators: usize, mistake: Option<Mistake>) -> Vec<(usize, Traitor)> {
-    let bound = match mistake {
-        Some(Mistake::TooManyTwins) => 2,
-        _ => (validators - 1) / 3,
-    };
-    let first = random.place(validators);
-    let mut drawn = Vec::new();
-    for i in 0..bound {
-        let what = match random.below(12) {
-            _ if matches!(mistake, Some(Mistake::TooManyTwins | Mistake::HalfIsQuorum)) => Some(Traitor::Twins),
-            0..=3 => Some(Traitor::Twins),
-            4..=6 => Some(Traitor::Liar),
-            7 => Some(Traitor::Silent),
-            8 => Some(Traitor::WrongClock),
-            9 => Some(Traitor::Wiped),
-            10 => Some(Traitor::Restored),
-            _ => None,
-        };
-        drawn.extend(what.map(|what| ((first + i) % validators, what)));
-    }
-    drawn
-}
-
-fn skew(random: &mut Random, traitors: &[(usize, Traitor)], node: usize) -> i64 {
-    if traitors.contains(&(node, Traitor::WrongClock)) {
-        return random.pick(&[-600_000, 600_000]);
-    }
-    random.below(401) as i64 - 200
-}
-
-fn troubles(random: &mut Random, nodes: usize, chaos_ms: u64, traitors: &[(usize, Traitor)]) -> Vec<(u64, Trouble)> {
-    let count = random.below(7);
-    let mut troubles: Vec<_> = (0..count).map(|_| (random.below(chaos_ms), trouble(random, nodes))).collect();
-    for (node, what) in traitors.iter().filter(|(_, what)| what.forgets()) {
-        let exchanged = random.between(1_000, 5_000);
-        if *what == Traitor::Restored {
-            troubles.push((random.below(exchanged), Trouble::Backup(*node)));
-        }
-        troubles.push((exchanged, Trouble::Exchange(*node)));
-    }
-    troubles.sort_by_key(|(at, _)| *at);
-    troubles
-}
-
-/// Half of the honest validators with one of each twins on one side, the rest on the other.
-fn split(random: &mut Random, validators: usize, traitors: &[(usize, Traitor)]) -> Vec<(u64, Trouble)> {
-    let (mut side, mut left) = (0, 0);
-    let honest = validators - traitors.len();
-    for node in 0..validators {
-        let is_twin = traitors.iter().any(|(twin, _)| *twin == node);
-        let with_us = is_twin || left < honest / 2;
-        left += usize::from(with_us && !is_twin);
-        side |= u64::from(with_us) << node;
-    }
-    vec![(random.below(2_000), Trouble::Partition { side, for_ms: 10_000, hard: true })]
-}
-
-fn trouble(random: &mut Random, nodes: usize) -> Trouble {
-    let (one, other) = (random.place(nodes), random.place(nodes));
-    let for_ms = random.between(200, 5_000);
-    match random.below(12) {
-        0..=3 => Trouble::Crash(one, kept(random), for_ms),
-        4 => Trouble::PowerCut(kept(random), for_ms),
-        5 => Trouble::Stop(one, for_ms),
-        6..=8 => Trouble::Partition { side: random.below(1 << nodes), for_ms, hard: random.chance(500) },
-        9 => Trouble::OneWay(one, other, for_ms),
-        10 => Trouble::Break(one, other),
-        _ => Trouble::Jump(one, random.below(801) as i64 - 400),
-    }
-}
-
-/// What a power cut leaves.
-pub fn kept(random: &mut Random) -> Kept {
-    let some = |random: &mut Random| random.pick(&[0, 0, 1, 2, 3, usize::MAX]);
-    Kept { store: some(random), logs: some(random) }
-}
-
-/// At which write of a node's life its disk fails, and how.
-pub fn failing_write(random: &mut Random) -> (u64, Fault) {
-    (random.below(120), random.pick(&Fault::ALL))
 }

@@ -1,4 +1,4 @@
-//! What all runs with equally many validators share: genesis, keys, and transactions signed in
+//! What all runs with the same validators share: genesis, keys, and transactions signed in
 //! advance, because signing them is most of what a run would cost.
 
 use crate::wallet::Wallet;
@@ -8,6 +8,7 @@ use chain_core::genesis::Genesis;
 use chain_core::state::Tree;
 use chain_core::tx::Checked;
 use chain_core::types::{ChainId, QuorumRule, TimestampMs, ValidatorSet, WireId};
+use genesis::Scalar;
 use genesis::preset::{Facts, devnet};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,16 +39,19 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// A chain of so many validators.
-    pub fn new(validators: usize, rule: QuorumRule) -> Self {
-        let mut keys: Vec<_> = (0..validators).map(|i| key(100 + i as u8)).collect();
+    /// A chain of validators with these weights.
+    pub fn new(weights: &[u64], rule: QuorumRule) -> Self {
+        let mut keys: Vec<_> = (0..weights.len()).map(|i| key(100 + i as u8)).collect();
         keys.sort_by_key(|key| key.public());
         let public: Vec<_> = keys.iter().map(|key| key.public()).collect();
         let addresses: Vec<_> = (0..SENDERS).map(|i| chain_core::testing::address(i as u8 + 1)).collect();
         let now = TimestampMs::new(GENESIS_MS);
-        let facts = Facts { validators: &public, accounts: &addresses, now, salt: [validators as u8; 32] };
+        let facts = Facts { validators: &public, accounts: &addresses, now, salt: [weights.len() as u8; 32] };
         let mut spec = devnet(facts, BLOCK_TIME_MS as u32).unwrap();
         spec.quorum_rule = rule;
+        for (validator, weight) in spec.validators.iter_mut().zip(weights) {
+            validator.weight = Scalar::Number(*weight);
+        }
         let genesis = spec.compile().unwrap();
         let (chain, set) = (genesis.chain_id(), genesis.validator_set().unwrap());
         let transactions: Vec<_> = (0..SENDERS).map(|sender| lane(chain, sender)).collect();

@@ -4,16 +4,18 @@
 //! Not here: what may never happen (`check`), what goes wrong (`scenario`).
 
 mod people;
+mod talk;
 mod trouble;
 
 use super::check::{Referee, Rule, Verdict, Violation, must};
 use super::liar::{Liar, Said};
 use super::log::Log;
-use super::network::Network;
+use super::network::{Hold, Network};
 use super::node::{GENESIS_AT, Node};
 use super::random::Random;
 use super::scenario::{CALM, Mistake, Scenario, Traitor, Trouble, failing_write, kept};
 use super::setting::{NONCES, SENDERS, Setting};
+use super::stranger::Stranger;
 use crate::disk::{Disk, Fuse, Kept};
 use chain_core::consensus::{ConsensusEvent, Peer};
 use chain_core::engine::{Announcement, Engine, Input, Output, Submission};
@@ -87,6 +89,7 @@ pub struct World {
     queue: BTreeMap<(u64, u64), Event>,
     nodes: Vec<Node>,
     liars: BTreeMap<usize, Liar>,
+    strangers: BTreeMap<usize, Stranger>,
     network: Network,
     /// Whose every connection ever was.
     ends: BTreeMap<Peer, (usize, usize)>,
@@ -102,15 +105,18 @@ impl World {
     /// The world before anything has happened.
     pub fn new(scenario: Scenario, setting: Arc<Setting>, prints: bool) -> Self {
         let mut random = Random::new(scenario.seed, 2);
-        let (nodes, strangers) = people::populate(&scenario, &setting, &mut random);
+        let (nodes, apart) = people::populate(&scenario, &setting, &mut random);
         let guilty = |(who, what): &(usize, Traitor)| (!what.is_honest()).then_some(*who);
         let guilty: BTreeSet<_> = scenario.traitors.iter().filter_map(guilty).collect();
         let keys = guilty.iter().map(|who| setting.keys[*who].public()).collect();
         let liar = |who: usize| Liar::new(setting.clone(), setting.keys[who].clone(), Random::new(scenario.seed, 3));
         let is_liar = |who: &usize| scenario.traitor(*who) == Some(Traitor::Liar);
-        let liars = (0..scenario.validators).filter(is_liar).map(|who| (who, liar(who))).collect();
+        let liars = (0..scenario.validators()).filter(is_liar).map(|who| (who, liar(who))).collect();
+        let lies = |who: &usize| scenario.follower(*who).is_some_and(|follower| !follower.honest);
+        let stranger = |who: usize| Stranger::new(setting.clone(), Random::new(scenario.seed, 4 + who as u64));
+        let strangers = (0..nodes.len()).filter(lies).map(|who| (who, stranger(who))).collect();
         let mut world = Self {
-            network: Network::new(scenario.weather, strangers),
+            network: Network::new(scenario.weather, apart),
             referee: Referee::new(setting.clone(), keys),
             random,
             now: 0,
@@ -118,6 +124,7 @@ impl World {
             queue: BTreeMap::new(),
             nodes,
             liars,
+            strangers,
             ends: BTreeMap::new(),
             log: Log::new(prints),
             figures: Figures::default(),
@@ -210,11 +217,12 @@ impl World {
         Violation { rule: Rule::Liveness, what }
     }
 
-    fn finish(&self) -> Verdict {
-        for node in self.honest() {
-            let Some(engine) = &self.nodes[node].engine else { continue };
+    fn finish(&mut self) -> Verdict {
+        for (node, state) in self.nodes.iter().enumerate().filter(|(_, state)| state.honest) {
+            let Some(engine) = &state.engine else { continue };
             self.referee.hear_state(node, engine)?;
             self.referee.check_rows(node, engine)?;
+            self.referee.check_copies(node, engine)?;
             self.referee.check_acknowledged(node, engine)?;
         }
         Ok(())
@@ -323,6 +331,12 @@ impl World {
     }
 
     fn input(&mut self, node: usize, input: Input) -> Verdict {
+        self.tell_engine(node, input)?;
+        self.rush(node);
+        Ok(())
+    }
+
+    fn tell_engine(&mut self, node: usize, input: Input) -> Verdict {
         if self.nodes[node].engine.is_none() {
             return Ok(());
         }
@@ -415,7 +429,7 @@ impl World {
     fn blamed(&mut self, node: usize, peer: Peer, offence: &str) -> Verdict {
         let ends = self.ends.get(&peer).copied();
         let other = ends.map(|(a, b)| if a == node { b } else { a });
-        let innocent = other.is_none_or(|other| !self.is_guilty(other));
+        let innocent = other.is_none_or(|other| self.nodes[other].honest);
         must(Rule::Innocence, !innocent, || format!("node {node} blames node {other:?} for {offence}"))?;
         if self.random.chance(500) {
             self.disconnect(peer);
@@ -423,66 +437,7 @@ impl World {
         Ok(())
     }
 
-    fn is_guilty(&self, node: usize) -> bool {
-        self.nodes[node].public().is_some_and(|key| self.referee.is_guilty(&key))
-    }
-
-    // Messages.
-
-    fn send(&mut self, node: usize, to: &[Peer], message: &Arc<Message>) -> Verdict {
-        let bytes = message.encode();
-        self.log.note(self.now, node, 7, &bytes, || format!("to {to:?}: {}", brief(message)));
-        if self.nodes[node].honest {
-            let own = self.nodes[node].public();
-            self.referee.hear_message(node, own, message)?;
-            let read = Message::decode(&bytes, message.lane());
-            must(Rule::Running, read.as_ref() == Ok(&**message), || format!("node {node} says {:?}", brief(message)))?;
-        }
-        for peer in to {
-            let Some(other) = self.network.other_end(node, *peer) else { continue };
-            let told = match self.liars.get_mut(&node) {
-                Some(liar) => liar.tell(self.nodes[node].engine.as_ref(), other, message),
-                None => vec![Said::Message(message.clone())],
-            };
-            told.into_iter().for_each(|said| self.carry(node, (*peer, other), said));
-        }
-        Ok(())
-    }
-
-    fn carry(&mut self, from: usize, (peer, to): (Peer, usize), said: Said) {
-        self.figures.messages += 1;
-        match said {
-            Said::Garbage => self.disconnect(peer),
-            Said::Message(message) => {
-                for at in self.network.arrivals(self.now, from, to, &mut self.random) {
-                    self.at(at, Event::Message(to, peer, message.clone()));
-                }
-            }
-        }
-    }
-
-    fn deliver(&mut self, node: usize, peer: Peer, message: Arc<Message>) -> Verdict {
-        if self.network.other_end(node, peer).is_none() {
-            return Ok(());
-        }
-        if let Some(answer) = self.liars.get_mut(&node).and_then(|liar| liar.answer(&message)) {
-            return self.send(node, &[peer], &Arc::new(answer));
-        }
-        self.input(node, Input::Message { from: peer, message: Box::new((*message).clone()) })
-    }
-
-    /// Gossip, in short: whoever is connected hears of it, perhaps.
-    fn gossip(&mut self, node: usize, tx: &Checked) {
-        let mut peers = self.network.of(node);
-        if self.scenario.mistake == Some(Mistake::UnorderedMap) {
-            peers = peers.into_iter().collect::<HashMap<_, _>>().into_iter().collect();
-        }
-        for (_, other) in peers {
-            for at in self.network.arrivals(self.now, node, other, &mut self.random) {
-                self.at(at, Event::Transaction(other, tx.clone()));
-            }
-        }
-    }
+    // Transactions.
 
     fn submit(&mut self, node: usize, transaction: Checked) -> Verdict {
         let known = self.nodes[node].engine.as_ref().is_none_or(|engine| {
@@ -517,51 +472,5 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    // Links.
-
-    fn dial(&mut self) -> Verdict {
-        self.at(self.now + DIAL_MS, Event::Dial);
-        for a in 0..self.nodes.len() {
-            for b in a + 1..self.nodes.len() {
-                if self.nodes[a].engine.is_some() && self.nodes[b].engine.is_some() {
-                    self.connect(a, b)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn connect(&mut self, a: usize, b: usize) -> Verdict {
-        let Some(peer) = self.network.connect(self.now, a, b) else { return Ok(()) };
-        self.ends.insert(peer, (a, b));
-        for (node, other) in [(a, b), (b, a)] {
-            let validator = self.nodes[other].public();
-            self.input(node, Input::Joined { peer, validator })?;
-        }
-        Ok(())
-    }
-
-    fn disconnect(&mut self, peer: Peer) {
-        self.network.disconnect(peer);
-        let Some((a, b)) = self.ends.get(&peer).copied() else { return };
-        for node in [a, b] {
-            let life = self.nodes[node].life;
-            self.soon(300, Event::Left(node, life, peer));
-        }
-    }
-}
-
-fn brief(message: &Message) -> String {
-    match message {
-        Message::Agreement { message, block } => {
-            let text = format!("{message:?}");
-            let head: String = text.chars().take(160).collect();
-            format!("{head} (block: {})", block.is_some())
-        }
-        Message::Blocks { from, blocks, head, .. } => format!("Blocks from {from}: {} of {head}", blocks.len()),
-        Message::Block { id, block } => format!("Block {id}: {}", block.is_some()),
-        other => format!("{other:?}").chars().take(160).collect(),
     }
 }

@@ -3,6 +3,7 @@
 
 use super::four::Four;
 use super::*;
+use crate::mutation::{Mutation, with};
 use VoteKind::{Finalize, Notarize, Nullify};
 
 const A: u64 = 1;
@@ -99,5 +100,23 @@ fn of_two_proposals_in_a_view_one_gets_a_vote() {
         node.hear_certificate(Notarize, 1, Some(block(B))).judge_valid(block(B), 1);
         node.hear_proposal(2, block(A), Some(1)).wait(60_000);
         assert!(!notarized(&node, 2, A), "another block is notarized in view 1");
+    }
+}
+
+/// Each trace ends badly as soon as the rule it is about is broken; else it shows nothing.
+#[test]
+fn a_broken_rule_makes_its_trace_fail() {
+    let traces: [(Mutation, fn()); 7] = [
+        (Mutation::NewUncovered, a_new_block_without_nullifications_gets_no_vote),
+        (Mutation::CoverageOffByOne, a_new_block_without_nullifications_gets_no_vote),
+        (Mutation::NotarizedCovers, a_new_block_without_nullifications_gets_no_vote),
+        (Mutation::AgainUncovered, an_old_block_over_a_view_that_is_not_nullified_gets_no_vote),
+        (Mutation::NotarizedCovers, an_old_block_over_a_view_that_is_not_nullified_gets_no_vote),
+        (Mutation::FinalizeAfterNullify, who_gave_a_view_up_does_not_finalize_in_it),
+        (Mutation::TwoNotarize, of_two_proposals_in_a_view_one_gets_a_vote),
+    ];
+    for (mutation, trace) in traces {
+        let broken = std::panic::catch_unwind(|| with(Some(mutation), trace));
+        assert!(broken.is_err(), "{mutation:?} goes unnoticed");
     }
 }

@@ -3,6 +3,10 @@
 //! Not here: what they do (`world`).
 
 use super::*;
+use chain_core::crypto::SecretKey;
+
+/// Keys of nodes without a seat are drawn from here on.
+const OUTSIDER: u8 = 200;
 
 /// All nodes: validators, followers, the second ones of twins; and who never talks to whom.
 pub(super) fn populate(
@@ -12,12 +16,17 @@ pub(super) fn populate(
 ) -> (Vec<Node>, Vec<(usize, usize)>) {
     let disk = || if scenario.mistake == Some(Mistake::NoSync) { Disk::lying() } else { Disk::new() };
     let mut nodes = Vec::new();
-    for place in 0..scenario.validators + scenario.followers {
-        let key = setting.keys.get(place).cloned();
+    for (place, key) in setting.keys.iter().enumerate() {
         let traitor = scenario.traitor(place);
         let honest = traitor.is_none_or(Traitor::is_honest);
-        let mut node = Node::new(key, honest, disk(), scenario.skews[place]);
+        let mut node = Node::new(Some(key.clone()), honest, disk(), scenario.skews[place]);
         node.gone = traitor == Some(Traitor::Silent);
+        nodes.push(node);
+    }
+    for follower in &scenario.followers {
+        let key = follower.keyed.then(|| Arc::new(SecretKey::from_seed(&[OUTSIDER + nodes.len() as u8; 32])));
+        let mut node = Node::new(key, follower.honest, disk(), scenario.skews[nodes.len()]);
+        node.trust = follower.trust;
         nodes.push(node);
     }
     let twins = scenario.traitors.iter().filter(|(_, what)| *what == Traitor::Twins);
@@ -25,30 +34,35 @@ pub(super) fn populate(
     for (first, _) in &pairs {
         nodes.push(Node::new(nodes[*first].key.clone(), false, disk(), 0));
     }
-    let mut strangers = strangers(&pairs, nodes.len(), random);
+    let mut apart = apart(&pairs, nodes.len(), random);
     if scenario.mistake.is_some_and(Mistake::allows_forks) {
-        strangers.clear(); // there the partition decides who talks to whom
+        apart.clear(); // there the partition decides who talks to whom
     }
-    (nodes, strangers)
+    for node in 0..nodes.len() {
+        let Some(guide) = scenario.follower(node).and_then(|follower| follower.knows_only) else { continue };
+        let lies = |other: usize| scenario.follower(other).is_some_and(|follower| !follower.honest);
+        apart.extend((0..nodes.len()).filter(|other| *other != guide && !lies(*other)).map(|other| (node, other)));
+    }
+    (nodes, apart)
 }
 
 /// Twins never talk to each other, and each other node talks to one of them or to both. Twins of
 /// one kind keep together: that is how they do most harm.
-fn strangers(pairs: &[(usize, usize)], nodes: usize, random: &mut Random) -> Vec<(usize, usize)> {
-    let mut strangers = Vec::new();
+fn apart(pairs: &[(usize, usize)], nodes: usize, random: &mut Random) -> Vec<(usize, usize)> {
+    let mut apart = Vec::new();
     let is_twin = |node: usize| pairs.iter().any(|(first, second)| node == *first || node == *second);
     for (place, (first, second)) in pairs.iter().enumerate() {
-        strangers.push((*first, *second));
+        apart.push((*first, *second));
         for (one, other) in &pairs[..place] {
-            strangers.extend([(*first, *other), (*second, *one)]);
+            apart.extend([(*first, *other), (*second, *one)]);
         }
         for node in (0..nodes).filter(|node| !is_twin(*node)) {
             match random.below(5) {
-                0 | 1 => strangers.push((*first, node)),
-                2 | 3 => strangers.push((*second, node)),
+                0 | 1 => apart.push((*first, node)),
+                2 | 3 => apart.push((*second, node)),
                 _ => {}
             }
         }
     }
-    strangers
+    apart
 }

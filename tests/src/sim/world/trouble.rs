@@ -23,6 +23,7 @@ impl World {
             }
             Trouble::Exchange(node) => self.exchange(node),
             Trouble::Break(a, b) => self.network.between(a, b).into_iter().for_each(|peer| self.disconnect(peer)),
+            Trouble::Hold(kind, except, ms) => self.network.hold(Hold { kind, except, until: until(ms) }),
             Trouble::Jump(node, ms) => self.nodes[node].skew = self.nodes[node].skew.saturating_add(ms),
         }
         Ok(())

@@ -1,0 +1,194 @@
+//! Drawing the parts of a scenario: who there is, what goes wrong when.
+//!
+//! Not here: what the parts mean (`scenario`).
+
+use super::*;
+
+pub(super) fn rule(random: &mut Random, mistake: Option<Mistake>) -> QuorumRule {
+    match mistake {
+        Some(Mistake::HalfIsQuorum) => QuorumRule::Crash,
+        None if random.chance(80) => QuorumRule::Crash,
+        _ => QuorumRule::Byzantine,
+    }
+}
+
+/// One to ten validators, mostly four, mostly of weight 1.
+pub(super) fn weights(random: &mut Random, rule: QuorumRule, mistake: Option<Mistake>) -> Vec<u64> {
+    let count = match (mistake, rule) {
+        (Some(Mistake::HalfIsQuorum), _) => 5,
+        (Some(Mistake::TooManyTwins | Mistake::Amnesia), _) => 4,
+        (_, QuorumRule::Crash) => random.pick(&[2, 3, 3, 5]),
+        // Messages grow with the square of the number, and so does the time a run takes.
+        _ if random.chance(20) => random.pick(&[8, 9, 10]),
+        _ => random.pick(&[1, 2, 3, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 5, 6, 7]),
+    };
+    let heavy = mistake.is_none() && random.chance(150);
+    (0..count).map(|_| if heavy { random.between(1, 3) } else { 1 }).collect()
+}
+
+/// One after the other, as long as their weight is inside the rule's bound.
+pub(super) fn traitors(
+    random: &mut Random,
+    weights: &[u64],
+    rule: QuorumRule,
+    mistake: Option<Mistake>,
+) -> Vec<(usize, Traitor)> {
+    let total: u64 = weights.iter().sum();
+    let too_much = |sum: u64| match mistake {
+        Some(Mistake::TooManyTwins) => sum > 2,
+        Some(Mistake::HalfIsQuorum) => 3 * sum >= total,
+        _ if rule == QuorumRule::Crash => 2 * sum >= total,
+        _ => 3 * sum >= total,
+    };
+    let (mut drawn, mut sum) = (Vec::new(), 0);
+    let first = random.place(weights.len());
+    for who in (first..weights.len()).chain(0..first) {
+        sum += weights[who];
+        if too_much(sum) {
+            break;
+        }
+        let what = match random.below(12) {
+            _ if matches!(mistake, Some(Mistake::TooManyTwins | Mistake::HalfIsQuorum)) => Some(Traitor::Twins),
+            place if rule == QuorumRule::Crash => crashed(place),
+            0..=3 => Some(Traitor::Twins),
+            4..=6 => Some(Traitor::Liar),
+            7 => Some(Traitor::Silent),
+            8 => Some(Traitor::WrongClock),
+            9 => Some(Traitor::Wiped),
+            10 => Some(Traitor::Restored),
+            _ => None,
+        };
+        drawn.extend(what.map(|what| (who, what)));
+    }
+    drawn
+}
+
+/// Where a quorum is a mere majority, nobody may lie or forget.
+fn crashed(place: u64) -> Option<Traitor> {
+    match place {
+        0..=6 => Some(Traitor::Silent),
+        7..=9 => Some(Traitor::WrongClock),
+        _ => None,
+    }
+}
+
+pub(super) fn followers(
+    random: &mut Random,
+    validators: usize,
+    traitors: &[(usize, Traitor)],
+    is_long: bool,
+) -> Vec<Follower> {
+    let kinds: &[bool] = match random.below(24) {
+        _ if is_long => &[true, true, false],
+        0 | 1 => &[true],
+        2 | 3 => &[false],
+        4 | 5 => &[true, false],
+        6 => &[true, false, false],
+        7 => &[true, true, false],
+        _ => &[],
+    };
+    let lies = kinds.contains(&false);
+    let first = random.place(validators);
+    let is_honest = |place: &usize| traitors.iter().all(|(who, what)| who != place || what.is_honest());
+    let guide = (first..validators).chain(0..first).find(is_honest);
+    let mut follower = |honest: bool| Follower {
+        honest,
+        trust: if random.chance(600) { Trust::Quorum } else { Trust::Nobody },
+        keyed: random.chance(300),
+        knows_only: guide.filter(|_| honest && lies && random.chance(500)),
+    };
+    let mut all: Vec<Follower> = kinds.iter().map(|honest| follower(*honest)).collect();
+    // Two honest ones: what the second hears of the chain, it hears of the first or of liars.
+    if let [first, second, ..] = all.as_mut_slice()
+        && second.honest
+    {
+        (first.knows_only, second.knows_only) = (None, Some(validators));
+    }
+    all
+}
+
+/// Who is not there before the healing: perhaps anybody, often who follows.
+pub(super) fn late(random: &mut Random, validators: usize, followers: &[Follower]) -> Vec<usize> {
+    let nodes = validators + followers.len();
+    let mut late: Vec<usize> = (validators..nodes).filter(|node| followers[node - validators].honest).collect();
+    late.retain(|_| random.chance(500));
+    if random.chance(120) && validators > 1 {
+        late.push(random.place(nodes));
+    }
+    late
+}
+
+pub(super) fn skew(random: &mut Random, traitors: &[(usize, Traitor)], node: usize) -> i64 {
+    if traitors.contains(&(node, Traitor::WrongClock)) {
+        return random.pick(&[-600_000, 600_000]);
+    }
+    random.below(401) as i64 - 200
+}
+
+pub(super) fn troubles(
+    random: &mut Random,
+    nodes: usize,
+    chaos_ms: u64,
+    traitors: &[(usize, Traitor)],
+) -> Vec<(u64, Trouble)> {
+    let count = random.below(7);
+    let mut troubles: Vec<_> = (0..count).map(|_| (random.below(chaos_ms), trouble(random, nodes))).collect();
+    for (node, what) in traitors.iter().filter(|(_, what)| what.forgets()) {
+        let exchanged = random.between(1_000, 5_000);
+        if *what == Traitor::Restored {
+            troubles.push((random.below(exchanged), Trouble::Backup(*node)));
+        }
+        troubles.push((exchanged, Trouble::Exchange(*node)));
+    }
+    // What a liar needs: somebody for whom a block is final while the others go on without it.
+    if traitors.iter().any(|(_, what)| *what == Traitor::Liar) && random.chance(500) {
+        let mut at = random.below(2_000);
+        while at < chaos_ms {
+            let for_ms = random.between(500, 3_000);
+            troubles.push((at, Trouble::Hold(VoteKind::Finalize, random.place(nodes), for_ms)));
+            at += for_ms;
+        }
+    }
+    troubles.sort_by_key(|(at, _)| *at);
+    troubles
+}
+
+/// Half of the honest validators with one of each twins on one side, the rest on the other.
+pub(super) fn split(random: &mut Random, validators: usize, traitors: &[(usize, Traitor)]) -> Vec<(u64, Trouble)> {
+    let (mut side, mut left) = (0, 0);
+    let honest = validators - traitors.len();
+    for node in 0..validators {
+        let is_twin = traitors.iter().any(|(twin, _)| *twin == node);
+        let with_us = is_twin || left < honest / 2;
+        left += usize::from(with_us && !is_twin);
+        side |= u64::from(with_us) << node;
+    }
+    vec![(random.below(2_000), Trouble::Partition { side, for_ms: 10_000, hard: true })]
+}
+
+fn trouble(random: &mut Random, nodes: usize) -> Trouble {
+    let (one, other) = (random.place(nodes), random.place(nodes));
+    let for_ms = random.between(200, 5_000);
+    let kind = random.pick(&[VoteKind::Notarize, VoteKind::Nullify, VoteKind::Finalize]);
+    match random.below(13) {
+        12 => Trouble::Hold(kind, one, for_ms),
+        0..=3 => Trouble::Crash(one, kept(random), for_ms),
+        4 => Trouble::PowerCut(kept(random), for_ms),
+        5 => Trouble::Stop(one, for_ms),
+        6..=8 => Trouble::Partition { side: random.below(1 << nodes), for_ms, hard: random.chance(500) },
+        9 => Trouble::OneWay(one, other, for_ms),
+        10 => Trouble::Break(one, other),
+        _ => Trouble::Jump(one, random.below(801) as i64 - 400),
+    }
+}
+
+/// What a power cut leaves.
+pub fn kept(random: &mut Random) -> Kept {
+    let some = |random: &mut Random| random.pick(&[0, 0, 1, 2, 3, usize::MAX]);
+    Kept { store: some(random), logs: some(random) }
+}
+
+/// At which write of a node's life its disk fails, and how.
+pub fn failing_write(random: &mut Random) -> (u64, Fault) {
+    (random.below(120), random.pick(&Fault::ALL))
+}
