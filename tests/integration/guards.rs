@@ -156,6 +156,52 @@ async fn a_validator_without_its_sign_state_waits_and_then_votes_again() {
     unharmed(&mut cluster, &ear, &[0, 1, 2, 3]).await;
 }
 
+/// Waits until the guarded validator finds that its memory is too old, or ends.
+async fn notices(cluster: &mut Cluster) -> bool {
+    let process = cluster.process(GUARDED);
+    let noticed = eventually("it notices", || {
+        let (ended, log) = (process.ended(), process.output());
+        let noticed = log.contains("memory of what it signed is too old").then_some(true);
+        async move { noticed.or_else(|| ended.map(|_| false)) }
+    });
+    let noticed = noticed.await;
+    if !noticed {
+        assert_eq!(cluster.end(GUARDED).await, Some(5));
+    }
+    noticed
+}
+
+/// Directory and sign state of the same moment, put back together: nothing in them tells that they are old.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_copy_of_everything_is_noticed_and_waits() {
+    let (mut cluster, mut ear, guarded) = heard().await;
+    assert_eq!(cluster.stop(GUARDED).await, Some(0));
+    let (backup, memory) = (cluster.beside("backup"), cluster.beside("memory"));
+    copy_dir(&cluster.data_dir(GUARDED), &backup);
+    fs::copy(sign_state(&cluster), &memory).unwrap();
+    start_again(&mut cluster, &mut ear).await;
+    // Without another one every block needs its vote.
+    cluster.kill(0);
+    let height = cluster.height(&[1, 2]).await;
+    cluster.wait_height(&[1, 2], height + 4).await;
+    let (before, _) = ear.newest_vote(guarded).unwrap();
+    cluster.kill(GUARDED);
+    cluster.start(0);
+    ear.attend(cluster.p2p(0)).await;
+    fs::remove_dir_all(cluster.data_dir(GUARDED)).unwrap();
+    copy_dir(&backup, &cluster.data_dir(GUARDED));
+    fs::copy(&memory, sign_state(&cluster)).unwrap();
+    start_again(&mut cluster, &mut ear).await;
+    if !notices(&mut cluster).await {
+        // It heard its own vote for the height it was at, and ended: a second node could be running.
+        start_again(&mut cluster, &mut ear).await;
+        assert!(notices(&mut cluster).await, "none is running");
+    }
+    assert!(fs::read(sign_state(&cluster)).unwrap().is_empty(), "it is thrown away for the next start, too");
+    votes_above(&ear, guarded, before).await;
+    unharmed(&mut cluster, &ear, &[0, 1, 2, 3]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn views_move_past_a_dead_leader() {
     let (mut cluster, ear, dead) = heard().await;

@@ -219,6 +219,29 @@ fn a_conflicting_finalization_of_a_past_height_halts_for_good() {
 }
 
 #[test]
+fn an_operator_says_which_block_stands() {
+    let disk = Disk::new();
+    let mut node = Node::alone(&disk, 3);
+    let theirs = finalization(2, other_block());
+    node.hear_certificate(&theirs);
+    let accepting = |height| Role { accept_conflict_at: Some(Height::new(height)), ..Role::alone() };
+    drop(node);
+    let (node, outputs) = Node::start(accepting(1), &disk);
+    assert!(node.is_halted() && !conflicts(&outputs).is_empty(), "of another height nothing was said");
+    drop(node);
+    let (mut node, outputs) = Node::start(accepting(2), &disk);
+    assert!(!node.is_halted() && conflicts(&outputs).is_empty());
+    node.join(A, None);
+    assert!(conflicts(&node.hear_certificate(&theirs)).is_empty(), "however often it is heard");
+    for _ in 0..4 {
+        node.now += u64::from(BLOCK_TIME_MS);
+        node.step(Input::Tick);
+    }
+    assert!(node.machine.height() > Height::new(3), "it goes on");
+    assert!(!conflicts(&node.hear_certificate(&finalization(1, other_block()))).is_empty());
+}
+
+#[test]
 fn who_is_halted_writes_no_conflict_down_again() {
     let disk = Disk::new();
     let mut node = Node::alone(&disk, 3);
@@ -245,7 +268,7 @@ fn pair() -> (Genesis, SecretKey, SecretKey) {
 fn proposing(transactions: u8) -> (Node, Proposal, CompactBlock, Block) {
     let (genesis, leader, other) = pair();
     let chain = genesis.chain_id();
-    let (mut node, _) = Node::start(Role { genesis, key: Some(leader) }, &Disk::new());
+    let (mut node, _) = Node::start(Role::of(genesis, leader), &Disk::new());
     node.join(A, Some(other.public()));
     node.join(B, None);
     let pay = |from: u8| chain_tests::wallet::Wallet::new(chain, wallet(from).key).pay(0, wallet(1).address, 5);
@@ -315,7 +338,7 @@ fn blocks_under_decision_are_served_to_validators_each_and_to_others_together() 
 /// The other validator, when the block is due.
 fn judging() -> (Node, PublicKey) {
     let (genesis, leader, other) = pair();
-    let (mut node, _) = Node::start(Role { genesis, key: Some(other) }, &Disk::new());
+    let (mut node, _) = Node::start(Role::of(genesis, other), &Disk::new());
     node.now = u64::from(BLOCK_TIME_MS);
     (node, leader.public())
 }
@@ -363,6 +386,28 @@ fn a_short_block_from_anybody_else_is_not_looked_at() {
     }
 }
 
+/// A header that names a height far away would be kept until that height comes.
+#[test]
+fn a_block_that_names_another_height_is_wrong_and_not_kept() {
+    let (_, _, _, block) = proposing(0);
+    let (genesis, leader, _) = pair();
+    let chain = genesis.chain_id();
+    let (mut node, leader_key) = judging();
+    node.join(A, Some(leader_key));
+    let mut forged = block;
+    forged.header.height = Height::MAX;
+    let id = forged.header.id();
+    let proposal = Proposal::sign((Height::new(1), View::ZERO), id, None, &chain, &leader);
+    let short = CompactBlock::new(forged.header.clone(), &[]).unwrap();
+    let outputs = node.hear(A, with_block(&proposal, short));
+    let question = Message::NeedBlock { height: Height::new(1), block: id };
+    assert_eq!(told(&outputs, A), [question.clone()], "the short one is not taken");
+    let outputs = node.hear(A, Message::Block { id, block: Some(forged) });
+    assert!(votes(&outputs).iter().all(|(kind, _)| *kind == VoteKind::Nullify), "{outputs:?}");
+    node.now += ANSWER_INTERVAL_MS;
+    assert!(!gives(&node.hear(A, question), A), "it is not here");
+}
+
 /// Agreement messages for everybody, as they come out of a node.
 fn said(outputs: &[Output]) -> Vec<Message> {
     let said = outputs.iter().filter_map(|output| match output {
@@ -376,8 +421,8 @@ fn said(outputs: &[Output]) -> Vec<Message> {
 fn pair_at_one() -> (Disk, SecretKey, SecretKey) {
     let (genesis, leader, other) = pair();
     let disk = Disk::new();
-    let (mut first, _) = Node::start(Role { genesis, key: Some(pair().1) }, &Disk::new());
-    let (mut second, _) = Node::start(Role { genesis: pair().0, key: Some(pair().2) }, &disk);
+    let (mut first, _) = Node::start(Role::of(genesis, pair().1), &Disk::new());
+    let (mut second, _) = Node::start(Role::of(pair().0, pair().2), &disk);
     first.join(A, Some(other.public()));
     second.join(A, Some(leader.public()));
     (first.now, second.now) = (BLOCK_TIME_MS.into(), BLOCK_TIME_MS.into());
@@ -410,13 +455,13 @@ fn speaks_at(disk: &Disk, role: Role, neighbour: Option<PublicKey>) -> Option<u6
 #[test]
 fn who_starts_again_among_others_listens_before_it_signs() {
     let (disk, own, other) = pair_at_one();
-    let role = || Role { genesis: pair().0, key: Some(pair().2) };
+    let role = || Role::of(pair().0, pair().2);
     assert_eq!(role().key.map(|key| key.public()), Some(own.public()));
     let spoken = speaks_at(&disk, role(), Some(other.public())).expect("it speaks in the end");
     assert!(spoken >= LISTEN_MS, "{spoken}");
     assert_eq!(speaks_at(&pair_at_one().0, role(), None), None, "a follower is nobody to hear");
     let early = |at: Option<u64>| at.is_some_and(|at| at < LISTEN_MS);
-    let beginning = Role { genesis: pair().0, key: Some(pair().1) };
+    let beginning = Role::of(pair().0, pair().1);
     assert!(early(speaks_at(&Disk::new(), beginning, None)), "at the beginning there is nothing to hear");
     let alone = Disk::new();
     drop(Node::alone(&alone, 3));
@@ -429,7 +474,7 @@ fn a_copy_finds_its_own_votes_while_it_listens() {
     let chain = pair().0.chain_id();
     let message = SignedMessage { kind: VoteKind::Nullify, height: Height::new(2), view: View::ZERO, block: None };
     let vote = Vote::sign(message, &chain, &own).unwrap();
-    let (mut copy, _) = Node::start(Role { genesis: pair().0, key: Some(own) }, &disk.backup());
+    let (mut copy, _) = Node::start(Role::of(pair().0, own), &disk.backup());
     copy.join(A, Some(other.public()));
     copy.now = LISTEN_MS - 1;
     let outputs = copy.hear(A, agreement(consensus::Message::Vote(vote)));

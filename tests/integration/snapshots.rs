@@ -127,11 +127,13 @@ async fn a_restored_validator_signs_only_with_an_operators_word() {
     let copy = init(&devnet, "copy", true);
     let restored = said(&db(&["restore", "--input", path], &copy), 0);
     assert!(restored.contains("accept_lost_consensus_log"), "{restored}");
-    let refused = chain_node()
-        .args(["run", "--rpc-port", "0", "--p2p-port", "0", "--metrics-port", "0", "--data-dir"])
-        .arg(&copy)
-        .output();
-    assert!(said(&refused.unwrap(), 5).contains("holds no consensus log"));
+    for again in ["first", "second"] {
+        let refused = chain_node()
+            .args(["run", "--rpc-port", "0", "--p2p-port", "0", "--metrics-port", "0", "--data-dir"])
+            .arg(&copy)
+            .output();
+        assert!(said(&refused.unwrap(), 5).contains("holds no consensus log"), "the {again} time");
+    }
     let accepting = devnet.beside("accepting.toml");
     fs::write(&accepting, "[advanced]\naccept_lost_consensus_log = true\nresume_signing_at = 1\n").unwrap();
     let (_process, rpc) = run(&copy, &devnet.beside("copy.log"), &["--config", accepting.to_str().unwrap()]).await;

@@ -242,8 +242,13 @@ impl Cluster {
 
     /// Asks a node to stop and waits; answers with the exit code.
     pub async fn stop(&mut self, node: usize) -> Option<i32> {
+        self.process(node).signal("TERM");
+        self.end(node).await
+    }
+
+    /// Waits until a node ends; answers with the exit code.
+    pub async fn end(&mut self, node: usize) -> Option<i32> {
         let mut process = self.nodes[node].process.take().expect("it runs");
-        process.signal("TERM");
         process.end().await.code()
     }
 

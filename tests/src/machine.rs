@@ -53,12 +53,19 @@ pub struct Role {
     pub genesis: Genesis,
     /// The validator's key; a follower has none.
     pub key: Option<SecretKey>,
+    /// The height at which its operator lets a conflict be.
+    pub accept_conflict_at: Option<Height>,
 }
 
 impl Role {
     /// The only validator.
     pub fn alone() -> Self {
-        Self { genesis: genesis(), key: Some(validator()) }
+        Self::of(genesis(), validator())
+    }
+
+    /// A validator of a chain.
+    pub fn of(genesis: Genesis, key: SecretKey) -> Self {
+        Self { genesis, key: Some(key), accept_conflict_at: None }
     }
 }
 
@@ -111,7 +118,7 @@ impl Machine {
 
     /// Starts as one of several; what the outside shall do is the caller's.
     pub fn start_as(
-        Role { genesis, key }: Role,
+        Role { genesis, key, accept_conflict_at }: Role,
         disk: &Disk,
         fuse: &Arc<Fuse>,
         flush_interval_blocks: u64,
@@ -120,7 +127,7 @@ impl Machine {
         let opened = ledger::open(disk.store(fuse), &genesis, &mut |_| {}).map_err(|e| e.to_string())?;
         let found = opened.chain.head().block.clone();
         let start = Start {
-            options: Options { flush_interval_blocks, trust: Trust::Nobody, accept_conflict_at: None },
+            options: Options { flush_interval_blocks, trust: Trust::Nobody, accept_conflict_at },
             pool_limits: PoolLimits::default(),
             chain: opened.chain,
             rule: genesis.quorum_rule,
