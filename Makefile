@@ -36,8 +36,8 @@ sim-mutants: deps ## Breaks chain-core in known ways, one by one, and runs the s
 	@sh tests/mutants/run.sh
 
 soak: build ## Runs the tests of long chains, kills and power cuts for about half an hour
-	CHAIN_SYNC_BLOCKS=10000 CHAIN_KILLS=600 CHAIN_POWER_CUTS=200 cargo nextest run --release -p chain-tests \
-		--no-fail-fast --success-output immediate -E 'test(sync::) + test(storms::)'
+	CHAIN_SYNC_BLOCKS=10000 CHAIN_KILLS=600 CHAIN_POWER_CUTS=200 cargo nextest run --release --profile soak \
+		-p chain-tests --no-fail-fast --success-output immediate -E 'test(sync::) + test(storms::)'
 
 lint: deps ## Checks format and lints; warnings are errors
 	cargo fmt --all -- --check
