@@ -3,6 +3,7 @@
 
 use chain_tests::cluster::{Cluster, Head};
 use chain_tests::eventually;
+use chain_tests::peer::multiaddr;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -138,4 +139,31 @@ async fn two_and_two_apart_make_nothing_final() {
 #[tokio::test(flavor = "multi_thread")]
 async fn three_and_one_apart_go_on_where_the_three_are() {
     apart(&[0, 0, 0, 1]).await;
+}
+
+/// Nobody is told of anybody: over a link that carries multicast they find each other.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_of_a_local_network_find_each_other() {
+    let mut cluster = match Cluster::at_sites(&[0, 0, 1]) {
+        Ok(cluster) => cluster,
+        Err(why) => {
+            eprintln!("skipped: no network namespaces here: {why}");
+            return;
+        }
+    };
+    for node in cluster.all() {
+        cluster.set(node, "P2P_PEERS", "");
+        cluster.configure(node, "p2p_mdns = true");
+        cluster.start(node);
+    }
+    goes_on(&cluster, &[0, 1, 2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_that_knows_a_bootnode_alone_follows() {
+    let mut cluster = Cluster::new(4, 1);
+    cluster.set(4, "P2P_PEERS", "");
+    cluster.configure(4, &format!("p2p_bootnodes = [\"{}\"]", multiaddr(cluster.p2p(0))));
+    cluster.up().await;
+    goes_on(&cluster, &cluster.all()).await;
 }
