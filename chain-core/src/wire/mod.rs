@@ -26,7 +26,7 @@ use crate::consensus;
 use crate::crypto::Hash;
 use crate::limits::{
     MAX_BLOCK_BYTES, MAX_BLOCK_TXS, MAX_FRAME_BYTES, MAX_RANGE_BLOCKS, MAX_SNAPSHOT_PART_BYTES, MAX_TX_BYTES,
-    MAX_URGENT_FRAME_BYTES,
+    MAX_URGENT_FRAME_BYTES, MIN_TX_BYTES,
 };
 use crate::types::{BlockId, Certificate, Height};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -163,6 +163,24 @@ impl Message {
         codec::encode(self)
     }
 
+    /// How the frame of the answer to a question begins: enough to know it by, unread.
+    pub fn answer_start(&self) -> Option<Vec<u8>> {
+        let start = |number: u8, rest: &[u8]| [&[number], rest].concat();
+        match self {
+            Self::NeedBlock { block, .. } => Some(start(3, block.0.as_bytes())),
+            Self::NeedTransactions { block, .. } => Some(start(5, block.0.as_bytes())),
+            Self::NeedBlocks { from, .. } => Some(start(7, &codec::encode(from))),
+            Self::NeedSnapshot => Some(start(9, &[])),
+            Self::NeedSnapshotPart { digest, offset } => Some(start(11, &codec::encode(&(digest, offset)))),
+            _ => None,
+        }
+    }
+
+    /// Whether a frame says of itself that it is an answer.
+    pub fn is_answer(frame: &[u8]) -> bool {
+        matches!(frame.first(), Some(3 | 5 | 7 | 9 | 11))
+    }
+
     /// Reads what came over a lane.
     ///
     /// # Errors
@@ -176,19 +194,20 @@ impl Message {
     }
 }
 
-/// The bytes of one transaction.
-pub type TxBytes = Bytes<MAX_TX_BYTES>;
+/// The bytes of one transaction. None is so short that many of them would take much more memory than
+/// they took on the wire.
+pub type TxBytes = Bytes<MIN_TX_BYTES, MAX_TX_BYTES>;
 /// A part of a snapshot.
-pub type SnapshotBytes = Bytes<MAX_SNAPSHOT_PART_BYTES>;
+pub type SnapshotBytes = Bytes<0, MAX_SNAPSHOT_PART_BYTES>;
 
-/// At most so many bytes.
+/// At least and at most so many bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize)]
-pub struct Bytes<const MAX: usize>(Vec<u8>);
+pub struct Bytes<const MIN: usize, const MAX: usize>(Vec<u8>);
 
-impl<const MAX: usize> Bytes<MAX> {
-    /// Takes bytes that are short enough.
+impl<const MIN: usize, const MAX: usize> Bytes<MIN, MAX> {
+    /// Takes bytes of a length that is allowed.
     pub fn new(bytes: Vec<u8>) -> Option<Self> {
-        (bytes.len() <= MAX).then_some(Self(bytes))
+        (MIN..=MAX).contains(&bytes.len()).then_some(Self(bytes))
     }
 
     /// The bytes.
@@ -197,12 +216,17 @@ impl<const MAX: usize> Bytes<MAX> {
     }
 }
 
-impl<const MAX: usize> BorshDeserialize for Bytes<MAX> {
+impl<const MIN: usize, const MAX: usize> BorshDeserialize for Bytes<MIN, MAX> {
     fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
         // Borsh reads bytes in pieces and never allocates what did not come.
         let bytes = Vec::<u8>::deserialize_reader(reader)?;
         let got = bytes.len();
-        Self::new(bytes).ok_or_else(|| codec::refuse(DecodeError::TooLong { max: MAX, got }))
+        Self::new(bytes).ok_or_else(|| {
+            codec::refuse(match got < MIN {
+                true => DecodeError::Malformed(format!("{got} bytes where there are at least {MIN}")),
+                false => DecodeError::TooLong { max: MAX, got },
+            })
+        })
     }
 }
 
