@@ -41,6 +41,8 @@ const FIRST_WIDTH: u32 = 64;
 const STAY_POLLS: u32 = 30;
 /// After so many polls a subscription is tried again.
 const SOCKET_POLLS: u32 = 30;
+/// After a notice of the subscription others are passed over for so long.
+const NOTICE_PAUSE: Duration = Duration::from_millis(100);
 /// How far a poll may find our head behind a site's although the network covers it.
 const COVERED_BLOCKS: u64 = 1;
 /// Longest pause after a lost connection, in polls.
@@ -72,7 +74,8 @@ pub(super) async fn run(site: Arc<Site>, mut words: mpsc::Receiver<Word>) {
     let mut lies = Backoff::new(poll * LIE_POLLS, poll * MAX_LIE_POLLS);
     let mut width = FIRST_WIDTH;
     loop {
-        let mut session = Session { site: &site, socket: None, socket_in: 0, stay: 0, width, answered: 0 };
+        let quiet_until = Instant::now();
+        let mut session = Session { site: &site, socket: None, socket_in: 0, stay: 0, width, answered: 0, quiet_until };
         let Err(end) = session.run(&mut words).await;
         width = session.width;
         if session.answered > 0 {
@@ -109,6 +112,8 @@ struct Session<'s> {
     width: u32,
     /// Polls the site has answered.
     answered: u32,
+    /// Until when notices are passed over.
+    quiet_until: Instant,
 }
 
 impl Session<'_> {
@@ -124,7 +129,7 @@ impl Session<'_> {
                     self.poll(&client).await?;
                 }
                 head = news(&mut self.socket) => match head {
-                    Some(head) => self.claims(head).await,
+                    Some(head) => self.news(head).await,
                     None => {
                         tracing::info!(site = self.site.name, "the subscription ended; asking from time to time");
                         self.socket = None;
@@ -188,6 +193,16 @@ impl Session<'_> {
             }
         }
         SOCKET_POLLS
+    }
+
+    /// A notice of the subscription: only what is new, and not faster than anybody needs it. The next poll
+    /// tells what is passed over.
+    async fn news(&mut self, head: Height) {
+        let now = Instant::now();
+        if head > self.site.seen().head && now >= self.quiet_until {
+            self.quiet_until = now + NOTICE_PAUSE;
+            self.claims(head).await;
+        }
     }
 
     /// Rule 2. Height 0 is never asked for, so this is no answer to anything.

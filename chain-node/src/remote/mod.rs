@@ -45,7 +45,7 @@ pub trait Local: Send + Sync + 'static {
     fn chain(&self) -> ChainId;
     /// The newest final height here.
     fn head(&self) -> Height;
-    /// Whether the network has a peer that is connected and not behind.
+    /// Whether the network has a peer, and it was the network that brought the newest block.
     fn has_peer(&self) -> bool;
     /// Hands `Joined`, `Message` or `Left` to the engine; gives it back while the queue is full. Must
     /// not wait.
@@ -109,6 +109,12 @@ impl Remotes {
 
     /// A site did what no honest node does: it is left alone for long.
     pub fn blame(&self, peer: Peer) {
+        for (site, _) in &self.sites {
+            let mut seen = site.seen();
+            if seen.peer == Some(peer) {
+                seen.blamed = Some(peer);
+            }
+        }
         self.pass(peer, Word::Blamed { peer });
     }
 
@@ -127,6 +133,11 @@ impl Remotes {
             })
         });
         joined.collect()
+    }
+
+    /// Whether a site was blamed: what it said before and still waits is not worth a look.
+    pub fn is_shut_out(&self, peer: Peer) -> bool {
+        self.sites.iter().any(|(site, _)| site.seen().blamed == Some(peer))
     }
 
     fn pass(&self, peer: Peer, word: Word) {
@@ -165,6 +176,8 @@ struct Site {
 struct Seen {
     /// The number under which the engine knows it now.
     peer: Option<Peer>,
+    /// The newest number that was blamed.
+    blamed: Option<Peer>,
     head: Height,
     oldest: Height,
     version: String,

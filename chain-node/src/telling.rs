@@ -1,0 +1,128 @@
+//! Transactions and the network: which of our own are told again and when, and what a frame of gossip
+//! is worth to others.
+//!
+//! Not here: how gossip travels (`p2p`), what becomes of a transaction (the engine).
+
+use crate::driver::Verdicts;
+use crate::p2p::GossipVerdict;
+use chain_core::limits::MAX_GOSSIP_ROUNDS;
+use chain_core::mempool::{Pool, Status};
+use chain_core::tx::{NONCE_TOO_LOW, UNKNOWN_ACTION, UNKNOWN_VERSION};
+use chain_core::types::{Rejected, TxId, WireId};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+/// When an own transaction that still waits is told again.
+pub const TELL_AGAIN: Duration = Duration::from_secs(5);
+/// When, once it has been told in every round.
+const TELL_SELDOM: Duration = Duration::from_secs(60);
+/// Bytes told again at a time.
+const BYTES_AGAIN: usize = 1024 * 1024;
+/// A transaction that was told again is passed on again only after this time.
+const PASS_AGAIN: Duration = Duration::from_millis(2_500);
+/// Rejections below this number are about the form: no honest node passes such bytes on.
+const FORM_REJECTIONS: u16 = 14;
+
+/// Own transactions that wait for a block: what was submitted here, and what the pool held at the
+/// start. Bounded by the pool: what has left it is forgotten at its next turn.
+#[derive(Default)]
+pub struct Told {
+    /// By when they are told next; how often they were.
+    turns: BTreeMap<(Instant, TxId), u32>,
+    known: HashSet<TxId>,
+}
+
+impl Told {
+    /// These were told just now, or should have been.
+    pub fn remember(&mut self, ids: impl IntoIterator<Item = TxId>, now: Instant) {
+        for id in ids {
+            if self.known.insert(id) {
+                self.turns.insert((now + TELL_AGAIN, id), 0);
+            }
+        }
+    }
+
+    /// What is to be told now, by round; it has its next turn later.
+    pub fn due(&mut self, pool: &Pool, now: Instant) -> BTreeMap<u32, Vec<Vec<u8>>> {
+        let (mut again, mut bytes): (BTreeMap<u32, Vec<Vec<u8>>>, _) = (BTreeMap::new(), 0);
+        while bytes < BYTES_AGAIN
+            && let Some(first) = self.turns.first_entry().filter(|first| first.key().0 <= now)
+        {
+            let ((_, id), times) = first.remove_entry();
+            let Some(transaction) = pool.get(&id) else {
+                self.known.remove(&id);
+                continue;
+            };
+            bytes += transaction.bytes().len();
+            // By the time a round comes again nobody remembers its bytes.
+            let round = times % MAX_GOSSIP_ROUNDS + 1;
+            again.entry(round).or_default().push(transaction.bytes().to_vec());
+            let pause = if times < MAX_GOSSIP_ROUNDS { TELL_AGAIN } else { TELL_SELDOM };
+            self.turns.insert((now + pause, id), times.saturating_add(1));
+        }
+        again
+    }
+}
+
+/// What others told again lately.
+#[derive(Default)]
+pub struct Passed {
+    order: VecDeque<(Instant, WireId)>,
+    known: HashSet<WireId>,
+}
+
+impl Passed {
+    fn tidy(&mut self, now: Instant) {
+        while let Some((at, id)) = self.order.front().copied()
+            && now.saturating_duration_since(at) >= PASS_AGAIN
+        {
+            self.order.pop_front();
+            self.known.remove(&id);
+        }
+    }
+
+    fn note(&mut self, id: WireId, now: Instant) {
+        if self.known.insert(id) {
+            self.order.push_back((now, id));
+        }
+    }
+
+    /// What becomes of a frame whose transactions have these lengths and verdicts. It is passed on if
+    /// it brought something new, or mostly what waits here too and was not passed on again lately:
+    /// somewhere it may be missing. What only repeats what everybody has costs its sender.
+    pub fn judge(&mut self, round: u32, lengths: &[usize], verdicts: &Verdicts, now: Instant) -> GossipVerdict {
+        if verdicts.iter().any(|verdict| verdict.as_ref().is_err_and(is_malformed)) {
+            return GossipVerdict::Reject;
+        }
+        if verdicts.iter().any(|verdict| verdict.as_ref().is_ok_and(|taken| taken.new)) {
+            return GossipVerdict::Accept;
+        }
+        self.tidy(now);
+        let waits = |status: &Status| matches!(status, Status::Pending | Status::Queued);
+        let mut again = Vec::new();
+        for (verdict, length) in verdicts.iter().zip(lengths) {
+            if let Ok(taken) = verdict
+                && waits(&taken.status)
+                && !self.known.contains(&taken.wire_id)
+            {
+                again.push((taken.wire_id, *length));
+            }
+        }
+        let (fresh, all): (usize, usize) = (again.iter().map(|(_, length)| length).sum(), lengths.iter().sum());
+        if round > 0 && fresh.saturating_mul(2) >= all {
+            again.into_iter().for_each(|(id, _)| self.note(id, now));
+            return GossipVerdict::Accept;
+        }
+        let is_old = |rejected: &Rejected| *rejected.rejection == NONCE_TOO_LOW;
+        match verdicts.iter().all(|verdict| verdict.as_ref().map_or_else(is_old, |_| true)) {
+            true => GossipVerdict::Useless,
+            false => GossipVerdict::Ignore,
+        }
+    }
+}
+
+/// Whether no honest node passes it on. A newer version may know more versions and actions.
+fn is_malformed(rejected: &Rejected) -> bool {
+    let newer = [UNKNOWN_VERSION, UNKNOWN_ACTION].contains(rejected.rejection);
+    rejected.rejection.number < FORM_REJECTIONS && !newer
+}
