@@ -41,8 +41,8 @@ const FIRST_WIDTH: u32 = 64;
 const STAY_POLLS: u32 = 30;
 /// After so many polls a subscription is tried again.
 const SOCKET_POLLS: u32 = 30;
-/// After a notice of the subscription others are passed over for so long.
-const NOTICE_PAUSE: Duration = Duration::from_millis(100);
+/// At least so long from one notice of the subscription to the next; no chain makes blocks as fast.
+const NOTICE_PAUSE: Duration = Duration::from_millis(20);
 /// How far a poll may find our head behind a site's although the network covers it.
 const COVERED_BLOCKS: u64 = 1;
 /// Longest pause after a lost connection, in polls.
@@ -112,7 +112,7 @@ struct Session<'s> {
     width: u32,
     /// Polls the site has answered.
     answered: u32,
-    /// Until when notices are passed over.
+    /// When the next notice is taken.
     quiet_until: Instant,
 }
 
@@ -195,12 +195,12 @@ impl Session<'_> {
         SOCKET_POLLS
     }
 
-    /// A notice of the subscription: only what is new, and not faster than anybody needs it. The next poll
-    /// tells what is passed over.
+    /// A notice of the subscription: only what is new, and not faster than a chain can be. A site that
+    /// tells more waits in its own queue.
     async fn news(&mut self, head: Height) {
-        let now = Instant::now();
-        if head > self.site.seen().head && now >= self.quiet_until {
-            self.quiet_until = now + NOTICE_PAUSE;
+        tokio::time::sleep_until(self.quiet_until).await;
+        self.quiet_until = Instant::now() + NOTICE_PAUSE;
+        if head > self.site.seen().head {
             self.claims(head).await;
         }
     }
