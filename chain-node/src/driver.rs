@@ -534,3 +534,48 @@ fn kind(input: &Input) -> &'static str {
         Input::Joined { .. } | Input::Left { .. } => "peers",
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use chain_core::consensus;
+    use chain_core::types::View;
+
+    /// Has shut out this peer.
+    struct Deaf(Peer);
+
+    impl Links for Deaf {
+        fn send(&self, _: &[Peer], _: Lane, _: Arc<[u8]>, _: &Message) {}
+
+        fn blame(&self, _: Peer, _: Offence) {}
+
+        fn hears(&self, peer: Peer) -> bool {
+            peer != self.0
+        }
+    }
+
+    #[test]
+    fn what_the_shut_out_said_before_is_not_looked_at() {
+        let outside = Outside {
+            announcements: broadcast::channel(1).0,
+            links: Arc::new(Deaf(Peer(1))),
+            progress: Arc::default(),
+            counts: Counts::new().unwrap(),
+            clock: MonoClock::start(),
+            wake_at: None,
+            own_key_seen: None,
+            urgent_bytes: Arc::new(AtomicUsize::new(300)),
+            stopping: Arc::default(),
+            replies: HashMap::new(),
+        };
+        let said = |from| {
+            let message = consensus::Message::Status { height: Height::new(1), view: View::ZERO };
+            Input::Message { from, message: Box::new(Message::Agreement { message, block: None }) }
+        };
+        assert!(outside.take_out(said(Peer(1)), 100).is_none());
+        assert!(outside.take_out(said(Peer(2)), 100).is_some());
+        assert!(outside.take_out(Input::Left { peer: Peer(1) }, 100).is_some(), "it has to be told");
+        assert_eq!(outside.urgent_bytes.load(Ordering::Relaxed), 0);
+    }
+}

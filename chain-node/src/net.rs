@@ -387,7 +387,11 @@ impl Net {
             if self.is_alone() {
                 continue;
             }
-            let due = lock(&self.told).due(&pool.read(), Instant::now());
+            let due = {
+                let pool = pool.read();
+                let waiting = |id: &_| pool.get(id).map(|transaction| transaction.bytes().to_vec());
+                lock(&self.told).due(waiting, Instant::now())
+            };
             for (round, transactions) in due {
                 self.gossip(round, transactions.iter().map(Vec::as_slice));
             }

@@ -6,7 +6,7 @@
 use crate::driver::Verdicts;
 use crate::p2p::GossipVerdict;
 use chain_core::limits::MAX_GOSSIP_ROUNDS;
-use chain_core::mempool::{Pool, Status};
+use chain_core::mempool::Status;
 use chain_core::tx::{NONCE_TOO_LOW, UNKNOWN_ACTION, UNKNOWN_VERSION};
 use chain_core::types::{Rejected, TxId, WireId};
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -42,21 +42,21 @@ impl Told {
         }
     }
 
-    /// What is to be told now, by round; it has its next turn later.
-    pub fn due(&mut self, pool: &Pool, now: Instant) -> BTreeMap<u32, Vec<Vec<u8>>> {
+    /// What is to be told now, by round; it has its next turn later. `waiting` finds what still waits.
+    pub fn due(&mut self, waiting: impl Fn(&TxId) -> Option<Vec<u8>>, now: Instant) -> BTreeMap<u32, Vec<Vec<u8>>> {
         let (mut again, mut bytes): (BTreeMap<u32, Vec<Vec<u8>>>, _) = (BTreeMap::new(), 0);
         while bytes < BYTES_AGAIN
             && let Some(first) = self.turns.first_entry().filter(|first| first.key().0 <= now)
         {
             let ((_, id), times) = first.remove_entry();
-            let Some(transaction) = pool.get(&id) else {
+            let Some(transaction) = waiting(&id) else {
                 self.known.remove(&id);
                 continue;
             };
-            bytes += transaction.bytes().len();
+            bytes += transaction.len();
             // By the time a round comes again nobody remembers its bytes.
             let round = times % MAX_GOSSIP_ROUNDS + 1;
-            again.entry(round).or_default().push(transaction.bytes().to_vec());
+            again.entry(round).or_default().push(transaction);
             let pause = if times < MAX_GOSSIP_ROUNDS { TELL_AGAIN } else { TELL_SELDOM };
             self.turns.insert((now + pause, id), times.saturating_add(1));
         }
@@ -125,4 +125,103 @@ impl Passed {
 fn is_malformed(rejected: &Rejected) -> bool {
     let newer = [UNKNOWN_VERSION, UNKNOWN_ACTION].contains(rejected.rejection);
     rejected.rejection.number < FORM_REJECTIONS && !newer
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use chain_core::crypto::Hash;
+    use chain_core::engine::Submitted;
+    use chain_core::tx::{BAD_SIGNATURE, POOL_FULL};
+    use chain_core::types::Height;
+
+    fn id(n: u8) -> TxId {
+        TxId(Hash([n; 32]))
+    }
+
+    fn taken(n: u8, status: Status, new: bool) -> Result<Submitted, Rejected> {
+        Ok(Submitted { tx_id: id(n), wire_id: WireId(Hash([n; 32])), status, new })
+    }
+
+    fn judge(passed: &mut Passed, round: u32, verdicts: Verdicts, now: Instant) -> GossipVerdict {
+        let lengths = vec![200; verdicts.len()];
+        passed.judge(round, &lengths, &verdicts, now)
+    }
+
+    #[test]
+    fn only_what_brings_something_is_passed_on() {
+        use GossipVerdict::*;
+        let (mut passed, now) = (Passed::default(), Instant::now());
+        let is_final = || taken(9, Status::Final { height: Height::new(1), index: 0 }, false);
+        let known = || taken(1, Status::Pending, false);
+        let used = || Err(NONCE_TOO_LOW.plain());
+        for (verdicts, wanted) in [
+            (vec![taken(2, Status::Pending, true), is_final(), used()], Accept),
+            (vec![is_final(), used()], Useless),
+            (vec![known(), used()], Useless),
+            (vec![Err(POOL_FULL.plain()), used()], Ignore),
+            (vec![taken(2, Status::Pending, true), Err(BAD_SIGNATURE.plain())], Reject),
+            (vec![Err(UNKNOWN_VERSION.plain()), Err(UNKNOWN_ACTION.plain())], Ignore),
+        ] {
+            assert_eq!(judge(&mut passed, 0, verdicts.clone(), now), wanted, "{verdicts:?}");
+        }
+    }
+
+    #[test]
+    fn what_waits_is_passed_on_again_once_in_a_while() {
+        use GossipVerdict::*;
+        let (mut passed, now) = (Passed::default(), Instant::now());
+        let waits = |n| taken(n, Status::Pending, false);
+        assert_eq!(judge(&mut passed, 1, vec![waits(1), waits(2)], now), Accept);
+        for round in 0..=MAX_GOSSIP_ROUNDS {
+            assert_eq!(judge(&mut passed, round, vec![waits(2), waits(1)], now), Useless, "round {round}");
+        }
+        let used = || Err(NONCE_TOO_LOW.plain());
+        assert_eq!(judge(&mut passed, 1, vec![waits(3), used(), used()], now), Useless, "mostly old");
+        assert_eq!(judge(&mut passed, 1, vec![waits(3), waits(1)], now), Accept);
+        assert_eq!(judge(&mut passed, 2, vec![waits(1), waits(2)], now + PASS_AGAIN), Accept);
+        assert!(passed.order.len() == 2 && passed.known.len() == 2, "what is over is forgotten");
+    }
+
+    #[test]
+    fn own_transactions_are_told_until_they_wait_no_more() {
+        let (mut told, start) = (Told::default(), Instant::now());
+        told.remember((0..3).map(id), start);
+        told.remember((0..3).map(id), start + TELL_AGAIN / 2);
+        let all = |_: &TxId| Some(vec![7; 200]);
+        assert!(told.due(all, start).is_empty(), "just told");
+        let mut now = start;
+        for times in 0..40 {
+            now += if times <= MAX_GOSSIP_ROUNDS { TELL_AGAIN } else { TELL_SELDOM };
+            let due = told.due(all, now);
+            assert_eq!(due.keys().copied().collect::<Vec<_>>(), [times % MAX_GOSSIP_ROUNDS + 1]);
+            assert_eq!(due.values().map(Vec::len).sum::<usize>(), 3);
+            assert!(told.due(all, now).is_empty());
+        }
+        assert!(told.due(|_| None, now + TELL_SELDOM).is_empty());
+        assert!(told.turns.is_empty() && told.known.is_empty(), "what is final is forgotten");
+    }
+
+    #[test]
+    fn however_many_there_are_all_have_their_turn_and_never_all_at_once() {
+        let (mut told, start) = (Told::default(), Instant::now());
+        let many = |n: u32| {
+            let mut bytes = [0; 32];
+            bytes[..4].copy_from_slice(&n.to_le_bytes());
+            TxId(Hash(bytes))
+        };
+        told.remember((0..20_000).map(many), start);
+        let (mut count, now) = (0, start + TELL_AGAIN);
+        loop {
+            let due = told.due(|_| Some(vec![7; 200]), now);
+            let batch = due.values().map(Vec::len).sum::<usize>();
+            assert!(batch * 200 <= BYTES_AGAIN + 200);
+            count += batch;
+            if batch == 0 {
+                break;
+            }
+        }
+        assert_eq!(count, 20_000);
+    }
 }

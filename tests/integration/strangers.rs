@@ -1,10 +1,12 @@
 //! What comes to a validator's port from those who should not be there: another chain, bytes that are no
 //! messages, frames longer than allowed, floods. They are shut out, and the chain goes on meanwhile.
 
+use chain_core::codec::List;
 use chain_core::consensus::{self, Peer};
 use chain_core::crypto::Hash;
+use chain_core::limits::MAX_GOSSIP_ROUNDS;
 use chain_core::types::{ChainId, Height, View};
-use chain_core::wire::{Hello, Lane, Message, PROTOCOL_VERSION};
+use chain_core::wire::{GossipFrame, Hello, Lane, Message, PROTOCOL_VERSION};
 use chain_node::p2p::NetworkEvent;
 use chain_tests::cluster::Cluster;
 use chain_tests::eventually;
@@ -145,4 +147,62 @@ async fn floods_end_in_a_ban_and_the_chain_goes_on_meanwhile() {
     counted(&cluster, BANS, 3.0).await;
     goes_on(&cluster, nonce).await;
     drop(noise);
+}
+
+/// The transactions of the next frame of gossip, and its round.
+async fn overheard(peer: &mut TestPeer) -> (u32, Vec<Vec<u8>>) {
+    loop {
+        if let NetworkEvent::Gossip { bytes, .. } = peer.next().await {
+            let frame = GossipFrame::decode(&bytes).unwrap();
+            return (
+                frame.round,
+                frame.transactions.into_inner().into_iter().map(|bytes| bytes.into_inner()).collect(),
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_final_travels_no_further() {
+    let mut cluster = Cluster::new(4, 0);
+    cluster.up().await;
+    let (chain, host) = (cluster.genesis().chain_id(), [cluster.p2p(HOST)]);
+    let (from, to) = (&cluster.wallets()[0], &cluster.wallets()[1]);
+    let payments: Vec<_> = (0..8).map(|nonce| from.pay(nonce, to.address, 1)).collect();
+    for nonce in 0..8 {
+        goes_on(&cluster, nonce).await;
+    }
+    let (mut ear, mut sender) = (TestPeer::start(chain, None, &host).await, TestPeer::start(chain, None, &host).await);
+    ear.joined().await;
+    sender.joined().await;
+    // Any order, any selection and any round make new bytes of old transactions.
+    for round in 0..=MAX_GOSSIP_ROUNDS {
+        for first in 0..payments.len() {
+            let old = payments.iter().skip(first).chain(payments.iter().take(first)).map(|payment| payment.bytes());
+            GossipFrame::pack(round, old).into_iter().for_each(|frame| sender.network.gossip(frame));
+        }
+    }
+    let news = from.pay(8, to.address, 1);
+    let frames = GossipFrame::pack(0, payments.iter().map(|old| old.bytes()).chain([news.bytes()]));
+    frames.into_iter().for_each(|frame| sender.network.gossip(frame));
+    // What was sent before it is passed over, or it would be heard first.
+    let (_, heard) = overheard(&mut ear).await;
+    assert!(heard.iter().any(|bytes| bytes == news.bytes()), "old transactions were passed on");
+    assert_eq!(cluster.metric(HOST, BANS).await, 0.0);
+    goes_on(&cluster, 9).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_nobody_asked_for_end_in_a_ban() {
+    let mut cluster = Cluster::new(4, 0);
+    cluster.up().await;
+    let (chain, host) = (cluster.genesis().chain_id(), [cluster.p2p(HOST)]);
+    let mut peer = TestPeer::start(chain, None, &host).await;
+    let node = peer.joined().await;
+    let (from, head, oldest) = (Height::new(1_000), Height::new(2_000), Height::ZERO);
+    for _ in 0..20 {
+        peer.say(node, &Message::Blocks { from, blocks: List::default(), head, oldest });
+    }
+    counted(&cluster, BANS, 1.0).await;
+    goes_on(&cluster, 0).await;
 }

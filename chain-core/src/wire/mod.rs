@@ -263,3 +263,71 @@ impl BorshDeserialize for FinalBlock {
         Ok(Self { block, certificate })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::{MAX_GOSSIP_BYTES, MAX_GOSSIP_ROUNDS};
+    use crate::testing::{address, checked, pay};
+    use crate::tx::{Action, account};
+
+    #[test]
+    fn an_answer_begins_as_its_question_says() {
+        let (block, digest, from, offset) = (BlockId(Hash([7; 32])), Hash([8; 32]), Height::new(300), 1 << 40);
+        let (head, oldest) = (Height::new(400), Height::new(1));
+        let pairs = [
+            (Message::NeedBlock { height: head, block }, Message::Block { id: block, block: None }),
+            (
+                Message::NeedTransactions { block, places: List::default() },
+                Message::Transactions { block, transactions: List::default() },
+            ),
+            (Message::NeedBlocks { from, count: 9 }, Message::Blocks { from, blocks: List::default(), head, oldest }),
+            (Message::NeedSnapshot, Message::Snapshot { offer: None }),
+            (
+                Message::NeedSnapshotPart { digest, offset },
+                Message::SnapshotPart { digest, offset, bytes: SnapshotBytes::default() },
+            ),
+        ];
+        for (asked, (question, _)) in pairs.iter().enumerate() {
+            let start = question.answer_start().unwrap_or_default();
+            assert!(!Message::is_answer(&question.encode()) && !start.is_empty());
+            for (given, (_, answer)) in pairs.iter().enumerate() {
+                let frame = answer.encode();
+                assert!(Message::is_answer(&frame) && answer.answer_start().is_none());
+                assert_eq!(frame.starts_with(&start), asked == given, "{question:?} {answer:?}");
+            }
+        }
+        let other = Message::NeedBlocks { from: head, count: 9 }.answer_start().unwrap_or_default();
+        assert!(!pairs.iter().any(|(_, answer)| answer.encode().starts_with(&other)), "another height");
+    }
+
+    #[test]
+    fn no_transaction_is_as_short_as_the_least_length() {
+        // The shortest action, nothing optional, one key and one signature.
+        let action = Action::Account(account::Action::SetMemoRequired { required: true });
+        let shortest = checked(1, 0, [action]).bytes().len();
+        assert!(shortest > MIN_TX_BYTES, "{shortest}");
+    }
+
+    #[test]
+    fn many_tiny_transactions_are_no_message() {
+        let short = |length: usize| {
+            let transactions = vec![vec![0u8; length]; 1000];
+            [vec![5], vec![7; 32], codec::encode(&transactions)].concat()
+        };
+        assert!(Message::decode(&short(MIN_TX_BYTES), Lane::Bulk).is_ok());
+        for length in [0, 1, MIN_TX_BYTES - 1] {
+            assert!(Message::decode(&short(length), Lane::Bulk).is_err());
+        }
+        assert!(TxBytes::new(vec![0; MIN_TX_BYTES - 1]).is_none());
+    }
+
+    #[test]
+    fn rounds_of_gossip_have_an_end() {
+        let transaction = checked(1, 0, [pay(address(2), 1)]);
+        let frame = |round| GossipFrame::pack(round, [transaction.bytes()]).concat();
+        assert!(frame(0).len() < MAX_GOSSIP_BYTES);
+        assert!(GossipFrame::decode(&frame(MAX_GOSSIP_ROUNDS)).is_ok());
+        assert!(GossipFrame::decode(&frame(MAX_GOSSIP_ROUNDS + 1)).is_err());
+    }
+}

@@ -216,7 +216,7 @@ pub async fn start(
 
 impl Network {
     /// Queues a frame to each of these peers; never waits. A queue that is full loses its oldest
-    /// frames, which is counted; a peer that does not read is closed.
+    /// frames, which is counted; a peer that takes nothing of a frame for long is closed.
     pub fn send(&self, to: &[Peer], lane: Lane, frame: Bytes) {
         if frame.is_empty() || frame.len() > lane.max_frame_bytes() {
             tracing::error!(bytes = frame.len(), ?lane, "a frame of ours has an impossible length");

@@ -213,7 +213,7 @@ impl Liar {
     fn spoiled(&mut self, block: &Block) -> Block {
         let mut block = block.clone();
         match self.random.below(3) {
-            0 => block.body = Body::new(vec![vec![1, 2, 3]]),
+            0 => block.body = Body::new(vec![vec![7; 200]]),
             1 => block.header.state_root = Hash([1; 32]),
             _ => {
                 let mut transactions = block.body.transactions().to_vec();

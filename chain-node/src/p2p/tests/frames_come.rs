@@ -89,3 +89,54 @@ fn a_full_queue_of_the_node_holds_peers_back_and_loses_nothing() {
         }
     });
 }
+
+#[test]
+fn a_peer_that_does_not_read_has_a_backlog_until_it_does() {
+    run(async {
+        let mut first = node(|_| {}).await;
+        let mut rogue = Rogue::new();
+        let hello = Hello::new(chain(1), None, &rogue.id.to_bytes());
+        let _streams = rogue.connect(&first, &hello.encode()).await;
+        let peer = first.joined().await;
+        assert!(first.network.is_stranger(peer) && !first.network.has_backlog(peer));
+        // More than the other side's window takes.
+        first.network.send(&[peer], Lane::Bulk, vec![1; Lane::Bulk.max_frame_bytes()].into());
+        assert!(first.network.has_backlog(peer));
+        let link = first.network.shared.link(peer).unwrap();
+        first.left(peer).await;
+        assert!(!first.network.is_stranger(peer) && !first.network.has_backlog(peer), "it has gone");
+        assert!(!link.has_backlog(Lane::Bulk), "what waited has gone with it");
+    });
+}
+
+#[test]
+fn a_peer_that_reads_has_no_backlog_for_long() {
+    run(async {
+        let (first, at_first, mut second, _) = pair(|_| {}).await;
+        first.network.send(&[at_first], Lane::Bulk, vec![1; 1 << 20].into());
+        second.frame().await;
+        eventually("it is written", || !first.network.has_backlog(at_first)).await;
+        assert!(first.network.is_stranger(at_first));
+    });
+}
+
+#[test]
+fn who_has_no_place_is_not_heard_by_gossip_either() {
+    run(async {
+        let first = node(|_| {}).await;
+        // A full node greets nobody any more, but streams of gossip open all the same.
+        let mut full = node(|config| config.max_peers = 1).await;
+        let address = full.address();
+        let _guest = node(|config| config.static_peers = vec![address.clone()]).await;
+        full.joined().await;
+        for n in 0..10u8 {
+            first.network.gossip(vec![n]);
+        }
+        first.network.add_peer(address);
+        let refused = r#"blockchain_p2p_refused_total{reason="full"}"#;
+        eventually("it has no place", || full.metric(refused) >= 3).await;
+        while let Ok(event) = full.events.try_recv() {
+            assert!(!matches!(event, NetworkEvent::Gossip { .. }), "who has no place is not heard");
+        }
+    });
+}

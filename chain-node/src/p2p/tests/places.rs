@@ -131,3 +131,61 @@ fn a_copied_identity_does_not_cut_the_validator_off() {
         assert_eq!(first.metric("blockchain_p2p_bans_total"), 0);
     });
 }
+
+#[test]
+fn one_key_has_few_places_however_many_identities_it_signs_for() {
+    run(async {
+        let (traitor, other) = (SecretKey::from_seed(&[5; 32]), SecretKey::from_seed(&[6; 32]));
+        let first = node(|config| config.max_peers = 4).await;
+        first.validators.send_replace(Arc::new(BTreeSet::from([traitor.public(), other.public()])));
+        let mut held = Vec::new();
+        for _ in 0..10 {
+            let mut rogue = Rogue::new();
+            let hello = Hello::new(chain(1), Some(&traitor), &rogue.id.to_bytes());
+            held.push((rogue.connect(&first, &hello.encode()).await, rogue));
+        }
+        let full = r#"blockchain_p2p_refused_total{reason="full"}"#;
+        eventually("the surplus is turned away", || first.metric(full) == 8).await;
+        assert_eq!(first.network.peers().len(), 2);
+        assert_eq!(first.metric("blockchain_p2p_bans_total"), 0);
+        let (address, key) = (first.address(), Some(Arc::new(other)));
+        let _honest = node(|c| (c.validator, c.static_peers) = (key, vec![address.clone()])).await;
+        let _stranger = node(|c| c.static_peers = vec![address]).await;
+        eventually("others come in", || first.network.peers().len() == 4).await;
+        drop(held);
+    });
+}
+
+#[test]
+fn who_is_turned_away_from_a_full_node_pays_nothing_for_it() {
+    run(async {
+        let mut first = node(|config| config.max_peers = 1).await;
+        let address = first.address();
+        let _guest = node(|config| config.static_peers = vec![address.clone()]).await;
+        first.joined().await;
+        let late = node(|config| config.static_peers = vec![address.clone()]).await;
+        let full = r#"blockchain_p2p_refused_total{reason="full"}"#;
+        eventually("it has knocked", || first.metric(full) >= 4).await;
+        assert_eq!(lock(&first.network.shared.bans).points(&late.network.local_id(), Instant::now()), 0);
+    });
+}
+
+#[test]
+fn a_validator_whose_line_flaps_is_not_shut_out() {
+    run(async {
+        let (identity, key) = (Keypair::generate_ed25519(), SecretKey::from_seed(&[5; 32]));
+        let mut first = node(|_| {}).await;
+        first.validators.send_replace(Arc::new(BTreeSet::from([key.public()])));
+        // More often than would cost anybody else a ban.
+        for _ in 0..30 {
+            let mut rogue = Rogue::with(identity.clone());
+            let hello = Hello::new(chain(1), Some(&key), &rogue.id.to_bytes());
+            let streams = rogue.connect(&first, &hello.encode()).await;
+            let peer = first.joined().await;
+            drop(streams);
+            first.left(peer).await;
+            rogue.ended().await;
+        }
+        assert_eq!(first.metric("blockchain_p2p_bans_total"), 0);
+    });
+}

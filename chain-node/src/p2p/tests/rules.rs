@@ -126,3 +126,64 @@ fn who_comes_and_goes_without_end_is_banned() {
         panic!("it may come for ever");
     });
 }
+
+#[test]
+fn a_validator_keeps_its_place_whatever_it_passes_on() {
+    run(async {
+        let key = Arc::new(SecretKey::from_seed(&[5; 32]));
+        let first = node(|_| {}).await;
+        first.validators.send_replace(Arc::new(BTreeSet::from([key.public()])));
+        let address = first.address();
+        let mut first = first;
+        let mut second = node(|c| (c.validator, c.static_peers) = (Some(key), vec![address])).await;
+        let (at_first, at_second) = (first.joined().await, second.joined().await);
+        second.network.gossip(vec![0]);
+        let (_, ticket) = first.gossip().await;
+        // As often as would ban anybody else twice.
+        for _ in 0..8 {
+            first.network.judge(ticket.clone(), GossipVerdict::Reject);
+        }
+        for n in 1..20u8 {
+            second.network.gossip(vec![n]);
+        }
+        eventually("it is not heard for a while", || first.metric("blockchain_p2p_gossip_ignored_total") == 19).await;
+        second.network.send(&[at_second], Lane::Urgent, b"my vote".to_vec().into());
+        assert_eq!(first.frame().await, (at_first, Lane::Urgent, b"my vote".to_vec()));
+        assert_eq!(first.metric("blockchain_p2p_bans_total"), 0);
+    });
+}
+
+#[test]
+fn gossip_that_brings_nothing_is_soon_not_looked_at() {
+    run(async {
+        let few = Rate { frames: 100, bytes: 1 << 20, burst_s: 1 };
+        let (mut first, at_first, second, at_second) = pair(|c| c.limits.gossip = few).await;
+        // A burst of a hundred frames holds five of them.
+        for n in 0..5u8 {
+            second.network.gossip(vec![n]);
+            let (_, ticket) = first.gossip().await;
+            first.network.judge(ticket, GossipVerdict::Useless);
+        }
+        for n in 5..10u8 {
+            second.network.gossip(vec![n]);
+        }
+        eventually("the rest is passed over", || first.metric("blockchain_p2p_gossip_ignored_total") > 0).await;
+        second.network.send(&[at_second], Lane::Urgent, vec![1].into());
+        assert_eq!(first.frame().await, (at_first, Lane::Urgent, vec![1]), "it is still a peer");
+        assert_eq!(first.metric("blockchain_p2p_bans_total"), 0);
+    });
+}
+
+#[test]
+fn answers_nobody_asked_for_cost_a_little_each() {
+    run(async {
+        let (mut first, at_first, _second, _) = pair(|_| {}).await;
+        for _ in 0..9 {
+            first.network.charge_unasked(at_first);
+        }
+        assert_eq!(first.metric("blockchain_p2p_bans_total"), 0);
+        (0..3).for_each(|_| first.network.charge_unasked(at_first));
+        first.left(at_first).await;
+        assert_eq!(first.metric("blockchain_p2p_bans_total"), 1);
+    });
+}
