@@ -7,7 +7,7 @@ use crate::driver::{Driver, Links, Verdicts};
 use crate::p2p::{GossipTicket, GossipVerdict, Network, NetworkEvent, PeerSummary};
 use crate::remote::{Local, Pace, Remotes};
 use crate::snapshots::Shelf;
-use crate::telling::{Passed, TELL_AGAIN, Told};
+use crate::telling::{LOOK, Passed, Told};
 use chain_core::consensus::{self, Offence, Peer};
 use chain_core::crypto::PublicKey;
 use chain_core::engine::{self, Announcement, Input, SharedPool};
@@ -198,8 +198,12 @@ impl Net {
                 None
             }
             NetworkEvent::Frame { from, lane, bytes } => self.take_frame(driver, from, lane, bytes),
-            NetworkEvent::Gossip { from: _, bytes, ticket } => {
-                self.take_gossip(driver, &bytes, ticket);
+            NetworkEvent::Gossip { from, bytes, ticket } => {
+                // What is given back is passed over, and counted.
+                match self.judging.clone().try_acquire_owned() {
+                    Ok(place) => self.take_gossip(driver, &bytes, ticket, place),
+                    Err(_) => return Some(NetworkEvent::Gossip { from, bytes, ticket }),
+                }
                 None
             }
         }
@@ -325,14 +329,14 @@ impl Net {
         }
     }
 
-    fn take_gossip(self: &Arc<Self>, driver: &Arc<Driver>, bytes: &[u8], ticket: GossipTicket) {
-        let frame = GossipFrame::decode(bytes);
-        let permit = self.judging.clone().try_acquire_owned();
-        let (frame, permit) = match (frame, permit) {
-            (Ok(frame), Ok(permit)) => (frame, permit),
-            (Err(_), _) => return self.judge(ticket, GossipVerdict::Reject),
-            (Ok(_), Err(_)) => return self.judge(ticket, GossipVerdict::Ignore),
-        };
+    fn take_gossip(
+        self: &Arc<Self>,
+        driver: &Arc<Driver>,
+        bytes: &[u8],
+        ticket: GossipTicket,
+        place: OwnedSemaphorePermit,
+    ) {
+        let Ok(frame) = GossipFrame::decode(bytes) else { return self.judge(ticket, GossipVerdict::Reject) };
         let transactions: Vec<_> = frame.transactions.into_inner().into_iter().map(TxBytes::into_inner).collect();
         let lengths: Vec<_> = transactions.iter().map(Vec::len).collect();
         let (net, driver, round) = (self.clone(), driver.clone(), frame.round);
@@ -342,7 +346,7 @@ impl Net {
                 Err(_) => GossipVerdict::Ignore,
             };
             net.judge(ticket, verdict);
-            drop(permit);
+            drop(place);
         });
     }
 
@@ -381,7 +385,7 @@ impl Net {
 
     /// Tells again what was taken here a while ago and still waits: gossip can be lost.
     pub async fn tell_again(self: Arc<Self>, pool: SharedPool) {
-        let mut tick = tokio::time::interval(TELL_AGAIN / 5);
+        let mut tick = tokio::time::interval(LOOK);
         loop {
             tick.tick().await;
             if self.is_alone() {
@@ -485,5 +489,61 @@ pub fn current_validators(chain: &Chain) -> BTreeSet<PublicKey> {
         Ok(set) => set.members().iter().map(|member| member.public_key).collect(),
         // The engine meets the same fault and stops the node.
         Err(_) => BTreeSet::new(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn net() -> (tempfile::TempDir, Arc<Net>) {
+        let dir = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(dir.path().join("snapshots")).unwrap();
+        (dir, Net::new(Arc::new(shelf)))
+    }
+
+    fn need(from: u64) -> Message {
+        Message::NeedBlocks { from: Height::new(from), count: 9 }
+    }
+
+    fn answer(from: u64) -> Vec<u8> {
+        let (from, head) = (Height::new(from), Height::new(100));
+        Message::Blocks { from, blocks: Default::default(), head, oldest: Height::ZERO }.encode()
+    }
+
+    #[test]
+    fn a_question_is_open_until_its_answer_was_taken() {
+        let (_dir, net) = net();
+        let (peer, gone) = (Peer(1), Peer(2));
+        lock(&net.asked).insert(peer, VecDeque::new());
+        assert!(!net.was_asked(peer, &answer(5)));
+        net.note_questions(&[peer, gone, Peer(1 << 63)], &need(5));
+        assert!(!net.was_asked(peer, &answer(6)) && !net.was_asked(gone, &answer(5)));
+        assert_eq!(lock(&net.asked).len(), 1, "no row comes back for who has left, or for a site");
+        // A frame that finds no room is offered again.
+        assert!(net.was_asked(peer, &answer(5)) && net.was_asked(peer, &answer(5)));
+        net.is_answered(peer, &answer(5));
+        assert!(!net.was_asked(peer, &answer(5)));
+        for from in 0..1000 {
+            net.note_questions(&[peer], &need(from));
+        }
+        assert_eq!(lock(&net.asked).get(&peer).unwrap().len(), OPEN_QUESTIONS);
+        assert!(net.was_asked(peer, &answer(999)) && !net.was_asked(peer, &answer(1)));
+    }
+
+    #[test]
+    fn a_question_gives_its_place_back_even_if_its_answer_fails() {
+        let (_dir, net) = net();
+        lock(&net.served).insert(Peer(1));
+        let place = net.serving.clone().try_acquire_owned().unwrap();
+        let serving = Serving { net: net.clone(), peer: Peer(1), _place: place };
+        let failed = std::thread::spawn(move || {
+            let _serving = serving;
+            std::panic::resume_unwind(Box::new("a mistake"));
+        });
+        assert!(failed.join().is_err());
+        assert!(lock(&net.served).is_empty());
+        assert_eq!(net.serving.available_permits(), SERVING);
     }
 }

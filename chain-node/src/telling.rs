@@ -13,11 +13,15 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// When an own transaction that still waits is told again.
-pub const TELL_AGAIN: Duration = Duration::from_secs(5);
+const TELL_AGAIN: Duration = Duration::from_secs(5);
 /// When, once it has been told in every round.
 const TELL_SELDOM: Duration = Duration::from_secs(60);
-/// Bytes told again at a time.
-const BYTES_AGAIN: usize = 1024 * 1024;
+/// How often to look what is due.
+pub const LOOK: Duration = Duration::from_millis(100);
+/// Transactions looked at then; the pool is locked meanwhile, and most of them are final.
+const LOOKED_AT: usize = 4_000;
+/// Bytes told again then: about a megabyte in a second.
+const BYTES_AGAIN: usize = 128 * 1024;
 /// A transaction that was told again is passed on again only after this time.
 const PASS_AGAIN: Duration = Duration::from_millis(2_500);
 /// Rejections below this number are about the form: no honest node passes such bytes on.
@@ -45,9 +49,11 @@ impl Told {
     /// What is to be told now, by round; it has its next turn later. `waiting` finds what still waits.
     pub fn due(&mut self, waiting: impl Fn(&TxId) -> Option<Vec<u8>>, now: Instant) -> BTreeMap<u32, Vec<Vec<u8>>> {
         let (mut again, mut bytes): (BTreeMap<u32, Vec<Vec<u8>>>, _) = (BTreeMap::new(), 0);
-        while bytes < BYTES_AGAIN
-            && let Some(first) = self.turns.first_entry().filter(|first| first.key().0 <= now)
-        {
+        for _ in 0..LOOKED_AT {
+            if bytes >= BYTES_AGAIN {
+                break;
+            }
+            let Some(first) = self.turns.first_entry().filter(|first| first.key().0 <= now) else { break };
             let ((_, id), times) = first.remove_entry();
             let Some(transaction) = waiting(&id) else {
                 self.known.remove(&id);

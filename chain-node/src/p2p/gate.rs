@@ -79,8 +79,8 @@ pub struct Behaviour {
     room: usize,
     /// Inbound connections, from the first packet on.
     inbound: HashMap<ConnectionId, Arrival>,
-    /// How often each address comes.
-    arrivals: HashMap<IpAddr, Bucket>,
+    /// How often each address comes, spared or not.
+    arrivals: HashMap<(IpAddr, bool), Bucket>,
 }
 
 impl Behaviour {
@@ -121,7 +121,8 @@ impl Behaviour {
         if self.arrivals.len() >= MAX_ADDRESSES {
             self.arrivals.clear();
         }
-        let arrivals = self.arrivals.entry(address).or_insert_with(|| Bucket::new(ARRIVALS, factor, now));
+        let arrivals =
+            self.arrivals.entry((address, arrival.spared)).or_insert_with(|| Bucket::new(ARRIVALS, factor, now));
         if arrivals.take(0, Duration::MAX, now) != Pace::Fine {
             return Err(Denied::Often);
         }

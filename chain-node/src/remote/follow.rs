@@ -141,7 +141,9 @@ impl Session<'_> {
 
     async fn poll(&mut self, client: &Client) -> Result<(), End> {
         let node: NodeView = client.node_info().await?;
-        if node.chain_id != self.site.local.chain() {
+        let is_ours = node.chain_id == self.site.local.chain();
+        self.site.is_ours.store(is_ours, Ordering::Relaxed);
+        if !is_ours {
             return Err(End::OtherChain(node.chain_id));
         }
         self.answered = self.answered.saturating_add(1);

@@ -84,8 +84,9 @@ impl Remotes {
         let (mut sites, mut tasks) = (Vec::new(), JoinSet::new());
         for url in urls {
             let (local, numbers, url) = (local.clone(), numbers.clone(), url.clone());
-            let (name, covered, seen) = (public_name(&url), AtomicBool::new(false), Mutex::default());
-            let site = Arc::new(Site { url, name, pace, local, numbers, covered, seen });
+            let (name, covered, is_ours, seen) =
+                (public_name(&url), AtomicBool::default(), AtomicBool::default(), Mutex::default());
+            let site = Arc::new(Site { url, name, pace, local, numbers, covered, is_ours, seen });
             let (sender, words) = mpsc::channel(WORDS);
             tasks.spawn(follow::run(site.clone(), words));
             tasks.spawn(push::run(site.clone()));
@@ -168,6 +169,8 @@ struct Site {
     numbers: Arc<AtomicU64>,
     /// Whether the network of peers does what this site is for.
     covered: AtomicBool,
+    /// Whether its newest answer was that it is on our chain.
+    is_ours: AtomicBool,
     seen: Mutex<Seen>,
 }
 
