@@ -3,6 +3,7 @@
 use chain_core::types::{AssetId, Height, TxId};
 use chain_rpc::client::Client;
 use chain_rpc::view::{BlockRef, HeadView, Include, StatusName, U64};
+use chain_tests::cluster::Cluster;
 use chain_tests::devnet::{Devnet, chain_node};
 use chain_tests::eventually;
 use chain_tests::wallet::{FEE, Wallet};
