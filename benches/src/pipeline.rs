@@ -16,6 +16,7 @@ use chain_node::counts::Counts;
 use chain_node::driver::{Driver, MonoClock, Running};
 use chain_node::net::Net;
 use chain_node::run::open_ledger;
+use chain_node::snapshots::Shelf;
 use futures_util::future::try_join_all;
 use std::path::Path;
 use std::sync::Arc;
@@ -78,11 +79,12 @@ fn start(chain: &BenchChain, dir: &Path) -> Result<(Arc<Driver>, Running, Arc<Ch
         sign_memory: None,
         resume_signing_at: None,
     };
+    let shelf = Arc::new(Shelf::open(dir.join("snapshots"))?);
     let clock = MonoClock::start();
     let (engine, outputs) = Engine::start(start, &move || clock.now())?;
     let ledger = engine.chain().clone();
     let (driver, running) =
-        Driver::start(engine, outputs, clock, config.advanced.verify_threads, Net::new(), Counts::new()?);
+        Driver::start(engine, outputs, clock, config.advanced.verify_threads, Net::new(shelf), Counts::new()?);
     Ok((driver, running, ledger))
 }
 
