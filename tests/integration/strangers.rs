@@ -9,9 +9,9 @@ use chain_core::types::{ChainId, Height, View};
 use chain_core::wire::{GossipFrame, Hello, Lane, Message, PROTOCOL_VERSION};
 use chain_node::p2p::NetworkEvent;
 use chain_tests::cluster::Cluster;
-use chain_tests::eventually;
 use chain_tests::peer::TestPeer;
 use chain_tests::rogue::Rogue;
+use chain_tests::{PATIENCE, eventually};
 use rand::RngExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -151,15 +151,14 @@ async fn floods_end_in_a_ban_and_the_chain_goes_on_meanwhile() {
     drop(noise);
 }
 
-/// The transactions of the next frame of gossip, and its round.
-async fn overheard(peer: &mut TestPeer) -> (u32, Vec<Vec<u8>>) {
+/// The transactions of the next frame of gossip.
+async fn overheard(peer: &mut TestPeer) -> Vec<Vec<u8>> {
+    let until = tokio::time::Instant::now() + PATIENCE;
     loop {
+        assert!(tokio::time::Instant::now() < until, "no gossip comes");
         if let NetworkEvent::Gossip { bytes, .. } = peer.next().await {
             let frame = GossipFrame::decode(&bytes).unwrap();
-            return (
-                frame.round,
-                frame.transactions.into_inner().into_iter().map(|bytes| bytes.into_inner()).collect(),
-            );
+            return frame.transactions.into_inner().into_iter().map(|bytes| bytes.into_inner()).collect();
         }
     }
 }
@@ -200,7 +199,7 @@ async fn what_is_final_travels_no_further() {
     frames.into_iter().for_each(|frame| sender.network.gossip(frame));
     // What was sent before it is passed over, or it would be heard first.
     loop {
-        let (_, heard) = overheard(&mut ear).await;
+        let heard = overheard(&mut ear).await;
         assert!(heard.iter().any(|bytes| payments.iter().all(|old| old.bytes() != bytes)), "old ones were passed on");
         if heard.iter().any(|bytes| bytes == news.bytes()) {
             break;
