@@ -36,8 +36,8 @@ make_site() {
     ip -n "$1" link set rpc up
 }
 
+# The first site is there already.
 make_sites() {
-    ip netns add "$A"
     ip netns add "$B"
     ip link add line netns "$A" type veth peer name line netns "$B"
     make_site "$A" 9 2 1
@@ -72,6 +72,8 @@ start_node() {
 
 down() {
     [ ! -f "$DIR/genesis.json" ] || "$CHAIN_NODE" devnet down --dir "$DIR"
+    # Without it the sites, if there are any, are another devnet's.
+    [ -d "$STATE" ] || return 0
     for namespace in "$A" "$B"; do
         if [ -f "$STATE/$namespace.pid" ] && grep -aq delay-proxy "/proc/$(cat "$STATE/$namespace.pid")/cmdline" 2>/dev/null; then
             kill "$(cat "$STATE/$namespace.pid")"
@@ -85,8 +87,9 @@ up() {
     [ ! -d "$STATE" ] || { echo "the sites are there already; take them away first: $0 down" >&2; exit 1; }
     [ -f "$DIR/genesis.json" ] || "$CHAIN_NODE" devnet init --validators 4 --dir "$DIR" \
         --rpc-host 10.77.0.2,10.77.0.2,10.77.0.6,10.77.0.6 --p2p-host 10.77.0.9,10.77.0.9,10.77.0.10,10.77.0.10 >/dev/null
+    ip netns add "$A" || { echo "another devnet has its sites on this machine: take them away first" >&2; exit 1; }
     mkdir "$STATE"
-    # Half made is taken away again.
+    # From here on what there is is ours; half made is taken away again.
     trap 'down' EXIT
     make_sites
     if [ "${1:-0}" != 0 ]; then

@@ -83,11 +83,12 @@ fn start(chain: &BenchChain, dir: &Path) -> Result<(Arc<Driver>, Running, Arc<Ch
         sign_memory: None,
         resume_signing_at: None,
     };
+    let shelf = Arc::new(Shelf::open(dir.join("snapshots"))?);
     let clock = MonoClock::start();
     let (engine, outputs) = Engine::start(start, &move || clock.now())?;
     let ledger = engine.chain().clone();
-    let net = Net::new(Arc::new(Shelf::open(dir.join("snapshots"))?));
-    let (driver, running) = Driver::start(engine, outputs, clock, config.advanced.verify_threads, net, Counts::new()?);
+    let (driver, running) =
+        Driver::start(engine, outputs, clock, config.advanced.verify_threads, Net::new(shelf), Counts::new()?);
     Ok((driver, running, ledger))
 }
 

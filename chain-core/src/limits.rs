@@ -6,6 +6,8 @@
 
 /// Longest canonical encoding of one signed transaction.
 pub const MAX_TX_BYTES: usize = 60 * 1024;
+/// Shortest transaction; none with an action, a nonce and a signature is as short.
+pub const MIN_TX_BYTES: usize = 100;
 /// Most actions in one transaction.
 pub const MAX_ACTIONS: usize = 16;
 /// Most keys in a multi-key authorisation.
@@ -104,6 +106,8 @@ pub const MAX_SNAPSHOT_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 pub const MAX_GOSSIP_BYTES: usize = 64 * 1024;
 /// Most transactions in one frame of gossip.
 pub const MAX_GOSSIP_TXS: usize = 1024;
+/// Highest round of a frame of gossip.
+pub const MAX_GOSSIP_ROUNDS: u32 = 12;
 /// A validator that lost its memory waits for a final block this much newer than its start.
 pub const WIPED_WAIT_MS: u64 = 10_000;
 /// How long a validator that starts among others listens before it signs.

@@ -265,7 +265,7 @@ fn held_back(barrier: Height, head: Height) -> Option<HeldBack> {
 }
 
 fn submitted(submitted: chain_core::engine::Submitted) -> Submitted {
-    let chain_core::engine::Submitted { tx_id, wire_id, status } = submitted;
+    let chain_core::engine::Submitted { tx_id, wire_id, status, .. } = submitted;
     Submitted { tx_id, wire_id, status }
 }
 

@@ -23,6 +23,9 @@ use tokio::sync::broadcast::error::RecvError;
 const VIEWS: &[f64] = &[1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0, 50.0];
 const SECONDS: &[f64] = &[0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
+/// A block that became final here so long after it was made was fetched, not agreed on.
+const MAX_LIVE_MS: u64 = 60_000;
+
 /// The counters.
 pub struct Counts {
     registry: Registry,
@@ -126,6 +129,10 @@ impl Counts {
     fn block(&self, block: &CommittedBlock, set: &ValidatorSet, heard: &BTreeSet<PublicKey>) {
         let Some(certificate) = &block.certificate else { return };
         self.views.observe(f64::from(certificate.view().get()) + 1.0);
+        // Of a block that was fetched nobody could hear the votes.
+        if block.finality_ms >= MAX_LIVE_MS {
+            return;
+        }
         let signed = certificate.signers.places(set.members().len()).unwrap_or_default();
         for (place, missed) in silent(set, &signed, heard).into_iter().enumerate() {
             self.missed.with_label_values(&[&place.to_string()]).inc_by(missed.into());

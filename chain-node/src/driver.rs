@@ -13,7 +13,7 @@ use crate::catching_up::FAR_BEHIND;
 use crate::counts::Counts;
 use crate::exit::Exit;
 use chain_core::consensus::{Now, Offence, Peer};
-use chain_core::engine::{Announcement, Engine, Input, Output, Progress, Submission, Submitted, Ticket};
+use chain_core::engine::{Announcement, Engine, Input, Output, Progress, SharedPool, Submission, Submitted, Ticket};
 use chain_core::execute::glance;
 use chain_core::fault::Failure;
 use chain_core::ledger::Chain;
@@ -23,7 +23,7 @@ use chain_core::types::{Height, Rejected, TimestampMs};
 use chain_core::wire::{Lane, Message};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded, select_biased};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -52,18 +52,34 @@ pub trait Links: Send + Sync {
     fn send(&self, to: &[Peer], lane: Lane, frame: Arc<[u8]>, message: &Message);
     /// A peer did what no honest node does.
     fn blame(&self, peer: Peer, offence: Offence);
+    /// Whether what a peer said is still worth a look: not if it was shut out since. Asked for every
+    /// message.
+    fn hears(&self, peer: Peer) -> bool;
 }
 
+/// How one transaction ended.
+type Verdict = Result<Submitted, Rejected>;
 /// How a submission ended.
-pub type Verdicts = Vec<Result<Submitted, Rejected>>;
+pub type Verdicts = Vec<Verdict>;
+
+/// Whose transactions they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// Somebody waits for the answer, and whatever is said to him is durable.
+    Client,
+    /// Other nodes: what is known or final already is not looked at any further.
+    Gossip,
+}
 
 /// Transactions as bytes, and whom to answer.
 struct Job {
     bytes: Vec<Vec<u8>>,
+    source: Source,
     reply: oneshot::Sender<Verdicts>,
 }
 
-type Verified = (Vec<Result<Checked, Rejected>>, oneshot::Sender<Verdicts>);
+/// Transactions for the engine; a verdict where there is one already.
+type Verified = (Vec<Result<Checked, Verdict>>, oneshot::Sender<Verdicts>);
 
 /// What reaches the engine before any submission.
 enum Urgent {
@@ -78,6 +94,7 @@ pub struct Driver {
     jobs: Mutex<Option<Sender<Job>>>,
     urgent: Sender<Urgent>,
     urgent_bytes: Arc<AtomicUsize>,
+    stopping: Arc<AtomicBool>,
     announcements: broadcast::Sender<Announcement>,
     progress: Arc<Progress>,
     chain: Arc<Chain>,
@@ -126,14 +143,14 @@ impl Driver {
         let (jobs, job_queue) = bounded(VERIFY_QUEUE);
         let (verified, verified_queue) = bounded(ENGINE_QUEUE);
         let (urgent, urgent_queue) = bounded(PEER_QUEUE);
-        let urgent_bytes = Arc::new(AtomicUsize::new(0));
+        let (urgent_bytes, stopping) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (announcements, _) = broadcast::channel(ANNOUNCEMENTS);
         let (chain, progress) = (engine.chain().clone(), engine.progress().clone());
         let mut verifiers = Vec::new();
         for _ in 0..verify_threads {
-            let (chain, queue, verified) = (chain.clone(), job_queue.clone(), verified.clone());
-            let counts = counts.clone();
-            verifiers.push(std::thread::spawn(move || verify(&chain, &queue, &verified, &counts)));
+            let (chain, pool, queue) = (chain.clone(), engine.pool().clone(), job_queue.clone());
+            let (verified, counts) = (verified.clone(), counts.clone());
+            verifiers.push(std::thread::spawn(move || verify((&chain, &pool), &queue, &verified, &counts)));
         }
         let outside = Outside {
             announcements: announcements.clone(),
@@ -144,12 +161,13 @@ impl Driver {
             wake_at: None,
             own_key_seen: None,
             urgent_bytes: urgent_bytes.clone(),
+            stopping: stopping.clone(),
             replies: HashMap::new(),
         };
         let engine = std::thread::spawn(move || outside.run(engine, outputs, &urgent_queue, &verified_queue));
         let (jobs, room) = (Mutex::new(Some(jobs)), Semaphore::new(WAITING_BYTES));
         (
-            Arc::new(Self { jobs, urgent, urgent_bytes, announcements, progress, chain, room }),
+            Arc::new(Self { jobs, urgent, urgent_bytes, stopping, announcements, progress, chain, room }),
             Running { engine, verifiers },
         )
     }
@@ -188,7 +206,17 @@ impl Driver {
     }
 
     /// Verifies transactions and offers them to the pool; answers once that is durable.
-    pub async fn submit(&self, mut transactions: Vec<Vec<u8>>) -> Result<Verdicts, Busy> {
+    pub async fn submit(&self, transactions: Vec<Vec<u8>>) -> Result<Verdicts, Busy> {
+        self.take(transactions, Source::Client).await
+    }
+
+    /// As [`Self::submit`], for what other nodes pass on: a transaction that is known is no news, and
+    /// one whose nonce is used is refused even if it is final. Neither costs a signature.
+    pub async fn submit_gossip(&self, transactions: Vec<Vec<u8>>) -> Result<Verdicts, Busy> {
+        self.take(transactions, Source::Gossip).await
+    }
+
+    async fn take(&self, mut transactions: Vec<Vec<u8>>, source: Source) -> Result<Verdicts, Busy> {
         let bytes = transactions.iter().map(Vec::len).sum::<usize>();
         let bytes = u32::try_from(bytes).map_err(|_| Busy)?;
         let _room = self.room.try_acquire_many(bytes).map_err(|_| Busy)?;
@@ -196,7 +224,7 @@ impl Driver {
         while !transactions.is_empty() {
             let rest = transactions.split_off(transactions.len().min(BATCH_TXS));
             let (reply, answer) = oneshot::channel();
-            let job = Job { bytes: std::mem::replace(&mut transactions, rest), reply };
+            let job = Job { bytes: std::mem::replace(&mut transactions, rest), source, reply };
             self.offer(job)?;
             answers.push(answer);
         }
@@ -226,8 +254,9 @@ impl Driver {
     /// Asks the engine to write what it holds and end.
     pub fn stop(&self) {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // If the engine is gone there is nothing left to stop.
-        let _ = self.urgent.send(Urgent::Stop);
+        self.stopping.store(true, Ordering::Relaxed);
+        // It only wakes: a full queue does that too, and if the engine is gone nothing is left to stop.
+        let _ = self.urgent.try_send(Urgent::Stop);
     }
 }
 
@@ -254,12 +283,25 @@ pub fn wall_clock() -> TimestampMs {
 }
 
 /// Verifies whatever is waiting, many at a time: one batch costs half of single verifications.
-fn verify(chain: &Chain, queue: &Receiver<Job>, verified: &Sender<Verified>, counts: &Counts) {
+fn verify(here: (&Chain, &SharedPool), queue: &Receiver<Job>, verified: &Sender<Verified>, counts: &Counts) {
     while let Some(jobs) = gather(queue) {
         let timer = counts.verified.start_timer();
-        let formed = jobs.iter().flat_map(|job| &job.bytes).map(|bytes| look(chain, bytes)).collect();
-        let mut checked = tx::verify(formed).into_iter();
+        let (mut formed, mut early) = (Vec::new(), Vec::new());
+        for (source, bytes) in jobs.iter().flat_map(|job| job.bytes.iter().map(|bytes| (job.source, bytes))) {
+            match look(here, source, bytes) {
+                Ok(one) => {
+                    formed.push(Ok(one));
+                    early.push(None);
+                }
+                Err(verdict) => early.push(Some(verdict)),
+            }
+        }
+        let mut rest = tx::verify(formed).into_iter();
         timer.observe_duration();
+        let mut checked = early.into_iter().filter_map(|early| match early {
+            Some(verdict) => Some(Err(verdict)),
+            None => rest.next().map(|checked| checked.map_err(Err)),
+        });
         for job in jobs {
             let own = checked.by_ref().take(job.bytes.len()).collect();
             if verified.send((own, job.reply)).is_err() {
@@ -270,15 +312,24 @@ fn verify(chain: &Chain, queue: &Receiver<Job>, verified: &Sender<Verified>, cou
 }
 
 /// Judges what costs little before signatures, which cost much.
-fn look(chain: &Chain, bytes: &[u8]) -> Result<Formed, Rejected> {
-    let formed = Formed::read(&chain.id(), bytes)?;
+fn look((chain, pool): (&Chain, &SharedPool), source: Source, bytes: &[u8]) -> Result<Formed, Verdict> {
+    let formed = Formed::read(&chain.id(), bytes).map_err(Err)?;
+    let (tx_id, wire_id) = (formed.id(), formed.wire_id());
+    if source == Source::Gossip {
+        let pool = pool.read();
+        if pool.get_by_wire(&wire_id).is_some() {
+            return Err(Ok(Submitted { tx_id, wire_id, status: pool.status(&tx_id), new: false }));
+        }
+    }
     let glance = {
         let head = chain.head();
         params(&head.tree).map_err(Failure::Fault).and_then(|params| glance(&head.tree, &params, &formed))
     };
     match glance {
         // The engine tells a final transaction from one that comes too late, and meets faults itself.
-        Err(Failure::Rejected(rejected)) if !matches!(chain.place(&formed.id()), Ok(Some(_))) => Err(rejected),
+        Err(Failure::Rejected(rejected)) if source == Source::Gossip || !matches!(chain.place(&tx_id), Ok(Some(_))) => {
+            Err(Err(rejected))
+        }
         _ => Ok(formed),
     }
 }
@@ -310,6 +361,7 @@ struct Outside {
     clock: MonoClock,
     wake_at: Option<u64>,
     urgent_bytes: Arc<AtomicUsize>,
+    stopping: Arc<AtomicBool>,
     own_key_seen: Option<Height>,
     replies: HashMap<u64, Reply>,
 }
@@ -326,19 +378,22 @@ impl Outside {
         let now = move || clock.now();
         self.perform(outputs);
         loop {
+            if self.stopping.load(Ordering::Relaxed) {
+                return Ok(engine.shut_down()?);
+            }
             let due = self.wake_at.map(|at| at.saturating_sub(now().mono_ms));
             let wait = Duration::from_millis(due.unwrap_or(MAX_WAIT_MS).min(MAX_WAIT_MS));
             // Words of the agreement never wait behind transactions.
             let input = select_biased! {
                 recv(urgent) -> event => match event {
-                    Ok(Urgent::Peer(input, bytes)) => Some(self.take_out(input, bytes)),
+                    Ok(Urgent::Peer(input, bytes)) => self.take_out(input, bytes),
                     Ok(Urgent::Stop) | Err(_) => return Ok(engine.shut_down()?),
                 },
                 recv(verified) -> batch => match batch {
                     Ok(batch) => Some(Input::Submit(self.collect(batch, verified))),
                     // The verify threads end first when the node stops.
                     Err(_) => match urgent.recv_timeout(wait) {
-                        Ok(Urgent::Peer(input, bytes)) => Some(self.take_out(input, bytes)),
+                        Ok(Urgent::Peer(input, bytes)) => self.take_out(input, bytes),
                         Err(RecvTimeoutError::Timeout) => None,
                         Ok(Urgent::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(engine.shut_down()?),
                     },
@@ -369,9 +424,13 @@ impl Outside {
         }
     }
 
-    fn take_out(&self, input: Input, bytes: usize) -> Input {
+    /// Nothing if whoever said it has been shut out meanwhile: it is not worth a verification.
+    fn take_out(&self, input: Input, bytes: usize) -> Option<Input> {
         self.urgent_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        input
+        match &input {
+            Input::Message { from, .. } if !self.links.hears(*from) => None,
+            _ => Some(input),
+        }
     }
 
     /// Takes what else is waiting, so that one write to the log answers for many.
@@ -390,7 +449,7 @@ impl Outside {
     /// A ticket is the reply's number in the upper half, the place within it in the lower.
     fn enter(
         &mut self,
-        checked: Vec<Result<Checked, Rejected>>,
+        checked: Vec<Result<Checked, Verdict>>,
         sender: oneshot::Sender<Verdicts>,
         submissions: &mut Vec<Submission>,
     ) {
@@ -398,7 +457,7 @@ impl Outside {
         let mut verdicts = Vec::with_capacity(checked.len());
         for (place, checked) in checked.into_iter().enumerate() {
             verdicts.push(match checked {
-                Err(rejected) => Some(Err(rejected)),
+                Err(verdict) => Some(verdict),
                 Ok(transaction) => {
                     submissions.push(Submission { ticket: number << 32 | place as Ticket, transaction });
                     None
@@ -478,5 +537,50 @@ fn kind(input: &Input) -> &'static str {
         Input::Submit(_) => "submit",
         Input::Message { .. } => "message",
         Input::Joined { .. } | Input::Left { .. } => "peers",
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use chain_core::consensus;
+    use chain_core::types::View;
+
+    /// Has shut out this peer.
+    struct Deaf(Peer);
+
+    impl Links for Deaf {
+        fn send(&self, _: &[Peer], _: Lane, _: Arc<[u8]>, _: &Message) {}
+
+        fn blame(&self, _: Peer, _: Offence) {}
+
+        fn hears(&self, peer: Peer) -> bool {
+            peer != self.0
+        }
+    }
+
+    #[test]
+    fn what_the_shut_out_said_before_is_not_looked_at() {
+        let outside = Outside {
+            announcements: broadcast::channel(1).0,
+            links: Arc::new(Deaf(Peer(1))),
+            progress: Arc::default(),
+            counts: Counts::new().unwrap(),
+            clock: MonoClock::start(),
+            wake_at: None,
+            own_key_seen: None,
+            urgent_bytes: Arc::new(AtomicUsize::new(300)),
+            stopping: Arc::default(),
+            replies: HashMap::new(),
+        };
+        let said = |from| {
+            let message = consensus::Message::Status { height: Height::new(1), view: View::ZERO };
+            Input::Message { from, message: Box::new(Message::Agreement { message, block: None }) }
+        };
+        assert!(outside.take_out(said(Peer(1)), 100).is_none());
+        assert!(outside.take_out(said(Peer(2)), 100).is_some());
+        assert!(outside.take_out(Input::Left { peer: Peer(1) }, 100).is_some(), "it has to be told");
+        assert_eq!(outside.urgent_bytes.load(Ordering::Relaxed), 0);
     }
 }

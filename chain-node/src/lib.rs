@@ -20,4 +20,5 @@ pub mod p2p;
 pub mod remote;
 pub mod run;
 pub mod snapshots;
+mod telling;
 pub mod testnet;

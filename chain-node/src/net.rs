@@ -7,58 +7,77 @@ use crate::driver::{Driver, Links, Verdicts};
 use crate::p2p::{GossipTicket, GossipVerdict, Network, NetworkEvent, PeerSummary};
 use crate::remote::{Local, Pace, Remotes};
 use crate::snapshots::Shelf;
-use chain_core::consensus::{Offence, Peer};
+use crate::telling::{LOOK, Passed, Told};
+use chain_core::consensus::{self, Offence, Peer};
 use chain_core::crypto::PublicKey;
 use chain_core::engine::{self, Announcement, Input, SharedPool};
 use chain_core::ledger::Chain;
+use chain_core::limits::MAX_FRAME_BYTES;
 use chain_core::mempool::Status;
 use chain_core::state::validators;
 use chain_core::tx::Checked;
-use chain_core::types::{ChainId, Height, TxId};
+use chain_core::types::{ChainId, Height};
 use chain_core::wire::{GossipFrame, Lane, Message, TxBytes};
 use chain_rpc::backend::PeerInfo;
+use libp2p::bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 
 /// Ranges of old blocks read at the same time.
 const SERVING: usize = 4;
 /// Frames of gossip whose transactions are being verified.
 const JUDGING: usize = 64;
-/// Own transactions that are told again while they wait for a block.
-const REMEMBERED: usize = 10_000;
-/// When they are told again, and how often.
-const TELL_AGAIN: Duration = Duration::from_secs(5);
-const ROUNDS: u32 = 12;
-/// Open questions counted per peer; the engine has far fewer.
-const OPEN_QUESTIONS: u32 = 64;
-/// Rejections below this number are about the form: no honest node passes such bytes on.
-const FORM_REJECTIONS: u16 = 20;
+/// Open questions remembered per peer; the engine has far fewer.
+const OPEN_QUESTIONS: usize = 256;
+/// Bytes of answers that are read for strangers or wait to be written to them, of all together.
+const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// The network as the node uses it.
 pub struct Net {
     network: OnceLock<Network>,
     remotes: OnceLock<Remotes>,
-    joined: AtomicUsize,
     heights: Mutex<BTreeMap<Peer, Height>>,
-    /// Open questions by peer.
-    asked: Mutex<BTreeMap<Peer, u32>>,
+    /// Who is connected, and how the answers to our open questions begin.
+    asked: Mutex<BTreeMap<Peer, VecDeque<Vec<u8>>>>,
     /// Whose question is being answered.
     served: Mutex<BTreeSet<Peer>>,
-    told: Mutex<VecDeque<Told>>,
+    told: Mutex<Told>,
+    passed: Mutex<Passed>,
+    /// The highest block that came from a remote site.
+    from_sites: AtomicU64,
     shelf: Arc<Shelf>,
     serving: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
     judging: Arc<Semaphore>,
 }
 
-/// An own transaction that was told.
-struct Told {
-    id: TxId,
-    at: Instant,
-    round: u32,
+/// A peer's question that is being answered: its place is free again when this goes.
+struct Serving {
+    net: Arc<Net>,
+    peer: Peer,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        lock(&self.net.served).remove(&self.peer);
+    }
+}
+
+/// An answer, with its part of the room for answers until it is written.
+struct Answer {
+    bytes: Vec<u8>,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Answer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -72,7 +91,7 @@ impl Links for Net {
         }
         if let Some(network) = self.network.get() {
             self.note_questions(to, message);
-            network.send(to, lane, libp2p::bytes::Bytes::from_owner(frame));
+            network.send(to, lane, Bytes::from_owner(frame));
         }
     }
 
@@ -84,6 +103,14 @@ impl Links for Net {
             _ => {}
         }
     }
+
+    fn hears(&self, peer: Peer) -> bool {
+        match (self.remotes.get(), self.network.get()) {
+            (Some(remotes), _) if Remotes::owns(peer) => !remotes.is_shut_out(peer),
+            (_, Some(network)) => !network.is_shut_out(peer),
+            _ => true,
+        }
+    }
 }
 
 impl Net {
@@ -92,13 +119,15 @@ impl Net {
         Arc::new(Self {
             network: OnceLock::new(),
             remotes: OnceLock::new(),
-            joined: AtomicUsize::new(0),
             heights: Mutex::default(),
             asked: Mutex::default(),
             served: Mutex::default(),
             told: Mutex::default(),
+            passed: Mutex::default(),
+            from_sites: AtomicU64::new(0),
             shelf,
             serving: Arc::new(Semaphore::new(SERVING)),
+            answers: Arc::new(Semaphore::new(ANSWER_BYTES)),
             judging: Arc::new(Semaphore::new(JUDGING)),
         })
     }
@@ -116,7 +145,7 @@ impl Net {
 
     /// Whether nobody is connected.
     pub fn is_alone(&self) -> bool {
-        self.joined.load(Ordering::Relaxed) == 0
+        lock(&self.asked).is_empty()
     }
 
     /// Follows other sites over their RPC URLs.
@@ -143,14 +172,20 @@ impl Net {
         peers.into_iter().map(info).chain(sites).collect()
     }
 
-    /// Takes what happened in the network, or gives it back if the engine has too much to do.
+    /// Takes what happened in the network, or gives it back if the engine has too much to do, or if
+    /// nothing can be answered yet.
     pub fn take(self: &Arc<Self>, driver: &Arc<Driver>, event: NetworkEvent) -> Option<NetworkEvent> {
+        if self.network.get().is_none() {
+            return Some(event);
+        }
         match event {
             NetworkEvent::Joined { peer, validator, id, address } => {
+                // Before the engine knows of it: it may ask at once.
+                lock(&self.asked).insert(peer, VecDeque::new());
                 if driver.deliver(Input::Joined { peer, validator }, 0).is_some() {
+                    lock(&self.asked).remove(&peer);
                     return Some(NetworkEvent::Joined { peer, validator, id, address });
                 }
-                self.joined.fetch_add(1, Ordering::Relaxed);
                 tracing::info!(peer = %id, %address, validator = validator.is_some(), "connected");
                 None
             }
@@ -160,12 +195,15 @@ impl Net {
                 }
                 lock(&self.heights).remove(&peer);
                 lock(&self.asked).remove(&peer);
-                self.joined.fetch_sub(1, Ordering::Relaxed);
                 None
             }
             NetworkEvent::Frame { from, lane, bytes } => self.take_frame(driver, from, lane, bytes),
-            NetworkEvent::Gossip { from: _, bytes, ticket } => {
-                self.take_gossip(driver, &bytes, ticket);
+            NetworkEvent::Gossip { from, bytes, ticket } => {
+                // What is given back is passed over, and counted.
+                match self.judging.clone().try_acquire_owned() {
+                    Ok(place) => self.take_gossip(driver, &bytes, ticket, place),
+                    Err(_) => return Some(NetworkEvent::Gossip { from, bytes, ticket }),
+                }
                 None
             }
         }
@@ -182,6 +220,11 @@ impl Net {
         if !driver.has_room(bytes.len()) {
             return Some(NetworkEvent::Frame { from, lane, bytes });
         }
+        if lane == Lane::Bulk && Message::is_answer(&bytes) && !self.was_asked(from, &bytes) {
+            tracing::debug!(peer = from.0, "an answer nobody asked for");
+            self.network.get().into_iter().for_each(|network| network.charge_unasked(from));
+            return None;
+        }
         let message = match Message::decode(&bytes, lane) {
             Ok(message) => message,
             Err(error) => {
@@ -191,45 +234,63 @@ impl Net {
             }
         };
         self.note_height(from, &message);
-        let taken = match message {
-            message if is_answer(&message) && !self.was_asked(from) => {
-                tracing::debug!(peer = from.0, "an answer nobody asked for");
-                true
-            }
-            message if is_of_the_past(driver, &message) => self.serve(driver, from, message),
-            message => driver.deliver(Input::Message { from, message: Box::new(message) }, bytes.len()).is_none(),
+        let taken = match is_of_the_past(driver, &message) {
+            true => self.serve(driver, from, message),
+            false => driver.deliver(Input::Message { from, message: Box::new(message) }, bytes.len()).is_none(),
         };
-        (!taken).then_some(NetworkEvent::Frame { from, lane, bytes })
+        if !taken {
+            return Some(NetworkEvent::Frame { from, lane, bytes });
+        }
+        self.is_answered(from, &bytes);
+        None
     }
 
+    /// For people: where a peer says it is.
     fn note_height(&self, from: Peer, message: &Message) {
-        let height = match message {
-            Message::Agreement { message, .. } => Height::new(message.height().get().saturating_sub(1)),
-            Message::Blocks { head, .. } => *head,
-            _ => return,
-        };
+        let before = |height: Height| Height::new(height.get().saturating_sub(1));
         let mut heights = lock(&self.heights);
         let known = heights.entry(from).or_default();
-        *known = height.max(*known);
+        match message {
+            Message::Agreement { message: consensus::Message::Status { height, .. }, .. } => *known = before(*height),
+            Message::Agreement { message, .. } => *known = before(message.height()).max(*known),
+            Message::Blocks { head, .. } => *known = *head,
+            _ => {}
+        }
     }
 
-    /// Reads old blocks and snapshots on another thread; false if enough of that is going on.
+    /// Reads old blocks and snapshots on another thread; false if enough of that is going on, or if the
+    /// peer has not read what it asked for before.
     fn serve(self: &Arc<Self>, driver: &Arc<Driver>, to: Peer, question: Message) -> bool {
-        let Ok(permit) = self.serving.clone().try_acquire_owned() else { return false };
+        let Some(network) = self.network.get().cloned() else { return false };
+        let is_stranger = network.is_stranger(to);
+        if is_stranger && network.has_backlog(to) {
+            return false;
+        }
+        let Ok(place) = self.serving.clone().try_acquire_owned() else { return false };
+        let room = match is_stranger.then(|| self.answers.clone().try_acquire_many_owned(MAX_FRAME_BYTES as u32)) {
+            Some(Err(_)) => return false,
+            Some(Ok(room)) => Some(room),
+            None => None,
+        };
         // One at a time for each peer, so that none takes all the places.
         if !lock(&self.served).insert(to) {
             return false;
         }
-        let (net, chain) = (self.clone(), driver.chain().clone());
+        let serving = Serving { net: self.clone(), peer: to, _place: place };
+        let chain = driver.chain().clone();
         tokio::task::spawn_blocking(move || {
-            match net.answer(&chain, &question) {
-                Ok(Some(answer)) => net.send(&[to], answer.lane(), answer.encode().into(), &answer),
+            match serving.net.answer(&chain, &question) {
+                Ok(Some(answer)) => {
+                    let (bytes, mut room) = (answer.encode(), room);
+                    // What it does not need goes back at once.
+                    let _room = room.as_mut().and_then(|room| room.split(bytes.len()));
+                    drop(room);
+                    network.send(&[to], answer.lane(), Bytes::from_owner(Answer { bytes, _room }));
+                }
                 Ok(None) => {}
                 // The engine meets a fault of the database at its next read and stops the node.
                 Err(error) => tracing::error!(%error, "what a peer asks for cannot be read"),
             }
-            lock(&net.served).remove(&to);
-            drop(permit);
         });
         true
     }
@@ -241,38 +302,51 @@ impl Net {
         }
     }
 
-    /// Whether a question of ours is open with a peer; then this answers it.
-    fn was_asked(&self, peer: Peer) -> bool {
-        let mut asked = lock(&self.asked);
-        let Some(open) = asked.get_mut(&peer).filter(|open| **open > 0) else { return false };
-        *open -= 1;
-        true
+    /// Whether a frame answers a question of ours that is open with a peer.
+    fn was_asked(&self, peer: Peer, frame: &[u8]) -> bool {
+        lock(&self.asked).get(&peer).is_some_and(|open| open.iter().any(|start| frame.starts_with(start)))
     }
 
+    /// A question is open no more: its answer has been taken.
+    fn is_answered(&self, peer: Peer, frame: &[u8]) {
+        if let Some(open) = lock(&self.asked).get_mut(&peer)
+            && let Some(place) = open.iter().position(|start| frame.starts_with(start))
+        {
+            open.remove(place);
+        }
+    }
+
+    /// Remembers a question, of those who are still there.
     fn note_questions(&self, to: &[Peer], message: &Message) {
-        if is_question(message) {
-            let mut asked = lock(&self.asked);
-            for peer in to {
-                let open = asked.entry(*peer).or_default();
-                *open = open.saturating_add(1).min(OPEN_QUESTIONS);
+        let Some(start) = message.answer_start() else { return };
+        let mut asked = lock(&self.asked);
+        for peer in to {
+            let Some(open) = asked.get_mut(peer) else { continue };
+            open.push_back(start.clone());
+            if open.len() > OPEN_QUESTIONS {
+                open.pop_front();
             }
         }
     }
 
-    fn take_gossip(self: &Arc<Self>, driver: &Arc<Driver>, bytes: &[u8], ticket: GossipTicket) {
-        let frame = GossipFrame::decode(bytes);
-        let permit = self.judging.clone().try_acquire_owned();
-        let (frame, permit) = match (frame, permit) {
-            (Ok(frame), Ok(permit)) => (frame, permit),
-            (Err(_), _) => return self.judge(ticket, GossipVerdict::Reject),
-            (Ok(_), Err(_)) => return self.judge(ticket, GossipVerdict::Ignore),
-        };
-        let transactions = frame.transactions.into_inner().into_iter().map(TxBytes::into_inner).collect();
-        let (net, driver) = (self.clone(), driver.clone());
+    fn take_gossip(
+        self: &Arc<Self>,
+        driver: &Arc<Driver>,
+        bytes: &[u8],
+        ticket: GossipTicket,
+        place: OwnedSemaphorePermit,
+    ) {
+        let Ok(frame) = GossipFrame::decode(bytes) else { return self.judge(ticket, GossipVerdict::Reject) };
+        let transactions: Vec<_> = frame.transactions.into_inner().into_iter().map(TxBytes::into_inner).collect();
+        let lengths: Vec<_> = transactions.iter().map(Vec::len).collect();
+        let (net, driver, round) = (self.clone(), driver.clone(), frame.round);
         tokio::spawn(async move {
-            let verdict = driver.submit(transactions).await.map_or(GossipVerdict::Ignore, |all| judgement(&all));
+            let verdict = match driver.submit_gossip(transactions).await {
+                Ok(verdicts) => lock(&net.passed).judge(round, &lengths, &verdicts, Instant::now()),
+                Err(_) => GossipVerdict::Ignore,
+            };
             net.judge(ticket, verdict);
-            drop(permit);
+            drop(place);
         });
     }
 
@@ -292,12 +366,14 @@ impl Net {
                 ids.push(*tx_id);
             }
         }
+        lock(&self.told).remember(ids, Instant::now());
         self.gossip(0, bytes);
-        let at = Instant::now();
-        let mut told = lock(&self.told);
-        told.extend(ids.into_iter().map(|id| Told { id, at, round: 0 }));
-        let surplus = told.len().saturating_sub(REMEMBERED);
-        told.drain(..surplus);
+    }
+
+    /// Remembers what an earlier life of the node has acknowledged: perhaps nobody was told.
+    pub fn remember(&self, pool: &SharedPool) {
+        let ids: Vec<_> = pool.read().durable().map(Checked::id).collect();
+        lock(&self.told).remember(ids, Instant::now());
     }
 
     fn gossip<'a>(&self, round: u32, transactions: impl IntoIterator<Item = &'a [u8]>) {
@@ -309,32 +385,21 @@ impl Net {
 
     /// Tells again what was taken here a while ago and still waits: gossip can be lost.
     pub async fn tell_again(self: Arc<Self>, pool: SharedPool) {
-        let mut tick = tokio::time::interval(TELL_AGAIN / 5);
+        let mut tick = tokio::time::interval(LOOK);
         loop {
             tick.tick().await;
             if self.is_alone() {
                 continue;
             }
-            for (round, transactions) in self.overdue(&pool) {
+            let due = {
+                let pool = pool.read();
+                let waiting = |id: &_| pool.get(id).map(|transaction| transaction.bytes().to_vec());
+                lock(&self.told).due(waiting, Instant::now())
+            };
+            for (round, transactions) in due {
                 self.gossip(round, transactions.iter().map(Vec::as_slice));
             }
         }
-    }
-
-    fn overdue(&self, pool: &SharedPool) -> BTreeMap<u32, Vec<Vec<u8>>> {
-        let mut told = lock(&self.told);
-        let count = told.iter().take_while(|told| told.at.elapsed() >= TELL_AGAIN).count();
-        let due: Vec<Told> = told.drain(..count).collect();
-        let pool = pool.read();
-        let mut again: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
-        for Told { id, round, .. } in due {
-            if let Some(transaction) = pool.get(&id).filter(|_| round < ROUNDS) {
-                let round = round + 1;
-                again.entry(round).or_default().push(transaction.bytes().to_vec());
-                told.push_back(Told { id, at: Instant::now(), round });
-            }
-        }
-        again
     }
 }
 
@@ -355,13 +420,21 @@ impl Local for Here {
     }
 
     fn has_peer(&self) -> bool {
-        let own = self.head();
-        lock(&self.net.heights).values().any(|height| *height >= own)
+        // What peers claim proves nothing: the newest block has to be one that no site brought.
+        !self.net.is_alone() && self.head().get() > self.net.from_sites.load(Ordering::Relaxed)
     }
 
     fn deliver(&self, input: Input) -> Option<Input> {
+        let brought = match &input {
+            Input::Message { message, .. } => last_block(message),
+            _ => None,
+        };
         // A site's answers are bounded where they are read.
-        self.driver.deliver(input, 0)
+        let back = self.driver.deliver(input, 0);
+        if let Some(height) = brought.filter(|_| back.is_none()) {
+            self.net.from_sites.fetch_max(height.get(), Ordering::Relaxed);
+        }
+        back
     }
 
     fn pending(&self, limit: usize) -> Vec<Checked> {
@@ -373,19 +446,10 @@ impl Local for Here {
     }
 }
 
-fn is_question(message: &Message) -> bool {
-    matches!(message, Message::NeedBlock { .. } | Message::NeedTransactions { .. } | Message::NeedBlocks { .. })
-}
-
-fn is_answer(message: &Message) -> bool {
-    matches!(
-        message,
-        Message::Block { .. }
-            | Message::Transactions { .. }
-            | Message::Blocks { .. }
-            | Message::Snapshot { .. }
-            | Message::SnapshotPart { .. }
-    )
+/// The last block an answer brings.
+fn last_block(message: &Message) -> Option<Height> {
+    let Message::Blocks { blocks, .. } = message else { return None };
+    blocks.iter().last().map(|last| last.block.header.height)
 }
 
 /// Whether a question is about what is decided: ledger or files answer it, not the engine.
@@ -394,21 +458,6 @@ fn is_of_the_past(driver: &Driver, message: &Message) -> bool {
         Message::NeedBlocks { .. } | Message::NeedSnapshot | Message::NeedSnapshotPart { .. } => true,
         Message::NeedBlock { height, .. } => *height <= driver.chain().head().block.header.height,
         _ => false,
-    }
-}
-
-/// What becomes of a frame: passed on if it brought something, held against its sender if it holds
-/// what no honest node passes on.
-fn judgement(verdicts: &Verdicts) -> GossipVerdict {
-    let malformed = |verdict: &Result<_, chain_core::types::Rejected>| {
-        verdict.as_ref().is_err_and(|rejected| rejected.rejection.number < FORM_REJECTIONS)
-    };
-    if verdicts.iter().any(malformed) {
-        GossipVerdict::Reject
-    } else if verdicts.iter().any(Result::is_ok) {
-        GossipVerdict::Accept
-    } else {
-        GossipVerdict::Ignore
     }
 }
 
@@ -440,5 +489,61 @@ pub fn current_validators(chain: &Chain) -> BTreeSet<PublicKey> {
         Ok(set) => set.members().iter().map(|member| member.public_key).collect(),
         // The engine meets the same fault and stops the node.
         Err(_) => BTreeSet::new(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn net() -> (tempfile::TempDir, Arc<Net>) {
+        let dir = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(dir.path().join("snapshots")).unwrap();
+        (dir, Net::new(Arc::new(shelf)))
+    }
+
+    fn need(from: u64) -> Message {
+        Message::NeedBlocks { from: Height::new(from), count: 9 }
+    }
+
+    fn answer(from: u64) -> Vec<u8> {
+        let (from, head) = (Height::new(from), Height::new(100));
+        Message::Blocks { from, blocks: Default::default(), head, oldest: Height::ZERO }.encode()
+    }
+
+    #[test]
+    fn a_question_is_open_until_its_answer_was_taken() {
+        let (_dir, net) = net();
+        let (peer, gone) = (Peer(1), Peer(2));
+        lock(&net.asked).insert(peer, VecDeque::new());
+        assert!(!net.was_asked(peer, &answer(5)));
+        net.note_questions(&[peer, gone, Peer(1 << 63)], &need(5));
+        assert!(!net.was_asked(peer, &answer(6)) && !net.was_asked(gone, &answer(5)));
+        assert_eq!(lock(&net.asked).len(), 1, "no row comes back for who has left, or for a site");
+        // A frame that finds no room is offered again.
+        assert!(net.was_asked(peer, &answer(5)) && net.was_asked(peer, &answer(5)));
+        net.is_answered(peer, &answer(5));
+        assert!(!net.was_asked(peer, &answer(5)));
+        for from in 0..1000 {
+            net.note_questions(&[peer], &need(from));
+        }
+        assert_eq!(lock(&net.asked).get(&peer).unwrap().len(), OPEN_QUESTIONS);
+        assert!(net.was_asked(peer, &answer(999)) && !net.was_asked(peer, &answer(1)));
+    }
+
+    #[test]
+    fn a_question_gives_its_place_back_even_if_its_answer_fails() {
+        let (_dir, net) = net();
+        lock(&net.served).insert(Peer(1));
+        let place = net.serving.clone().try_acquire_owned().unwrap();
+        let serving = Serving { net: net.clone(), peer: Peer(1), _place: place };
+        let failed = std::thread::spawn(move || {
+            let _serving = serving;
+            std::panic::resume_unwind(Box::new("a mistake"));
+        });
+        assert!(failed.join().is_err());
+        assert!(lock(&net.served).is_empty());
+        assert_eq!(net.serving.available_permits(), SERVING);
     }
 }

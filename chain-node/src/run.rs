@@ -9,7 +9,7 @@ use crate::data_dir::DataDir;
 use crate::driver::{Driver, MonoClock, Running, wall_clock};
 use crate::exit::Exit;
 use crate::net::{self, Net};
-use crate::p2p::{self, P2pConfig};
+use crate::p2p::{self, Network, P2pConfig};
 use crate::snapshots::{self, Shelf};
 use chain_core::Fault;
 use chain_core::crypto::SecretKey;
@@ -32,6 +32,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// The name of the log of what was signed and heard.
 const CONSENSUS_LOG: &str = "consensus";
@@ -47,6 +48,8 @@ pub struct Service {
     driver: Arc<Driver>,
     net: Arc<Net>,
     engine: Running,
+    /// None of them ends by itself while the node runs.
+    tasks: Vec<JoinHandle<()>>,
     doors: Vec<chain_rpc::Running>,
     signals: Signals,
     stopping: Arc<AtomicBool>,
@@ -142,9 +145,12 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
     let net = Net::new(shelf.clone());
     let (driver, engine) =
         Driver::start(engine, outputs, clock, config.advanced.verify_threads, net.clone(), counts.clone());
-    tokio::spawn(counts::follow(counts.clone(), driver.clone()));
-    tokio::spawn(catching_up::watch(driver.clone()));
-    start_network(config, &dir, key, (&net, &driver, pool.clone())).await?;
+    net.remember(&pool);
+    let mut tasks = vec![
+        tokio::spawn(counts::follow(counts.clone(), driver.clone())),
+        tokio::spawn(catching_up::watch(driver.clone())),
+    ];
+    tasks.extend(start_network(config, &dir, key, (&net, &driver, pool.clone())).await?);
     info.peer_id = net.network().map(|network| network.local_id().to_string());
     let node =
         Node { facts, info, chain: chain.clone(), pool, pool_limits, driver: driver.clone(), net: net.clone(), counts };
@@ -152,7 +158,7 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
     let stopping = Arc::new(AtomicBool::new(false));
     let mut workers: Vec<_> = follow(chain.clone(), &config.advanced, stopping.clone()).into_iter().collect();
     workers.extend(make_snapshots(shelf, chain, &config.advanced, stopping.clone()));
-    Ok(Service { rpc, metrics, driver, net, engine, doors, signals, stopping, workers, _lock: lock })
+    Ok(Service { rpc, metrics, driver, net, engine, tasks, doors, signals, stopping, workers, _lock: lock })
 }
 
 impl Service {
@@ -169,22 +175,36 @@ impl Service {
                     if self.engine.is_over() {
                         break;
                     }
+                    if self.is_broken() {
+                        tracing::error!("a part of the node has stopped; this is a bug, please report it");
+                        self.stop().await?;
+                        return Err(Exit::Database("a part of the node has stopped; this is a bug".into()));
+                    }
                 }
             }
         }
         self.stop().await
     }
 
+    /// Whether a task has ended, or the network: the node would go on deaf.
+    fn is_broken(&self) -> bool {
+        self.net.network().is_some_and(Network::is_over) || self.tasks.iter().any(JoinHandle::is_finished)
+    }
+
     /// Stops taking requests, writes what is held, ends.
     pub async fn stop(self) -> Result<(), Exit> {
         self.stopping.store(true, Ordering::Relaxed);
-        for door in self.doors {
-            door.stop().await;
-        }
-        if let Some(network) = self.net.network() {
-            network.clone().stop().await;
-        }
+        // The engine first: it writes what it holds, and a farewell can take its time.
         self.driver.stop();
+        let mut farewells = JoinSet::new();
+        for door in self.doors {
+            farewells.spawn(door.stop());
+        }
+        if let Some(network) = self.net.network().cloned() {
+            farewells.spawn(network.stop());
+        }
+        while farewells.join_next().await.is_some() {}
+        self.tasks.iter().for_each(JoinHandle::abort);
         let ended = tokio::task::spawn_blocking(move || {
             for worker in self.workers {
                 // One that ended early has said so in the log.
@@ -312,7 +332,7 @@ async fn start_network(
     dir: &DataDir,
     key: Option<Arc<SecretKey>>,
     (net, driver, pool): (&Arc<Net>, &Arc<Driver>, SharedPool),
-) -> Result<(), Exit> {
+) -> Result<[JoinHandle<()>; 2], Exit> {
     let wrong = |e: &dyn std::fmt::Display| Exit::Configuration(e.to_string());
     let (places, validators) = watch::channel(Arc::new(net::current_validators(driver.chain())));
     let p2p = p2p_config(config, dir, driver.chain().id(), key, validators)?;
@@ -321,9 +341,7 @@ async fn start_network(
     tracing::info!(p2p = %network.local_id(), port = config.p2p_port, "the network listens");
     net.connect(network);
     net.follow(&config.rpc_peers, driver, pool.clone());
-    tokio::spawn(net::follow_validators(driver.clone(), places));
-    tokio::spawn(net.clone().tell_again(pool));
-    Ok(())
+    Ok([tokio::spawn(net::follow_validators(driver.clone(), places)), tokio::spawn(net.clone().tell_again(pool))])
 }
 
 fn p2p_config(

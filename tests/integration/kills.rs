@@ -3,6 +3,7 @@
 use chain_core::types::{AssetId, Height, TxId};
 use chain_rpc::client::Client;
 use chain_rpc::view::{BlockRef, HeadView, Include, StatusName, U64};
+use chain_tests::cluster::Cluster;
 use chain_tests::devnet::{Devnet, chain_node};
 use chain_tests::eventually;
 use chain_tests::wallet::{FEE, Wallet};
@@ -167,4 +168,24 @@ async fn finish(devnet: &Devnet, mut senders: Vec<Sender>, wallets: &[Arc<Wallet
     let receiver = client.get_balance(wallets[SENDERS].address, AssetId::NATIVE).await.unwrap();
     assert_eq!(receiver.balance.get(), start + paid);
     assert_conserved(client).await;
+}
+
+/// A transaction that a follower acknowledged is told by its next life, whoever heard the first one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_killed_between_its_answer_and_the_gossip_tells_it_later() {
+    const FOLLOWER: usize = 4;
+    let mut cluster = Cluster::new(4, 1);
+    // Alone, so that nobody can have heard of it when it is killed.
+    cluster.start(FOLLOWER);
+    let client = cluster.client(FOLLOWER).await;
+    let (from, to) = (&cluster.wallets()[0], &cluster.wallets()[1]);
+    let payment = from.pay(0, to.address, 1);
+    let sent = eventually("it is taken", || async { client.send_raw(payment.bytes()).await.ok() }).await;
+    cluster.kill(FOLLOWER);
+    cluster.up().await;
+    let client = cluster.client(0).await;
+    eventually("the payment is final", || async {
+        client.get_tx(sent.tx_id, false).await.ok().and_then(|found| found.outcome).filter(|outcome| outcome.ok)
+    })
+    .await;
 }

@@ -162,7 +162,7 @@ impl Lie {
         let mut signatures = certificate.signatures.clone().into_inner();
         match self {
             Self::OtherState => block.header.state_root = Hash([7; 32]),
-            Self::OtherBodies => block.body = Body::new(vec![vec![1, 2, 3]]),
+            Self::OtherBodies => block.body = Body::new(vec![vec![7; 200]]),
             Self::TooFewSignatures => drop(signatures.pop()),
             Self::FalseSignature => signatures.last_mut().unwrap().0[5] ^= 1,
             Self::Empty | Self::Silence | Self::Garbage | Self::OtherHeights => {}

@@ -32,6 +32,8 @@ pub struct Submitted {
     pub wire_id: WireId,
     /// What became of it.
     pub status: Status,
+    /// Whether these bytes came into the pool just now.
+    pub new: bool,
 }
 
 impl Engine {
@@ -114,7 +116,11 @@ fn insert(
     let (tx_id, wire_id) = (transaction.id(), transaction.wire_id());
     let again = transaction.clone();
     match pool.insert(view, transaction, now_ms) {
-        Ok(Inserted { status, effects }) => Ok((Reply::Done(Ok(Submitted { tx_id, wire_id, status })), effects)),
+        Ok(Inserted { status, effects }) => {
+            // What was pooled before changes nothing.
+            let new = !effects.changes.is_empty();
+            Ok((Reply::Done(Ok(Submitted { tx_id, wire_id, status, new })), effects))
+        }
         Err(Failure::Fault(fault)) => Err(fault),
         // Whatever it was refused for: with a nonce that is used it may be the one that used it.
         Err(Failure::Rejected(rejected)) if is_used(view, &again)? => {
@@ -136,5 +142,6 @@ fn final_already(chain: &Chain, transaction: &Checked) -> Result<Option<Submitte
         tx_id: transaction.id(),
         wire_id: transaction.wire_id(),
         status: Status::Final { height, index },
+        new: false,
     }))
 }

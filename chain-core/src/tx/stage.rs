@@ -126,6 +126,11 @@ impl Formed {
         self.inner.id
     }
 
+    /// Names exactly these bytes.
+    pub fn wire_id(&self) -> WireId {
+        self.inner.wire_id
+    }
+
     /// As `Checked::weight`.
     pub fn weight(&self) -> u64 {
         self.inner.weight

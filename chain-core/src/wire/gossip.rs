@@ -4,14 +4,14 @@
 
 use super::TxBytes;
 use crate::codec::{self, DecodeError, List};
-use crate::limits::{MAX_GOSSIP_BYTES, MAX_GOSSIP_TXS};
+use crate::limits::{MAX_GOSSIP_BYTES, MAX_GOSSIP_ROUNDS, MAX_GOSSIP_TXS};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 /// Transactions on their way to every pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct GossipFrame {
     /// Counts repetitions: gossip drops bytes it has seen, and a transaction may have to be told
-    /// again.
+    /// again. At most `MAX_GOSSIP_ROUNDS`.
     pub round: u32,
     /// Complete signed bytes.
     pub transactions: List<TxBytes, MAX_GOSSIP_TXS>,
@@ -47,6 +47,10 @@ impl GossipFrame {
     /// # Errors
     /// Bytes that are no frame.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        codec::decode(bytes, MAX_GOSSIP_BYTES)
+        let frame: Self = codec::decode(bytes, MAX_GOSSIP_BYTES)?;
+        match frame.round <= MAX_GOSSIP_ROUNDS {
+            true => Ok(frame),
+            false => Err(DecodeError::Malformed(format!("round {}", frame.round))),
+        }
     }
 }

@@ -26,7 +26,7 @@ use crate::consensus;
 use crate::crypto::Hash;
 use crate::limits::{
     MAX_BLOCK_BYTES, MAX_BLOCK_TXS, MAX_FRAME_BYTES, MAX_RANGE_BLOCKS, MAX_SNAPSHOT_PART_BYTES, MAX_TX_BYTES,
-    MAX_URGENT_FRAME_BYTES,
+    MAX_URGENT_FRAME_BYTES, MIN_TX_BYTES,
 };
 use crate::types::{BlockId, Certificate, Height};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -163,6 +163,24 @@ impl Message {
         codec::encode(self)
     }
 
+    /// How the frame of the answer to a question begins: enough to know it by, unread.
+    pub fn answer_start(&self) -> Option<Vec<u8>> {
+        let start = |number: u8, rest: &[u8]| [&[number], rest].concat();
+        match self {
+            Self::NeedBlock { block, .. } => Some(start(3, block.0.as_bytes())),
+            Self::NeedTransactions { block, .. } => Some(start(5, block.0.as_bytes())),
+            Self::NeedBlocks { from, .. } => Some(start(7, &codec::encode(from))),
+            Self::NeedSnapshot => Some(start(9, &[])),
+            Self::NeedSnapshotPart { digest, offset } => Some(start(11, &codec::encode(&(digest, offset)))),
+            _ => None,
+        }
+    }
+
+    /// Whether a frame says of itself that it is an answer.
+    pub fn is_answer(frame: &[u8]) -> bool {
+        matches!(frame.first(), Some(3 | 5 | 7 | 9 | 11))
+    }
+
     /// Reads what came over a lane.
     ///
     /// # Errors
@@ -176,19 +194,20 @@ impl Message {
     }
 }
 
-/// The bytes of one transaction.
-pub type TxBytes = Bytes<MAX_TX_BYTES>;
+/// The bytes of one transaction. None is so short that many of them would take much more memory than
+/// they took on the wire.
+pub type TxBytes = Bytes<MIN_TX_BYTES, MAX_TX_BYTES>;
 /// A part of a snapshot.
-pub type SnapshotBytes = Bytes<MAX_SNAPSHOT_PART_BYTES>;
+pub type SnapshotBytes = Bytes<0, MAX_SNAPSHOT_PART_BYTES>;
 
-/// At most so many bytes.
+/// At least and at most so many bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize)]
-pub struct Bytes<const MAX: usize>(Vec<u8>);
+pub struct Bytes<const MIN: usize, const MAX: usize>(Vec<u8>);
 
-impl<const MAX: usize> Bytes<MAX> {
-    /// Takes bytes that are short enough.
+impl<const MIN: usize, const MAX: usize> Bytes<MIN, MAX> {
+    /// Takes bytes of a length that is allowed.
     pub fn new(bytes: Vec<u8>) -> Option<Self> {
-        (bytes.len() <= MAX).then_some(Self(bytes))
+        (MIN..=MAX).contains(&bytes.len()).then_some(Self(bytes))
     }
 
     /// The bytes.
@@ -197,12 +216,17 @@ impl<const MAX: usize> Bytes<MAX> {
     }
 }
 
-impl<const MAX: usize> BorshDeserialize for Bytes<MAX> {
+impl<const MIN: usize, const MAX: usize> BorshDeserialize for Bytes<MIN, MAX> {
     fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
         // Borsh reads bytes in pieces and never allocates what did not come.
         let bytes = Vec::<u8>::deserialize_reader(reader)?;
         let got = bytes.len();
-        Self::new(bytes).ok_or_else(|| codec::refuse(DecodeError::TooLong { max: MAX, got }))
+        Self::new(bytes).ok_or_else(|| {
+            codec::refuse(match got < MIN {
+                true => DecodeError::Malformed(format!("{got} bytes where there are at least {MIN}")),
+                false => DecodeError::TooLong { max: MAX, got },
+            })
+        })
     }
 }
 
@@ -237,5 +261,73 @@ impl BorshDeserialize for FinalBlock {
     fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
         let (block, certificate) = <(Block, Option<Certificate>)>::deserialize_reader(reader)?;
         Ok(Self { block, certificate })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::{MAX_GOSSIP_BYTES, MAX_GOSSIP_ROUNDS};
+    use crate::testing::{address, checked, pay};
+    use crate::tx::{Action, account};
+
+    #[test]
+    fn an_answer_begins_as_its_question_says() {
+        let (block, digest, from, offset) = (BlockId(Hash([7; 32])), Hash([8; 32]), Height::new(300), 1 << 40);
+        let (head, oldest) = (Height::new(400), Height::new(1));
+        let pairs = [
+            (Message::NeedBlock { height: head, block }, Message::Block { id: block, block: None }),
+            (
+                Message::NeedTransactions { block, places: List::default() },
+                Message::Transactions { block, transactions: List::default() },
+            ),
+            (Message::NeedBlocks { from, count: 9 }, Message::Blocks { from, blocks: List::default(), head, oldest }),
+            (Message::NeedSnapshot, Message::Snapshot { offer: None }),
+            (
+                Message::NeedSnapshotPart { digest, offset },
+                Message::SnapshotPart { digest, offset, bytes: SnapshotBytes::default() },
+            ),
+        ];
+        for (asked, (question, _)) in pairs.iter().enumerate() {
+            let start = question.answer_start().unwrap_or_default();
+            assert!(!Message::is_answer(&question.encode()) && !start.is_empty());
+            for (given, (_, answer)) in pairs.iter().enumerate() {
+                let frame = answer.encode();
+                assert!(Message::is_answer(&frame) && answer.answer_start().is_none());
+                assert_eq!(frame.starts_with(&start), asked == given, "{question:?} {answer:?}");
+            }
+        }
+        let other = Message::NeedBlocks { from: head, count: 9 }.answer_start().unwrap_or_default();
+        assert!(!pairs.iter().any(|(_, answer)| answer.encode().starts_with(&other)), "another height");
+    }
+
+    #[test]
+    fn no_transaction_is_as_short_as_the_least_length() {
+        // The shortest action, nothing optional, one key and one signature.
+        let action = Action::Account(account::Action::SetMemoRequired { required: true });
+        let shortest = checked(1, 0, [action]).bytes().len();
+        assert!(shortest > MIN_TX_BYTES, "{shortest}");
+    }
+
+    #[test]
+    fn many_tiny_transactions_are_no_message() {
+        let short = |length: usize| {
+            let transactions = vec![vec![0u8; length]; 1000];
+            [vec![5], vec![7; 32], codec::encode(&transactions)].concat()
+        };
+        assert!(Message::decode(&short(MIN_TX_BYTES), Lane::Bulk).is_ok());
+        for length in [0, 1, MIN_TX_BYTES - 1] {
+            assert!(Message::decode(&short(length), Lane::Bulk).is_err());
+        }
+        assert!(TxBytes::new(vec![0; MIN_TX_BYTES - 1]).is_none());
+    }
+
+    #[test]
+    fn rounds_of_gossip_have_an_end() {
+        let transaction = checked(1, 0, [pay(address(2), 1)]);
+        let frame = |round| GossipFrame::pack(round, [transaction.bytes()]).concat();
+        assert!(frame(0).len() < MAX_GOSSIP_BYTES);
+        assert!(GossipFrame::decode(&frame(MAX_GOSSIP_ROUNDS)).is_ok());
+        assert!(GossipFrame::decode(&frame(MAX_GOSSIP_ROUNDS + 1)).is_err());
     }
 }

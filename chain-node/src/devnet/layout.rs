@@ -53,6 +53,9 @@ pub struct NodeEntry {
     /// When that process started, in clock ticks since the machine did: tells it from a later one of the same id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid_since: Option<u64>,
+    /// The machine's boot in which it did: ids and ticks begin anew with the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<String>,
 }
 
 /// The configuration file of a node, as far as nodes differ.
@@ -120,7 +123,7 @@ impl Layout {
         let path = self.0.join("nodes.json");
         let wrong = |e: &dyn std::fmt::Display| {
             let path = path.display();
-            Exit::Configuration(format!("{path}: {e}. If an earlier version made this devnet, reset it"))
+            Exit::Configuration(format!("{path}: {e}. If an earlier version made this devnet, remove its directory"))
         };
         let nodes: Vec<NodeEntry> =
             serde_json::from_slice(&fs::read(&path).map_err(|e| wrong(&e))?).map_err(|e| wrong(&e))?;
@@ -130,17 +133,22 @@ impl Layout {
 
     /// Changes `nodes.json`; only one process at a time does.
     pub fn edit<T>(&self, change: impl FnOnce(&mut Vec<NodeEntry>) -> Result<T, Exit>) -> Result<T, Exit> {
-        let mut nodes = self.nodes()?;
-        let path = self.0.join("nodes.json.lock");
-        let wrong = |e: io::Error| Exit::Configuration(format!("cannot lock {}: {e}", path.display()));
-        let lock = fs::OpenOptions::new().create(true).append(true).open(&path).map_err(wrong)?;
-        lock.lock().map_err(wrong)?;
+        self.nodes()?;
+        let _lock = self.lock()?;
         // Read again: it may have been changed before the lock was ours.
-        nodes.clone_from(&self.nodes()?);
+        let mut nodes = self.nodes()?;
         let result = change(&mut nodes);
         // What was done before an error stays true.
         write_nodes(&self.0, &nodes)?;
         result
+    }
+
+    fn lock(&self) -> Result<fs::File, Exit> {
+        let path = self.0.join("nodes.json.lock");
+        let wrong = |e: io::Error| Exit::Configuration(format!("cannot lock {}: {e}", path.display()));
+        let lock = fs::OpenOptions::new().create(true).append(true).open(&path).map_err(wrong)?;
+        lock.lock().map_err(wrong)?;
+        Ok(lock)
     }
 
     /// Makes the devnet unless it is there; then its size must be the wanted one.
@@ -206,35 +214,37 @@ impl Layout {
         Ok(files)
     }
 
-    /// Throws the devnet away; refuses while a node runs.
+    /// Throws the devnet away: what `nodes.json` lists, and nothing else. Refuses while a node runs, and
+    /// a directory that is no devnet's.
     pub fn remove(&self) -> Result<(), Exit> {
-        let failed = |path: &Path, e: io::Error| Exit::Configuration(format!("cannot remove {}: {e}", path.display()));
-        let entries = fs::read_dir(&self.0).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        let mut own: Vec<PathBuf> = entries
-            .map_err(|e| failed(&self.0, e))?
-            .iter()
-            .map(fs::DirEntry::path)
-            .filter(|path| is_own(path))
-            .collect();
-        // The genesis goes last: an interrupted reset can be repeated.
-        own.sort_by_key(|path| path.ends_with("genesis.json"));
-        // Held while the files go, so that no running node loses its database.
+        // Without the list nobody knows what is the devnet's.
+        self.nodes()?;
+        // Held while the files go, so that nothing is started and no running node loses its database.
+        let _lock = self.lock()?;
+        let own = self.own(&self.nodes()?)?;
         let locks = own.iter().filter(|path| path.is_dir()).map(|dir| DirLock::acquire(dir));
         let _locks = locks.collect::<Result<Vec<_>, _>>()?;
-        for path in &own {
+        for path in own.iter().filter(|path| path.symlink_metadata().is_ok()) {
             let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-            removed.map_err(|e| failed(path, e))?;
+            removed.map_err(|e| Exit::Configuration(format!("cannot remove {}: {e}", path.display())))?;
         }
         Ok(())
     }
-}
 
-/// Whether a file of a devnet's directory is the devnet's.
-fn is_own(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let fixed = ["genesis.json", "accounts.json", "nodes.json", "nodes.json.new", "nodes.json.lock"];
-    fixed.contains(&&*name)
-        || name.strip_prefix("node-").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    /// A devnet's files. The list and the genesis go last: an interrupted reset can be repeated.
+    fn own(&self, nodes: &[NodeEntry]) -> Result<Vec<PathBuf>, Exit> {
+        let mut own = Vec::new();
+        for (index, node) in nodes.iter().enumerate() {
+            if node.name != format!("node-{index}") {
+                let dir = self.0.display();
+                return Err(Exit::Configuration(format!("{dir} is no devnet: its nodes.json names {:?}", node.name)));
+            }
+            own.extend(["", ".toml", ".log", ".sign_state"].map(|end| self.0.join(format!("{}{end}", node.name))));
+        }
+        let rest = ["accounts.json", "nodes.json.new", "nodes.json", "nodes.json.lock", "genesis.json"];
+        own.extend(rest.map(|name| self.0.join(name)));
+        Ok(own)
+    }
 }
 
 impl NodeFile {
@@ -249,9 +259,9 @@ impl NodeFile {
         let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, self.metrics_port));
         let p2p = SocketAddr::new(self.p2p_host, self.p2p_port);
         let text = String::new;
-        let (data_dir, pid, pid_since) = (self.data_dir.clone(), None, None);
+        let (data_dir, pid, pid_since, boot) = (self.data_dir.clone(), None, None, None);
         let mut entry =
-            NodeEntry { name, rpc: text(), metrics: text(), p2p: text(), validator, data_dir, pid, pid_since };
+            NodeEntry { name, rpc: text(), metrics: text(), p2p: text(), validator, data_dir, pid, pid_since, boot };
         entry.listens(rpc, metrics, p2p);
         entry
     }
@@ -270,6 +280,7 @@ impl NodeEntry {
     pub fn is_process(&mut self, pid: u32) {
         self.pid = Some(pid);
         self.pid_since = super::processes::stat(pid).map(|stat| stat.since);
+        self.boot = super::processes::boot();
     }
 }
 
@@ -377,7 +388,7 @@ fn write_nodes(dir: &Path, nodes: &[NodeEntry]) -> Result<(), Exit> {
 pub fn make_whole(dir: &Path, otherwise: &str, make: impl FnOnce(&Path) -> Result<(), Exit>) -> Result<(), Exit> {
     if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
         let dir = dir.display();
-        return Err(Exit::Configuration(format!("{dir} holds something else than a devnet; {otherwise}")));
+        return Err(Exit::Configuration(format!("{dir} is not empty; {otherwise}")));
     }
     let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     make_private_dir(parent)?;
@@ -397,4 +408,60 @@ pub fn make_whole(dir: &Path, otherwise: &str, make: impl FnOnce(&Path) -> Resul
         let _ = fs::remove_dir_all(&making);
     }
     made
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn is_there(dir: &Path, names: &[&str]) -> bool {
+        names.iter().all(|name| dir.join(name).exists())
+    }
+
+    #[test]
+    fn a_directory_without_a_list_of_nodes_is_not_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        // A real node's, say.
+        let files = ["genesis.json", "accounts.json", "node-1-notes.txt"];
+        files.iter().for_each(|name| fs::write(dir.path().join(name), "mine").unwrap());
+        assert!(Layout::new(dir.path()).unwrap().remove().is_err());
+        assert!(is_there(dir.path(), &files));
+    }
+
+    #[test]
+    fn what_the_list_does_not_name_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path()).unwrap();
+        let validator = Some(SecretKey::from_seed(&[1; 32]).public());
+        let text = String::new;
+        let mut node = NodeEntry {
+            name: "node-0".into(),
+            rpc: text(),
+            metrics: text(),
+            p2p: text(),
+            validator,
+            data_dir: dir.path().join("node-0"),
+            pid: None,
+            pid_since: None,
+            boot: None,
+        };
+        write_nodes(dir.path(), std::slice::from_ref(&node)).unwrap();
+        fs::create_dir(dir.path().join("node-0")).unwrap();
+        let (own, others) = (["genesis.json", "node-0.log", "node-0.toml"], ["node-1-notes.txt", "node-0.backup"]);
+        own.iter().chain(&others).for_each(|name| fs::write(dir.path().join(name), "{}").unwrap());
+        let lock = DirLock::acquire(&dir.path().join("node-0")).unwrap();
+        assert!(layout.remove().is_err(), "it runs");
+        assert!(is_there(dir.path(), &own));
+        drop(lock);
+        layout.remove().unwrap();
+        assert!(is_there(dir.path(), &others));
+        assert!(own.iter().all(|name| !dir.path().join(name).exists()) && !dir.path().join("nodes.json").exists());
+
+        node.name = "../elsewhere".into();
+        fs::write(dir.path().join("genesis.json"), "{}").unwrap();
+        write_nodes(dir.path(), &[node]).unwrap();
+        assert!(layout.remove().is_err(), "no devnet writes such a name");
+        assert!(is_there(dir.path(), &["genesis.json", "nodes.json"]));
+    }
 }

@@ -1,13 +1,13 @@
 //! The nodes of a devnet as processes: started in the background, found again, asked to stop, killed.
 //!
-//! A process is known by its id and the moment it started, as `/proc` tells them: an id that was
-//! given to another program since is not ours. Not here: what nodes answer (`status`).
+//! A process is known by its id, the moment it started and the machine's boot, as `/proc` tells them: an
+//! id that was given to another program since is not ours. Not here: what nodes answer (`status`).
 
 use super::layout::{Layout, NodeEntry};
 use super::status::wait_ready;
 use crate::config::Config;
 use crate::exit::Exit;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs::{self, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
@@ -117,9 +117,13 @@ fn end(layout: &Layout, chosen: &[usize], signal: Signal) -> Result<Vec<String>,
 }
 
 fn send(node: &NodeEntry, signal: Signal) -> Result<(), Exit> {
-    // Looked at again right before: it may have ended by itself.
-    let Some(pid) = running(node).and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)) else { return Ok(()) };
-    match kill_process(pid, signal) {
+    let Some(pid) = node.pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)) else { return Ok(()) };
+    // Held before it is looked at: what is looked at is what gets the signal.
+    let sent = pidfd_open(pid, PidfdFlags::empty()).and_then(|held| match running(node) {
+        Some(_) => pidfd_send_signal(held, signal),
+        None => Ok(()),
+    });
+    match sent {
         Err(e) if e != rustix::io::Errno::SRCH => {
             Err(Exit::Unhealthy(format!("cannot signal {} (process {pid:?}): {e}", node.name)))
         }
@@ -143,6 +147,9 @@ fn gone(nodes: &[&NodeEntry], patience: Duration) -> bool {
 pub fn running(node: &NodeEntry) -> Option<u32> {
     let pid = node.pid?;
     let stat = stat(pid)?;
+    if node.boot.is_none() || node.boot != boot() {
+        return None;
+    }
     // A zombie has ended; only nobody has asked yet how.
     (Some(stat.since) == node.pid_since && !matches!(stat.state, 'Z' | 'X')).then_some(pid)
 }
@@ -153,6 +160,12 @@ pub struct Stat {
     state: char,
     /// When it started, in clock ticks since the machine did.
     pub since: u64,
+}
+
+/// Names the machine's present boot.
+pub fn boot() -> Option<String> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
 }
 
 /// What `/proc` says of a process; `None` if there is none of this id.
@@ -208,7 +221,7 @@ mod tests {
     fn node(pid: Option<u32>, pid_since: Option<u64>) -> NodeEntry {
         let text = String::new;
         let (name, rpc, metrics, p2p) = (text(), text(), text(), text());
-        NodeEntry { name, rpc, metrics, p2p, validator: None, data_dir: "x".into(), pid, pid_since }
+        NodeEntry { name, rpc, metrics, p2p, validator: None, data_dir: "x".into(), pid, pid_since, boot: boot() }
     }
 
     #[test]
@@ -218,6 +231,9 @@ mod tests {
         assert_eq!(running(&node(Some(own), Some(since))), Some(own));
         assert_eq!(running(&node(Some(own), Some(since + 1))), None, "the id was given to another one");
         assert_eq!(running(&node(Some(own), None)), None);
+        for boot in [None, Some("another".into())] {
+            assert_eq!(running(&NodeEntry { boot, ..node(Some(own), Some(since)) }), None, "the machine was restarted");
+        }
         assert_eq!(running(&node(None, None)), None);
     }
 

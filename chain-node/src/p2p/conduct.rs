@@ -2,7 +2,7 @@
 //!
 //! Not here: what counts as an offence (`session`, the engine), the accounts themselves (`guard`).
 
-use super::guard::{Bucket, Pace, REJECTED_GOSSIP_POINTS};
+use super::guard::{Bucket, Pace, REJECTED_GOSSIP_POINTS, USELESS_FRAMES};
 use super::link::{Link, lock};
 use super::session::End;
 use super::task::Task;
@@ -17,22 +17,74 @@ use std::time::{Duration, Instant};
 const BRIEF: Duration = Duration::from_secs(5);
 /// So many; two crossing dials or a restart must not matter.
 const BRIEF_POINTS: u32 = 5;
+/// Gossip of a peer with a place of its own is passed over for so long after a rejected frame.
+const MUTED: Duration = Duration::from_secs(60);
+/// Gossip of peers that have not greeted yet waits, so much of one of them and of all.
+const MAX_EARLY: usize = 64;
+const MAX_EARLY_PER_PEER: usize = 8;
 /// When it is said again that an identity is in use twice, and of how many at most.
 const TELL_AGAIN: Duration = Duration::from_secs(3600);
 const MAX_TOLD: usize = 256;
 
+/// A peer's account of gossip.
+pub(super) struct Gossiper {
+    bucket: Bucket,
+    muted_until: Option<Instant>,
+}
+
+/// Gossip of a peer that has not greeted yet.
+pub(super) struct Early {
+    at: Instant,
+    ticket: GossipTicket,
+    message: Message,
+}
+
 impl Task {
     pub(super) fn on_message(&mut self, ticket: GossipTicket, message: Message) {
-        let (bytes, now, limits) = (message.data, Instant::now(), &self.shared.limits);
-        self.shared.metrics.count_received("gossip", bytes.len());
-        let new = || Bucket::new(limits.gossip, 1, now);
-        let pace = self.gossipers.entry(ticket.from).or_insert_with(new).take(bytes.len(), limits.flood_after, now);
-        if bytes.is_empty() || bytes.len() > MAX_GOSSIP_BYTES {
+        self.shared.metrics.count_received("gossip", message.data.len());
+        match self.shared.is_greeted(&ticket.from) {
+            true => self.hear(ticket, message),
+            false => self.put_off(Early { at: Instant::now(), ticket, message }),
+        }
+    }
+
+    /// Streams of gossip are open before both sides have greeted.
+    fn put_off(&mut self, early: Early) {
+        let own = self.early.iter().filter(|other| other.ticket.from == early.ticket.from).count();
+        match self.early.len() < MAX_EARLY && own < MAX_EARLY_PER_PEER {
+            true => self.early.push(early),
+            false => self.judge(early.ticket, GossipVerdict::Ignore),
+        }
+    }
+
+    /// Looks again at what came before its sender had greeted.
+    pub(super) fn hear_early(&mut self) {
+        for early in std::mem::take(&mut self.early) {
+            match self.shared.is_greeted(&early.ticket.from) {
+                true => self.hear(early.ticket, early.message),
+                false if early.at.elapsed() < self.shared.limits.greeting => self.early.push(early),
+                false => self.judge(early.ticket, GossipVerdict::Ignore),
+            }
+        }
+    }
+
+    fn gossiper(&mut self, id: PeerId, now: Instant) -> &mut Gossiper {
+        let limits = &self.shared.limits;
+        let new = || Gossiper { bucket: Bucket::new(limits.gossip, 1, now), muted_until: None };
+        self.gossipers.entry(id).or_insert_with(new)
+    }
+
+    fn hear(&mut self, ticket: GossipTicket, message: Message) {
+        let (bytes, now, flood_after) = (message.data, Instant::now(), self.shared.limits.flood_after);
+        let gossiper = self.gossiper(ticket.from, now);
+        let is_muted = gossiper.muted_until.is_some_and(|until| now < until);
+        let pace = gossiper.bucket.take(bytes.len(), flood_after, now);
+        if !is_muted && (bytes.is_empty() || bytes.len() > MAX_GOSSIP_BYTES) {
             return self.judge(ticket, GossipVerdict::Reject);
         }
         let event = NetworkEvent::Gossip { from: ticket.from, bytes, ticket: ticket.clone() };
         // Others may have made what it passes on, so too much of it is no offence.
-        if pace != Pace::Fine || (self.shared.sink)(event).is_some() {
+        if is_muted || pace != Pace::Fine || (self.shared.sink)(event).is_some() {
             self.shared.metrics.gossip_ignored.inc();
             self.judge(ticket, GossipVerdict::Ignore);
         }
@@ -41,21 +93,35 @@ impl Task {
     pub(super) fn judge(&mut self, ticket: GossipTicket, verdict: GossipVerdict) {
         let gossip = &mut self.swarm.behaviour_mut().gossip;
         gossip.report_message_validation_result(&ticket.id, &ticket.from, verdict.into());
-        if verdict == GossipVerdict::Reject {
-            self.shared.charge(ticket.from, None, REJECTED_GOSSIP_POINTS, "gossip that no honest node passes on");
+        let now = Instant::now();
+        match verdict {
+            GossipVerdict::Accept | GossipVerdict::Ignore => {}
+            GossipVerdict::Useless => self.gossiper(ticket.from, now).bucket.charge(USELESS_FRAMES),
+            // Its votes matter more than what it passes on.
+            GossipVerdict::Reject if self.shared.is_reserved_id(&ticket.from) => {
+                tracing::warn!(peer = %ticket.from, "gossip that no honest node passes on; it is not heard for a while");
+                self.gossiper(ticket.from, now).muted_until = Some(now + MUTED);
+            }
+            GossipVerdict::Reject => {
+                self.shared.charge(ticket.from, None, REJECTED_GOSSIP_POINTS, "gossip that no honest node passes on");
+            }
         }
     }
 
     pub(super) fn on_end(&mut self, link: &Link, end: End) {
         self.swarm.close_connection(link.connection);
-        // A banned peer has paid.
-        let brief = link.since.elapsed() < BRIEF || matches!(end, End::Slow);
+        let is_slow = matches!(end, End::Slow);
+        // Nobody pays for what we ended, or for one connection too many. A banned peer has paid.
+        let is_theirs = matches!(end, End::Closed(_)) && !link.is_ended_here() && !self.shared.is_greeted(&link.id);
+        let brief = is_slow || (is_theirs && link.since.elapsed() < BRIEF);
+        // A validator whose line or process flaps has to be back at once when that is over.
+        let is_seat = self.shared.is_validator(link.facts().validator);
         // With a copied key two nodes push each other out: the account is that of both.
         let is_twin = link.is_replaced() || matches!(end, End::Twin);
         if is_twin {
             self.tell_of_twin(link.id, &link.address);
         }
-        if brief && !is_twin && !link.outbound && !link.is_shut_out() {
+        if brief && !is_twin && !is_seat && !link.outbound && !link.is_shut_out() {
             // Each connection begins with a full bucket: whoever keeps coming back would have no rate.
             self.shared.charge(link.id, Some(link), BRIEF_POINTS, "it comes and goes too often");
         }

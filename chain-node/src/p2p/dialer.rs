@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 const MAX_LEARNED: usize = 512;
 /// Most addresses kept of one learned peer.
 const MAX_ADDRESSES: usize = 4;
+/// A connection that lived for so long was of use.
+const LASTING: Duration = Duration::from_secs(10);
 /// A learned target is forgotten after so many failures in a row.
 const MAX_FAILURES: u32 = 8;
 
@@ -104,17 +106,6 @@ impl Dialer {
         oldest.map(|number| self.targets.remove(number)).is_some()
     }
 
-    /// Forgets a peer or an address, whoever named it; answers whether there was one.
-    pub fn remove(&mut self, id: Option<PeerId>, address: Option<&Multiaddr>) -> bool {
-        let before = self.targets.len();
-        self.targets.retain(|target| {
-            let same_id = id.is_some() && (target.wanted == id || target.id == id);
-            let same_address = address.is_some_and(|address| target.addresses.contains(address));
-            !same_id && !same_address
-        });
-        self.targets.len() < before
-    }
-
     /// Whether a peer is one of the operator's static ones.
     pub fn is_static(&self, id: &PeerId) -> bool {
         self.targets.iter().any(|target| target.source == Source::Static && target.id == Some(*id))
@@ -161,11 +152,14 @@ impl Dialer {
         named || self.is_static(&id)
     }
 
-    /// A peer greeted: the next wait is short again, and it may be a validator.
-    pub fn greeted(&mut self, id: PeerId, validator: Option<PublicKey>) {
+    /// A peer has greeted so long ago. It may be a validator of the set; and once it has stayed for a
+    /// while the next wait is short again: a node that is full greets, too, and closes.
+    pub fn greeted(&mut self, id: PeerId, validator: Option<PublicKey>, stayed: Duration) {
         for target in self.targets.iter_mut().filter(|target| target.id == Some(id)) {
-            target.failures = 0;
             target.validator = validator;
+            if stayed >= LASTING {
+                target.failures = 0;
+            }
         }
     }
 
@@ -256,10 +250,13 @@ mod tests {
             assert!(due(&dialer, now + wait.mul_f64(0.7), false).is_empty());
             now += wait.mul_f64(1.3);
         }
-        dialer.greeted(id, None);
-        dialer.dialled(0, ConnectionId::new_unchecked(99));
-        dialer.ended(ConnectionId::new_unchecked(99), now);
-        assert_eq!(due(&dialer, now + limits.redial_min.mul_f64(1.3), false), [0]);
+        for (stayed, is_soon) in [(LASTING / 2, false), (LASTING, true)] {
+            dialer.greeted(id, None, stayed);
+            dialer.dialled(0, ConnectionId::new_unchecked(99));
+            dialer.ended(ConnectionId::new_unchecked(99), now);
+            let soon = now + limits.redial_min.mul_f64(1.3);
+            assert_eq!(due(&dialer, soon, false), if is_soon { vec![0] } else { vec![] });
+        }
     }
 
     #[test]
@@ -278,7 +275,7 @@ mod tests {
         dialer.ended(way_in, now - Duration::from_secs(9));
         dialer.ended(found, now - Duration::from_secs(9));
         assert!(due(&dialer, now, false).is_empty());
-        dialer.greeted(id, Some(key));
+        dialer.greeted(id, Some(key), Duration::ZERO);
         let missing = BTreeSet::from([key]);
         assert_eq!(dialer.due(now, false, &missing, |_| false), [1], "a validator is missing and known");
         assert!(dialer.due(now, false, &missing, |other| *other == id).is_empty(), "already connected");
@@ -336,6 +333,5 @@ mod tests {
         dialer.add(address(1).with(Protocol::P2p(id)), Source::Static, now);
         assert!(dialer.is_static(&id));
         assert_eq!(dialer.target(0).map(|t| (t.wanted, t.addresses.clone())), Some((Some(id), vec![address(1)])));
-        assert!(dialer.remove(Some(id), None) && dialer.target(0).is_none());
     }
 }

@@ -2,8 +2,10 @@
 //! more than there is room for.
 //!
 //! Addresses of static peers and where validators were seen are spared: strangers have their own room
-//! and their own handshakes under way, so they cannot take the place of those. Packets of QUIC can
-//! claim any source address, so its handshakes are counted apart from TCP's.
+//! and their own handshakes under way, so they cannot take the place of those. Whoever shares a spared
+//! address shares its bounds, which are wider; no address can take what others need, nor keep us from
+//! dialling. Packets of QUIC can claim any source address, so its handshakes are counted apart from
+//! TCP's.
 //!
 //! Not here: places for greeted peers (`shared`), what leads to a ban (`guard`).
 
@@ -27,6 +29,13 @@ use std::time::{Duration, Instant};
 
 /// How often one address may connect.
 const ARRIVALS: Rate = Rate { frames: 4, bytes: 1, burst_s: 8 };
+/// A spared address may connect so many times as often, our own machine even oftener: many nodes may
+/// run there.
+const SPARED_FACTOR: u32 = 4;
+const OWN_FACTOR: u32 = 64;
+/// Most inbound connections from one spared address, and from our own machine.
+const MAX_PER_SPARED: usize = 64;
+const MAX_FROM_HERE: usize = 1024;
 /// Most addresses whose arrivals are counted.
 const MAX_ADDRESSES: usize = 8192;
 /// Handshakes under way of strangers, and of one spared address, by one transport.
@@ -70,8 +79,8 @@ pub struct Behaviour {
     room: usize,
     /// Inbound connections, from the first packet on.
     inbound: HashMap<ConnectionId, Arrival>,
-    /// How often each address comes.
-    arrivals: HashMap<IpAddr, Bucket>,
+    /// How often each address comes, spared or not.
+    arrivals: HashMap<(IpAddr, bool), Bucket>,
 }
 
 impl Behaviour {
@@ -93,26 +102,27 @@ impl Behaviour {
         let arrival = Arrival { address, spared: bans.spares(address), quic, pending: true };
         drop(bans);
         let pending = |other: &Arrival| other.pending && other.quic == quic;
-        if arrival.spared {
-            if self.count(|other| other.address == address && pending(other)) >= MAX_PENDING {
-                return Err(Denied::Busy);
-            }
-            self.inbound.insert(connection, arrival);
-            return Ok(());
-        }
-        if self.count(|other| !other.spared && other.address == address) >= self.max_per_address {
+        let (most, factor) = match arrival.spared {
+            true if address.is_loopback() => (MAX_FROM_HERE, OWN_FACTOR),
+            true => (MAX_PER_SPARED, SPARED_FACTOR),
+            false => (self.max_per_address, 1),
+        };
+        let is_alike = |other: &Arrival| other.spared == arrival.spared && other.address == address;
+        if self.count(is_alike) >= most {
             return Err(Denied::Crowd);
         }
-        if self.count(|other| !other.spared && pending(other)) >= MAX_PENDING {
+        let rivals = |other: &Arrival| if arrival.spared { is_alike(other) } else { !other.spared };
+        if self.count(|other| rivals(other) && pending(other)) >= MAX_PENDING {
             return Err(Denied::Busy);
         }
-        if self.count(|other| !other.spared) >= self.room {
+        if !arrival.spared && self.count(|other| !other.spared) >= self.room {
             return Err(Denied::Full);
         }
         if self.arrivals.len() >= MAX_ADDRESSES {
             self.arrivals.clear();
         }
-        let arrivals = self.arrivals.entry(address).or_insert_with(|| Bucket::new(ARRIVALS, 1, now));
+        let arrivals =
+            self.arrivals.entry((address, arrival.spared)).or_insert_with(|| Bucket::new(ARRIVALS, factor, now));
         if arrivals.take(0, Duration::MAX, now) != Pace::Fine {
             return Err(Denied::Often);
         }
@@ -238,7 +248,7 @@ mod tests {
         let (now, bans) = (Instant::now(), Arc::new(Mutex::new(Bans::default())));
         let (peer, seen) = (IpAddr::from([198, 51, 100, 1]), IpAddr::from([198, 51, 100, 2]));
         lock(&bans).spare(peer);
-        lock(&bans).seen(seen, now);
+        lock(&bans).seen(seen, chain_core::crypto::PublicKey([1; 32]), now);
         let mut gate = Behaviour::new(bans, 16, MAX_PENDING + 20);
         let mut number = 0;
         let mut come = |gate: &mut Behaviour, address: IpAddr, quic: bool| {
@@ -254,5 +264,34 @@ mod tests {
         assert!((0..19).all(|n| come(&mut gate, stranger(201 + n), true).is_ok()));
         assert_eq!(come(&mut gate, stranger(250), true), Err(Denied::Full));
         assert!([peer, seen].iter().all(|spared| come(&mut gate, *spared, true).is_ok()));
+    }
+
+    #[test]
+    fn a_spared_address_has_bounds_of_its_own() {
+        let (now, bans) = (Instant::now(), Arc::new(Mutex::new(Bans::default())));
+        let (traitor, other) = (IpAddr::from([198, 51, 100, 1]), IpAddr::from([198, 51, 100, 2]));
+        lock(&bans).spare(traitor);
+        lock(&bans).spare(other);
+        let mut gate = Behaviour::new(bans, 16, 20);
+        let mut number = 0;
+        let mut come = |gate: &mut Behaviour, address: IpAddr, now: Instant| {
+            number += 1;
+            let id = ConnectionId::new_unchecked(number);
+            gate.admit(id, address, false, now).map(|()| id)
+        };
+        for _ in 0..MAX_PER_SPARED {
+            assert!(come(&mut gate, traitor, now).is_ok());
+            gate.inbound.values_mut().for_each(|arrival| arrival.pending = false);
+        }
+        assert_eq!(come(&mut gate, traitor, now), Err(Denied::Crowd));
+        assert!(come(&mut gate, other, now).is_ok() && come(&mut gate, IpAddr::from([192, 0, 2, 1]), now).is_ok());
+        gate.inbound.retain(|_, arrival| arrival.address != traitor);
+        let knock = |gate: &mut Behaviour, number: usize| {
+            let id = ConnectionId::new_unchecked(1000 + number);
+            let verdict = gate.admit(id, traitor, false, now);
+            gate.inbound.remove(&id);
+            verdict
+        };
+        assert!((0..200).any(|n| knock(&mut gate, n) == Err(Denied::Often)), "it may knock without end");
     }
 }

@@ -5,6 +5,7 @@
 
 use super::limits::Rate;
 use chain_core::consensus::Offence;
+use chain_core::crypto::PublicKey;
 use libp2p::PeerId;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -35,6 +36,12 @@ pub fn points(offence: Offence) -> u32 {
 
 /// What a rejected frame of gossip costs.
 pub const REJECTED_GOSSIP_POINTS: u32 = 25;
+/// What an answer to a question nobody asked costs.
+pub const UNASKED_POINTS: u32 = 10;
+/// A frame of gossip that brought nothing counts as so many more against its sender's rate.
+pub const USELESS_FRAMES: u32 = 20;
+/// Addresses a validator is remembered at: a key must not spare the whole world.
+const MAX_SEEN_PER_KEY: usize = 2;
 
 /// What the bucket says about a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,6 +95,12 @@ impl Bucket {
         }
     }
 
+    /// Takes out so many frames more, for what one of them turned out to be.
+    pub fn charge(&mut self, frames: u32) {
+        let deepest = -f64::from(self.rate.frames) * f64::from(self.rate.burst_s);
+        self.frames = (self.frames - f64::from(frames)).max(deepest);
+    }
+
     fn refill(&mut self, now: Instant) {
         let seconds = now.saturating_duration_since(self.at).as_secs_f64();
         let burst = f64::from(self.rate.burst_s);
@@ -101,7 +114,7 @@ impl Bucket {
 /// Points and bans.
 #[derive(Default)]
 pub struct Bans {
-    /// Points as of a moment.
+    /// Points as of a moment: up to then everything is forgiven that was to be.
     points: HashMap<PeerId, (u32, Instant)>,
     peers: HashMap<PeerId, Instant>,
     addresses: HashMap<IpAddr, Instant>,
@@ -109,8 +122,8 @@ pub struct Bans {
     offenders: HashMap<IpAddr, Instant>,
     /// Addresses of static peers: others may live there too.
     spared: HashSet<IpAddr>,
-    /// Where validators were seen last, and when.
-    seen: HashMap<IpAddr, Instant>,
+    /// Where validators were seen last, which, and when.
+    seen: HashMap<IpAddr, (PublicKey, Instant)>,
 }
 
 impl Bans {
@@ -120,8 +133,18 @@ impl Bans {
     }
 
     /// A validator is at this address now: as [`Self::spare`], but for a while.
-    pub fn seen(&mut self, address: IpAddr, now: Instant) {
-        insert_bounded(&mut self.seen, address, now, |at| *at);
+    pub fn seen(&mut self, address: IpAddr, key: PublicKey, now: Instant) {
+        if let Some((_, at)) = self.seen.get_mut(&address) {
+            *at = now;
+            return;
+        }
+        let mut own: Vec<_> = self.seen.iter().filter(|(_, row)| row.0 == key).map(|(ip, row)| (row.1, *ip)).collect();
+        own.sort_unstable();
+        let surplus = (own.len() + 1).saturating_sub(MAX_SEEN_PER_KEY);
+        for (_, oldest) in own.iter().take(surplus) {
+            self.seen.remove(oldest);
+        }
+        insert_bounded(&mut self.seen, address, (key, now), |(_, at)| *at);
         self.addresses.remove(&address);
     }
 
@@ -132,16 +155,27 @@ impl Bans {
 
     /// Adds points; answers whether they are enough for a ban.
     pub fn charge(&mut self, id: PeerId, cost: u32, now: Instant) -> bool {
-        let total = self.points(&id, now).saturating_add(cost);
-        insert_bounded(&mut self.points, id, (total, now), |(_, at)| *at);
+        let (rest, as_of) = self.account(&id, now);
+        let total = rest.saturating_add(cost);
+        insert_bounded(&mut self.points, id, (total, as_of), |(_, at)| *at);
         total >= BAN_POINTS
     }
 
     /// The points of a peer.
     pub fn points(&self, id: &PeerId, now: Instant) -> u32 {
-        let Some((points, at)) = self.points.get(id) else { return 0 };
+        self.account(id, now).0
+    }
+
+    /// What is left of a peer's points, and up to when the time has been counted: the rest of it counts
+    /// at the next look, so that points fade for whoever comes often, too.
+    fn account(&self, id: &PeerId, now: Instant) -> (u32, Instant) {
+        let Some((points, at)) = self.points.get(id) else { return (0, now) };
         let forgiven = now.saturating_duration_since(*at).as_millis() / FORGIVE.as_millis();
-        points.saturating_sub(u32::try_from(forgiven).unwrap_or(u32::MAX))
+        let forgiven = u32::try_from(forgiven).unwrap_or(u32::MAX);
+        match points.checked_sub(forgiven) {
+            None | Some(0) => (0, now),
+            Some(left) => (left, *at + FORGIVE * forgiven),
+        }
     }
 
     /// Shuts out a peer, and for a shorter time its address if that had a ban before.
@@ -175,7 +209,7 @@ impl Bans {
     pub fn tidy(&mut self, now: Instant) {
         self.peers.retain(|_, until| *until > now);
         self.addresses.retain(|_, until| *until > now);
-        self.seen.retain(|_, at| now.saturating_duration_since(*at) < REMEMBER);
+        self.seen.retain(|_, (_, at)| now.saturating_duration_since(*at) < REMEMBER);
         self.offenders.retain(|_, at| now.saturating_duration_since(*at) < REPEAT);
         self.points.retain(|_, (points, at)| now.saturating_duration_since(*at) < FORGIVE * *points);
     }
@@ -270,7 +304,7 @@ mod tests {
         let offend = |bans: &mut Bans| (0..2).for_each(|_| bans.ban(PeerId::random(), Some(gateway), length, now));
         offend(&mut bans);
         assert!(bans.is_address_banned(&gateway, now));
-        bans.seen(gateway, now);
+        bans.seen(gateway, PublicKey([1; 32]), now);
         assert!(!bans.is_address_banned(&gateway, now), "a validator is behind it");
         offend(&mut bans);
         assert!(!bans.is_address_banned(&gateway, now) && bans.spares(gateway));
@@ -287,6 +321,29 @@ mod tests {
         assert!(!bans.charge(other, points(Offence::BadSignature), now));
         assert!(!bans.charge(other, points(Offence::BadSignature), now + FORGIVE * 2), "two points are forgiven");
         assert!(bans.charge(PeerId::random(), points(Offence::Flood), now));
+    }
+
+    #[test]
+    fn points_fade_for_who_comes_often_too() {
+        let (start, id, mut bans) = (Instant::now(), PeerId::random(), Bans::default());
+        // A point every second, and one is forgiven every other.
+        for second in 0..100 {
+            bans.charge(id, 1, start + Duration::from_secs(second));
+        }
+        assert_eq!(bans.points(&id, start + Duration::from_secs(100)), 50);
+    }
+
+    #[test]
+    fn a_validator_is_remembered_at_few_addresses() {
+        let (now, mut bans) = (Instant::now(), Bans::default());
+        let (one, other) = (PublicKey([1; 32]), PublicKey([2; 32]));
+        let ip = |n: u8| IpAddr::from([192, 0, 2, n]);
+        bans.seen(ip(100), other, now);
+        for n in 0..50 {
+            bans.seen(ip(n), one, now + Duration::from_secs(u64::from(n)));
+        }
+        assert!(bans.spares(ip(100)) && bans.spares(ip(49)) && bans.spares(ip(48)));
+        assert!((0..48).all(|n| !bans.spares(ip(n))), "the newest count");
     }
 
     #[test]

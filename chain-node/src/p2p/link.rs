@@ -57,6 +57,7 @@ pub struct Link {
     closing: Notify,
     shut: AtomicBool,
     twin: AtomicBool,
+    ended_here: AtomicBool,
 }
 
 /// What is learned while the connection lives.
@@ -74,8 +75,22 @@ impl Link {
     /// A connection just established.
     pub fn new(connection: ConnectionId, id: PeerId, address: Multiaddr, outbound: bool, reserved: bool) -> Self {
         let (since, facts, urgent, bulk) = (Instant::now(), Mutex::default(), Outbox::default(), Outbox::default());
-        let (closing, shut, twin) = Default::default();
-        Self { connection, id, address, outbound, reserved, since, facts, urgent, bulk, closing, shut, twin }
+        let (closing, shut, twin, ended_here) = Default::default();
+        Self {
+            connection,
+            id,
+            address,
+            outbound,
+            reserved,
+            since,
+            facts,
+            urgent,
+            bulk,
+            closing,
+            shut,
+            twin,
+            ended_here,
+        }
     }
 
     /// What is known now; short locks only.
@@ -99,7 +114,24 @@ impl Link {
 
     /// Ends the session.
     pub fn close(&self) {
+        self.ended_here.store(true, Ordering::Relaxed);
         self.closing.notify_one();
+    }
+
+    /// Whether it was we who ended the session.
+    pub fn is_ended_here(&self) -> bool {
+        self.ended_here.load(Ordering::Relaxed)
+    }
+
+    /// Whether frames of a lane wait, or one is being written.
+    pub fn has_backlog(&self, lane: Lane) -> bool {
+        self.outbox(lane).is_busy()
+    }
+
+    /// Gives back what waits: the session is over, and its name may be kept for long.
+    pub fn discard(&self) {
+        self.urgent.close();
+        self.bulk.close();
     }
 
     /// Ends the session because its peer is banned: what it said and nobody has looked at is void.
@@ -146,12 +178,18 @@ pub struct Outbox {
 struct Queue {
     frames: VecDeque<Bytes>,
     bytes: usize,
+    /// The reader has a frame in its hands.
+    writing: bool,
+    closed: bool,
 }
 
 impl Outbox {
     /// Puts a frame at the end; answers how many of the oldest had to go for it.
     pub fn push(&self, frame: Bytes, max_frames: usize, max_bytes: usize) -> u64 {
         let mut queue = lock(&self.queue);
+        if queue.closed {
+            return 0;
+        }
         let mut dropped = 0;
         while queue.frames.len() >= max_frames || queue.bytes.saturating_add(frame.len()) > max_bytes {
             let Some(oldest) = queue.frames.pop_front() else { break };
@@ -165,8 +203,9 @@ impl Outbox {
         dropped
     }
 
-    /// The oldest frame, as soon as there is one. For one reader.
+    /// The oldest frame, as soon as there is one. For one reader, who has done with the one before.
     pub async fn pop(&self) -> Bytes {
+        lock(&self.queue).writing = false;
         loop {
             if let Some(frame) = self.try_pop() {
                 return frame;
@@ -179,10 +218,24 @@ impl Outbox {
         let mut queue = lock(&self.queue);
         let frame = queue.frames.pop_front()?;
         queue.bytes -= frame.len();
+        queue.writing = true;
         Some(frame)
     }
 
+    /// Whether frames wait, or one is being written.
+    pub fn is_busy(&self) -> bool {
+        let queue = lock(&self.queue);
+        queue.writing || !queue.frames.is_empty()
+    }
+
+    /// Drops what waits, and takes nothing more.
+    fn close(&self) {
+        let mut queue = lock(&self.queue);
+        *queue = Queue { closed: true, ..Queue::default() };
+    }
+
     /// Frames and bytes waiting.
+    #[cfg(test)]
     pub fn size(&self) -> (usize, usize) {
         let queue = lock(&self.queue);
         (queue.frames.len(), queue.bytes)
@@ -218,6 +271,33 @@ mod tests {
         assert_eq!(outbox.size(), (3, 35));
         assert_eq!(outbox.push(vec![9; 35].into(), 3, 40), 3);
         assert_eq!(outbox.size(), (1, 35));
+    }
+
+    #[tokio::test]
+    async fn a_frame_is_a_backlog_until_it_is_written() {
+        let outbox = Outbox::default();
+        assert!(!outbox.is_busy());
+        outbox.push(vec![1].into(), 8, 8);
+        assert!(outbox.is_busy());
+        outbox.pop().await;
+        assert!(outbox.is_busy() && outbox.size() == (0, 0), "it is being written");
+        outbox.push(vec![2].into(), 8, 8);
+        outbox.pop().await;
+        tokio::select! {
+            biased;
+            _ = outbox.pop() => unreachable!("nothing waits"),
+            () = std::future::ready(()) => {}
+        }
+        assert!(!outbox.is_busy(), "who asks for the next has written the last");
+    }
+
+    #[test]
+    fn what_is_over_holds_no_frames() {
+        let outbox = Outbox::default();
+        outbox.push(vec![1].into(), 8, 8);
+        outbox.close();
+        outbox.push(vec![2].into(), 8, 8);
+        assert_eq!(outbox.size(), (0, 0));
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@
 //! * Nothing a peer does blocks another: each has its own queues, bounded in frames and bytes, and its
 //!   own deadlines.
 //! * A peer whose events the node does not take is read no further.
-//! * What a peer said before `Joined` or after `Left` is never delivered.
+//! * Frames from before `Joined` or after `Left` are never delivered, nor is gossip of who has not greeted.
 //!
 //! Not here: what frames mean (`chain_core::wire` and the engine), the configuration file (`config`).
 
@@ -137,6 +137,8 @@ pub enum GossipVerdict {
     Accept,
     /// Don't, and nobody is to blame.
     Ignore,
+    /// Don't; it was of no use to anybody, which counts against the rate of who passed it on.
+    Useless,
     /// Don't, and whoever passed it on should not have.
     Reject,
 }
@@ -145,7 +147,7 @@ impl From<GossipVerdict> for MessageAcceptance {
     fn from(verdict: GossipVerdict) -> Self {
         match verdict {
             GossipVerdict::Accept => Self::Accept,
-            GossipVerdict::Ignore => Self::Ignore,
+            GossipVerdict::Ignore | GossipVerdict::Useless => Self::Ignore,
             GossipVerdict::Reject => Self::Reject,
         }
     }
@@ -189,12 +191,6 @@ pub struct PeerSummary {
     pub rtt_ms: Option<u64>,
     /// Points for offences; it is banned at 100.
     pub score: u32,
-    /// Since it connected.
-    pub connected_ms: u64,
-    /// Frames and bytes waiting on the urgent lane.
-    pub urgent_queue: (usize, usize),
-    /// Frames and bytes waiting on the bulk lane.
-    pub bulk_queue: (usize, usize),
 }
 
 /// A handle to the running network; cheap to clone. The network stops with its last handle.
@@ -220,7 +216,7 @@ pub async fn start(
 
 impl Network {
     /// Queues a frame to each of these peers; never waits. A queue that is full loses its oldest
-    /// frames, which is counted; a peer that does not read is closed.
+    /// frames, which is counted; a peer that takes nothing of a frame for long is closed.
     pub fn send(&self, to: &[Peer], lane: Lane, frame: Bytes) {
         if frame.is_empty() || frame.len() > lane.max_frame_bytes() {
             tracing::error!(bytes = frame.len(), ?lane, "a frame of ours has an impossible length");
@@ -252,24 +248,38 @@ impl Network {
         }
     }
 
-    /// Whether a peer was banned: what it sent before and still waits is not worth a look. Cheap.
+    /// Whether a peer was banned: what it sent before and still waits is not worth a look. Costs next to
+    /// nothing as long as nobody was.
     pub fn is_shut_out(&self, peer: Peer) -> bool {
-        self.shared.culprit(peer).is_some_and(|link| link.is_shut_out())
+        self.shared.metrics.bans.get() > 0 && self.shared.culprit(peer).is_some_and(|link| link.is_shut_out())
+    }
+
+    /// A peer answered what it was not asked: no node does, but it is no crime.
+    pub fn charge_unasked(&self, peer: Peer) {
+        if let Some(link) = self.shared.culprit(peer).filter(|link| !link.is_shut_out()) {
+            self.shared.charge(link.id, Some(&link), guard::UNASKED_POINTS, "answers nobody asked for");
+        }
+    }
+
+    /// Whether a peer came to us and has no place of its own; nobody counts as such once it has gone.
+    pub fn is_stranger(&self, peer: Peer) -> bool {
+        self.shared.link(peer).is_some_and(|link| self.shared.is_stranger(&link))
+    }
+
+    /// Whether a peer has not read all that it was sent on the bulk lane.
+    pub fn has_backlog(&self, peer: Peer) -> bool {
+        self.shared.link(peer).is_some_and(|link| link.has_backlog(Lane::Bulk))
+    }
+
+    /// Whether the network has stopped, by itself or because it was told to.
+    pub fn is_over(&self) -> bool {
+        self.orders.is_closed()
     }
 
     /// Adds a static peer.
-    pub fn add_peer(&self, address: Multiaddr) {
+    #[cfg(test)]
+    fn add_peer(&self, address: Multiaddr) {
         self.order(Order::Add(address));
-    }
-
-    /// Disconnects a peer and dials it no more; it may still dial us.
-    pub fn remove_peer(&self, id: PeerId) {
-        self.order(Order::Remove(id));
-    }
-
-    /// Shuts out a peer for so long.
-    pub fn ban(&self, id: PeerId, length: Duration) {
-        self.order(Order::Ban(id, length));
     }
 
     fn order(&self, order: Order) {
@@ -283,12 +293,7 @@ impl Network {
         let now = Instant::now();
         let links: Vec<_> = lock(&self.shared.joined).links.iter().map(|(peer, link)| (*peer, link.clone())).collect();
         let bans = lock(&self.shared.bans);
-        links.into_iter().map(|(peer, link)| summary(peer, &link, bans.points(&link.id, now), now)).collect()
-    }
-
-    /// Validators of the current set, other than ourselves, without a connection.
-    pub fn missing_validators(&self) -> BTreeSet<PublicKey> {
-        self.shared.missing()
+        links.into_iter().map(|(peer, link)| summary(peer, &link, bans.points(&link.id, now))).collect()
     }
 
     /// Where we listen, as far as it is known by now.
@@ -316,7 +321,7 @@ impl Network {
     }
 }
 
-fn summary(peer: Peer, link: &Link, score: u32, now: Instant) -> PeerSummary {
+fn summary(peer: Peer, link: &Link, score: u32) -> PeerSummary {
     let facts = link.facts().clone();
     let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     PeerSummary {
@@ -328,8 +333,5 @@ fn summary(peer: Peer, link: &Link, score: u32, now: Instant) -> PeerSummary {
         agent: facts.agent,
         rtt_ms: facts.rtt.map(ms),
         score,
-        connected_ms: ms(now.saturating_duration_since(link.since)),
-        urgent_queue: link.outbox(Lane::Urgent).size(),
-        bulk_queue: link.outbox(Lane::Bulk).size(),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `libp2p-yamux` would do this, but it keeps yamux's own bound of 1 GiB for a connection and offers
 //! no way to set it: a stream's window doubles as long as the peer sends fast and answers pings late,
-//! and what is in the window and not read yet lies in our memory. QUIC's bounds are fine as they are.
+//! and what is in the window and not read yet lies in our memory. QUIC's bounds are set in `swarm`.
 //!
 //! Not here: which streams there are (`lanes`, gossipsub and others).
 
@@ -18,24 +18,33 @@ use yamux::{Connection, ConnectionError, DEFAULT_CREDIT, Mode, Stream};
 
 /// Two lanes, gossip, ping, identify, each in both directions, and what is opened anew. A peer that
 /// opens more loses the connection.
-const MAX_STREAMS: usize = 32;
-/// What the windows of all streams of a connection may grow by beyond the 256 KiB that each has: on a
-/// line of 100 ms enough for 80 MB a second.
-const MAX_GROWTH_BYTES: usize = 8 * 1024 * 1024;
+const MAX_STREAMS: usize = 20;
+/// What the windows of all streams of a connection may grow by beyond the 256 KiB that each has, if the
+/// other side dialled and if we did: on a line of 100 ms enough for 30 and 80 MB a second. So a connection
+/// may hold 8 or 13 MiB of what its peer sent and we have not read.
+const INBOUND_GROWTH_BYTES: usize = 3 * 1024 * 1024;
+const OUTBOUND_GROWTH_BYTES: usize = 8 * 1024 * 1024;
 
 /// How connections are made.
 #[derive(Clone, Debug)]
-pub struct Config(yamux::Config);
+pub struct Config {
+    inbound: yamux::Config,
+    outbound: yamux::Config,
+}
 
 impl Config {
     /// With the bounds of this file.
     pub fn new() -> Self {
-        let mut config = yamux::Config::default();
-        // In this order: it insists on a window for every stream.
-        config.set_max_num_streams(MAX_STREAMS);
-        config.set_max_connection_receive_window(Some(MAX_STREAMS * DEFAULT_CREDIT as usize + MAX_GROWTH_BYTES));
-        Self(config)
+        Self { inbound: bounded(INBOUND_GROWTH_BYTES), outbound: bounded(OUTBOUND_GROWTH_BYTES) }
     }
+}
+
+fn bounded(growth: usize) -> yamux::Config {
+    let mut config = yamux::Config::default();
+    // In this order: it insists on a window for every stream.
+    config.set_max_num_streams(MAX_STREAMS);
+    config.set_max_connection_receive_window(Some(MAX_STREAMS * DEFAULT_CREDIT as usize + growth));
+    config
 }
 
 impl UpgradeInfo for Config {
@@ -53,7 +62,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> InboundConnectionUpgrad
     type Future = Ready<Result<Muxer<C>, Infallible>>;
 
     fn upgrade_inbound(self, socket: C, _: Self::Info) -> Self::Future {
-        ready(Ok(Muxer::new(Connection::new(socket, self.0, Mode::Server))))
+        ready(Ok(Muxer::new(Connection::new(socket, self.inbound, Mode::Server))))
     }
 }
 
@@ -63,7 +72,7 @@ impl<C: AsyncRead + AsyncWrite + Send + Unpin + 'static> OutboundConnectionUpgra
     type Future = Ready<Result<Muxer<C>, Infallible>>;
 
     fn upgrade_outbound(self, socket: C, _: Self::Info) -> Self::Future {
-        ready(Ok(Muxer::new(Connection::new(socket, self.0, Mode::Client))))
+        ready(Ok(Muxer::new(Connection::new(socket, self.outbound, Mode::Client))))
     }
 }
 
@@ -133,7 +142,9 @@ mod tests {
     fn the_window_of_a_connection_is_bounded() {
         // Yamux tells its settings in this form only.
         let told = format!("{:?}", Config::new());
-        assert!(told.contains("max_connection_receive_window: Some(16777216)"), "{told}");
-        assert!(told.contains("max_num_streams: 32"), "{told}");
+        for window in [8 << 20, 13 << 20] {
+            assert!(told.contains(&format!("max_connection_receive_window: Some({window})")), "{told}");
+        }
+        assert_eq!(told.matches("max_num_streams: 20").count(), 2, "{told}");
     }
 }

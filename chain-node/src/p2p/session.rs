@@ -20,6 +20,8 @@ use chain_core::consensus::{Offence, Peer};
 use chain_core::crypto::PublicKey;
 use chain_core::wire::{Hello, HelloError, Lane};
 use libp2p::Stream;
+use libp2p::futures::FutureExt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -87,7 +89,12 @@ pub async fn run(link: Arc<Link>, opened: mpsc::Receiver<LaneEvent>, shared: Arc
         Ok((streams, validator, peer)) => {
             let (id, address) = (link.id, link.address.clone());
             shared.deliver(NetworkEvent::Joined { peer, validator, id, address }).await;
-            let end = live(&link, peer, streams, validator, &shared).await;
+            // A mistake of ours must not leave behind a place that is taken, or a peer that never leaves.
+            let lived = AssertUnwindSafe(live(&link, peer, streams, validator, &shared)).catch_unwind().await;
+            let end = lived.unwrap_or_else(|_| {
+                tracing::error!(peer = %link.id, "a session broke down; this is a bug");
+                End::Closed("it broke down".into())
+            });
             shared.leave(peer);
             shared.end(&link, end);
             shared.deliver(NetworkEvent::Left { peer }).await;

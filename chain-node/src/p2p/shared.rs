@@ -24,6 +24,10 @@ const OFFER_AGAIN: Duration = Duration::from_millis(5);
 /// be all we hear.
 const OUTBOUND_PLACES: usize = 8;
 
+/// Most other identities that are connected with one proven key when a further one comes: an identity
+/// may have been made anew while the old one's end has not shown.
+const MAX_SAME_KEY: usize = 1;
+
 /// How many ended connections are remembered.
 const MAX_DEPARTED: usize = 1024;
 
@@ -83,10 +87,16 @@ impl Shared {
 
     /// The room for a peer's long frames; none if it has a place of its own or we chose it.
     pub fn room(&self, link: &Link) -> Option<&Semaphore> {
-        (!link.outbound && !self.is_reserved(link)).then_some(&self.room)
+        self.is_stranger(link).then_some(&self.room)
     }
 
-    fn is_reserved(&self, link: &Link) -> bool {
+    /// Whether a peer came to us and has no place of its own.
+    pub fn is_stranger(&self, link: &Link) -> bool {
+        !link.outbound && !self.is_reserved(link)
+    }
+
+    /// Whether a peer has a place of its own: the operator named it, or it is a validator of the set.
+    pub fn is_reserved(&self, link: &Link) -> bool {
         let validator = link.facts().validator;
         link.reserved || self.is_validator(validator)
     }
@@ -100,6 +110,14 @@ impl Shared {
         // A second connection to the same node replaces the first: it needs no place.
         let known = joined.links.values().any(|other| other.id == link.id);
         let is_seat = |link: &Link| self.is_validator(link.facts().validator);
+        // A key signs for as many identities as its owner likes: without a bound one validator would have
+        // any number of places.
+        let key = link.facts().validator;
+        let is_same = |other: &Link| key.is_some() && other.facts().validator == key && other.id != link.id;
+        let same: BTreeSet<_> = joined.links.values().filter(|other| is_same(other)).map(|other| other.id).collect();
+        if same.len() > MAX_SAME_KEY {
+            return Err(End::Full);
+        }
         // A copied key must not cut the validator off.
         if !is_seat(link) && joined.links.values().any(|other| link.is_twin_of(other) && is_seat(other)) {
             return Err(End::Twin);
@@ -155,6 +173,7 @@ impl Shared {
     pub fn leave(&self, peer: Peer) {
         let mut joined = lock(&self.joined);
         let gone = joined.links.remove(&peer);
+        gone.iter().for_each(|link| link.discard());
         joined.departed.extend(gone.map(|link| (peer, link)));
         if joined.departed.len() > MAX_DEPARTED {
             joined.departed.pop_first();
@@ -165,6 +184,16 @@ impl Shared {
     /// The connection behind a number.
     pub fn link(&self, peer: Peer) -> Option<Arc<Link>> {
         lock(&self.joined).links.get(&peer).cloned()
+    }
+
+    /// Whether an identity has greeted, and is not shut out.
+    pub fn is_greeted(&self, id: &PeerId) -> bool {
+        lock(&self.joined).links.values().any(|link| link.id == *id && !link.is_shut_out())
+    }
+
+    /// Whether an identity has a place of its own.
+    pub fn is_reserved_id(&self, id: &PeerId) -> bool {
+        lock(&self.joined).links.values().any(|link| link.id == *id && self.is_reserved(link))
     }
 
     /// The connection behind a number, even if it ended a while ago.

@@ -4,12 +4,12 @@
 
 use super::guard::Bans;
 use super::{P2pConfig, P2pError, gate, gossip, lanes, muxer};
-use chain_core::limits::MAX_VALIDATORS;
 use chain_core::types::ChainId;
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{Swarm, SwarmBuilder, gossipsub, identify, mdns, noise, ping};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,6 +23,14 @@ const SPARE_CONNECTIONS: usize = 64;
 /// A connection whose pings stay unanswered for so long is dead.
 const PING_TIMEOUT: Duration = Duration::from_secs(15);
 const PING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What may come over a QUIC connection, and over one of its streams, and lie here unread; `muxer` has
+/// the bounds for TCP.
+const QUIC_CONNECTION_BYTES: u32 = 8 * 1024 * 1024;
+const QUIC_STREAM_BYTES: u32 = 4 * 1024 * 1024;
+
+/// Says who resolves names.
+const RESOLVER: &str = "/etc/resolv.conf";
 
 /// The protocols of a node.
 #[derive(NetworkBehaviour)]
@@ -45,29 +53,32 @@ pub struct Node {
 pub fn build(config: &P2pConfig, bans: Arc<Mutex<Bans>>) -> Result<Swarm<Node>, P2pError> {
     let node = node(config, bans)?;
     let setup = |error: &dyn std::error::Error| P2pError::Setup(error.to_string());
-    let swarm = SwarmBuilder::with_existing_identity(config.identity.clone())
+    let builder = SwarmBuilder::with_existing_identity(config.identity.clone())
         .with_tokio()
         .with_tcp(libp2p::tcp::Config::default().nodelay(true), noise::Config::new, muxer::Config::new)
         .map_err(|e| setup(&e))?
-        .with_quic()
-        .with_dns()
-        .map_err(|e| setup(&e))?
-        .with_behaviour(|_| node)
-        .map_err(|e| setup(&e))?
-        .with_swarm_config(|swarm| swarm.with_max_negotiating_inbound_streams(16))
-        .build();
-    Ok(swarm)
+        .with_quic_config(|mut quic| {
+            (quic.max_connection_data, quic.max_stream_data) = (QUIC_CONNECTION_BYTES, QUIC_STREAM_BYTES);
+            quic
+        });
+    let settings = |swarm: libp2p::swarm::Config| swarm.with_max_negotiating_inbound_streams(16);
+    // A machine may have no resolver, and need none.
+    if !Path::new(RESOLVER).exists() {
+        tracing::warn!("there is no {RESOLVER}: peers can be given by IP address only");
+        let plain = builder.with_behaviour(|_| node).map_err(|e| setup(&e))?;
+        return Ok(plain.with_swarm_config(settings).build());
+    }
+    let named = builder.with_dns().map_err(|e| setup(&e))?.with_behaviour(|_| node).map_err(|e| setup(&e))?;
+    Ok(named.with_swarm_config(settings).build())
 }
 
 fn node(config: &P2pConfig, bans: Arc<Mutex<Bans>>) -> Result<Node, P2pError> {
     let id = config.identity.public().to_peer_id();
-    let reserved = MAX_VALIDATORS + config.static_peers.len() + config.bootnodes.len();
-    // For inbound strangers; what is beyond is for those who have places and for whom we dial.
+    // For inbound strangers. There is no bound on all connections together: whoever filled it would keep
+    // others out and us from dialling. What comes in is bounded by address (`gate`), what goes out by us.
     let room = config.max_peers + SPARE_CONNECTIONS;
-    let total = u32::try_from(room + reserved + SPARE_CONNECTIONS).unwrap_or(u32::MAX);
     let limits = ConnectionLimits::default()
         .with_max_pending_outgoing(Some(MAX_PENDING))
-        .with_max_established(Some(total))
         .with_max_established_per_peer(Some(MAX_PER_PEER));
     let about = identify::Config::new(protocol_version(&config.chain), config.identity.public())
         .with_agent_version(format!("chain-node/{}", env!("CARGO_PKG_VERSION")))

@@ -3,9 +3,10 @@
 //!
 //! Not here: frames (`session`), whom to dial (`dialer`), what misconduct leads to (`conduct`).
 
+use super::conduct::{Early, Gossiper};
 use super::dialer::{Dialer, Source, is_plausible, split};
 use super::gossip::Waiting;
-use super::guard::{Bans, Bucket};
+use super::guard::Bans;
 use super::lanes::LaneEvent;
 use super::link::{Link, ip_of, lock};
 use super::metrics::Metrics;
@@ -49,11 +50,8 @@ pub enum Order {
     /// A verdict on gossip.
     Judge(GossipTicket, GossipVerdict),
     /// A static peer.
+    #[cfg(test)]
     Add(Multiaddr),
-    /// No static peer any more.
-    Remove(PeerId),
-    /// Shut out.
-    Ban(PeerId, Duration),
     /// The end.
     Stop(oneshot::Sender<()>),
 }
@@ -66,7 +64,8 @@ pub struct Task {
     pub(super) dialer: Dialer,
     pub(super) sessions: HashMap<ConnectionId, (Arc<Link>, mpsc::Sender<LaneEvent>)>,
     running: JoinSet<()>,
-    pub(super) gossipers: HashMap<PeerId, Bucket>,
+    pub(super) gossipers: HashMap<PeerId, Gossiper>,
+    pub(super) early: Vec<Early>,
     /// Identities of which it was said that they are in use twice, and when.
     pub(super) told: HashMap<PeerId, Instant>,
 }
@@ -98,8 +97,8 @@ pub async fn start(config: P2pConfig, sink: Sink) -> Result<Network, P2pError> {
     let (orders_sender, orders) = mpsc::channel(MAX_ORDERS);
     let waiting = Arc::new(Waiting::default());
     let network = Network { shared: shared.clone(), waiting: waiting.clone(), orders: orders_sender };
-    let (dialer, (sessions, running, gossipers, told)) = (Dialer::new(&shared.limits), Default::default());
-    let mut task = Task { swarm, shared, waiting, dialer, sessions, running, gossipers, told };
+    let (dialer, (sessions, running, gossipers, early, told)) = (Dialer::new(&shared.limits), Default::default());
+    let mut task = Task { swarm, shared, waiting, dialer, sessions, running, gossipers, early, told };
     config.static_peers.into_iter().for_each(|address| task.add(address, Source::Static));
     config.bootnodes.into_iter().for_each(|address| task.add(address, Source::Bootnode));
     task.listen(config.listen).await?;
@@ -194,12 +193,16 @@ impl Task {
         }
         let greeted: Vec<_> = lock(&self.shared.joined).links.values().cloned().collect();
         for link in &greeted {
-            let validator = link.facts().validator;
-            self.dialer.greeted(link.id, validator);
-            if let Some(ip) = ip_of(&link.address).filter(|_| self.shared.is_validator(validator)) {
-                lock(&self.shared.bans).seen(ip, now);
+            // Anybody has a key; only those of the set are worth remembering.
+            let validator = link.facts().validator.filter(|key| self.shared.is_validator(Some(*key)));
+            self.dialer.greeted(link.id, validator, now.saturating_duration_since(link.since));
+            if let (Some(ip), Some(key)) = (ip_of(&link.address), validator) {
+                lock(&self.shared.bans).seen(ip, key, now);
             }
         }
+        self.hear_early();
+        let swarm = &self.swarm;
+        self.gossipers.retain(|id, _| swarm.is_connected(id));
         // Whoever came to us may be there to keep us from others.
         let chosen = greeted.iter().filter(|link| link.outbound).count();
         self.dial(now, chosen < ENOUGH_PEERS.min(self.shared.max_peers));
@@ -355,6 +358,10 @@ impl Task {
             gossipsub::Event::SlowPeer { peer_id, failed_messages }
                 if failed_messages.priority + failed_messages.non_priority >= SLOW_GOSSIP =>
             {
+                // Gossip has lost what it could not send. For that alone nobody loses a validator's votes.
+                if self.shared.is_reserved_id(&peer_id) {
+                    return tracing::debug!(peer = %peer_id, "a peer is too slow for gossip; it misses some");
+                }
                 self.shared.metrics.slow.inc();
                 tracing::info!(peer = %peer_id, "a peer is too slow for gossip");
                 self.disconnect(peer_id);
@@ -371,15 +378,8 @@ impl Task {
         match order {
             Order::Flush => self.flush(),
             Order::Judge(ticket, verdict) => self.judge(ticket, verdict),
+            #[cfg(test)]
             Order::Add(address) => self.add(address, Source::Static),
-            Order::Remove(id) => {
-                self.dialer.remove(Some(id), None);
-                self.disconnect(id);
-            }
-            Order::Ban(id, length) => {
-                lock(&self.shared.bans).shut_out(id, length, Instant::now());
-                self.disconnect(id);
-            }
             // Handled where orders are taken.
             Order::Stop(_) => {}
         }

@@ -41,6 +41,8 @@ const FIRST_WIDTH: u32 = 64;
 const STAY_POLLS: u32 = 30;
 /// After so many polls a subscription is tried again.
 const SOCKET_POLLS: u32 = 30;
+/// At least so long from one notice of the subscription to the next; no chain makes blocks as fast.
+const NOTICE_PAUSE: Duration = Duration::from_millis(20);
 /// How far a poll may find our head behind a site's although the network covers it.
 const COVERED_BLOCKS: u64 = 1;
 /// Longest pause after a lost connection, in polls.
@@ -72,7 +74,8 @@ pub(super) async fn run(site: Arc<Site>, mut words: mpsc::Receiver<Word>) {
     let mut lies = Backoff::new(poll * LIE_POLLS, poll * MAX_LIE_POLLS);
     let mut width = FIRST_WIDTH;
     loop {
-        let mut session = Session { site: &site, socket: None, socket_in: 0, stay: 0, width, answered: 0 };
+        let quiet_until = Instant::now();
+        let mut session = Session { site: &site, socket: None, socket_in: 0, stay: 0, width, answered: 0, quiet_until };
         let Err(end) = session.run(&mut words).await;
         width = session.width;
         if session.answered > 0 {
@@ -109,6 +112,8 @@ struct Session<'s> {
     width: u32,
     /// Polls the site has answered.
     answered: u32,
+    /// When the next notice is taken.
+    quiet_until: Instant,
 }
 
 impl Session<'_> {
@@ -124,7 +129,7 @@ impl Session<'_> {
                     self.poll(&client).await?;
                 }
                 head = news(&mut self.socket) => match head {
-                    Some(head) => self.claims(head).await,
+                    Some(head) => self.news(head).await,
                     None => {
                         tracing::info!(site = self.site.name, "the subscription ended; asking from time to time");
                         self.socket = None;
@@ -136,7 +141,9 @@ impl Session<'_> {
 
     async fn poll(&mut self, client: &Client) -> Result<(), End> {
         let node: NodeView = client.node_info().await?;
-        if node.chain_id != self.site.local.chain() {
+        let is_ours = node.chain_id == self.site.local.chain();
+        self.site.is_ours.store(is_ours, Ordering::Relaxed);
+        if !is_ours {
             return Err(End::OtherChain(node.chain_id));
         }
         self.answered = self.answered.saturating_add(1);
@@ -188,6 +195,16 @@ impl Session<'_> {
             }
         }
         SOCKET_POLLS
+    }
+
+    /// A notice of the subscription: only what is new, and not faster than a chain can be. A site that
+    /// tells more waits in its own queue.
+    async fn news(&mut self, head: Height) {
+        tokio::time::sleep_until(self.quiet_until).await;
+        self.quiet_until = Instant::now() + NOTICE_PAUSE;
+        if head > self.site.seen().head {
+            self.claims(head).await;
+        }
     }
 
     /// Rule 2. Height 0 is never asked for, so this is no answer to anything.

@@ -45,7 +45,7 @@ pub trait Local: Send + Sync + 'static {
     fn chain(&self) -> ChainId;
     /// The newest final height here.
     fn head(&self) -> Height;
-    /// Whether the network has a peer that is connected and not behind.
+    /// Whether the network has a peer, and it was the network that brought the newest block.
     fn has_peer(&self) -> bool;
     /// Hands `Joined`, `Message` or `Left` to the engine; gives it back while the queue is full. Must
     /// not wait.
@@ -84,8 +84,9 @@ impl Remotes {
         let (mut sites, mut tasks) = (Vec::new(), JoinSet::new());
         for url in urls {
             let (local, numbers, url) = (local.clone(), numbers.clone(), url.clone());
-            let (name, covered, seen) = (public_name(&url), AtomicBool::new(false), Mutex::default());
-            let site = Arc::new(Site { url, name, pace, local, numbers, covered, seen });
+            let (name, covered, is_ours, seen) =
+                (public_name(&url), AtomicBool::default(), AtomicBool::default(), Mutex::default());
+            let site = Arc::new(Site { url, name, pace, local, numbers, covered, is_ours, seen });
             let (sender, words) = mpsc::channel(WORDS);
             tasks.spawn(follow::run(site.clone(), words));
             tasks.spawn(push::run(site.clone()));
@@ -109,6 +110,12 @@ impl Remotes {
 
     /// A site did what no honest node does: it is left alone for long.
     pub fn blame(&self, peer: Peer) {
+        for (site, _) in &self.sites {
+            let mut seen = site.seen();
+            if seen.peer == Some(peer) {
+                seen.blamed = Some(peer);
+            }
+        }
         self.pass(peer, Word::Blamed { peer });
     }
 
@@ -127,6 +134,11 @@ impl Remotes {
             })
         });
         joined.collect()
+    }
+
+    /// Whether a site was blamed: what it said before and still waits is not worth a look.
+    pub fn is_shut_out(&self, peer: Peer) -> bool {
+        self.sites.iter().any(|(site, _)| site.seen().blamed == Some(peer))
     }
 
     fn pass(&self, peer: Peer, word: Word) {
@@ -157,6 +169,8 @@ struct Site {
     numbers: Arc<AtomicU64>,
     /// Whether the network of peers does what this site is for.
     covered: AtomicBool,
+    /// Whether its newest answer was that it is on our chain.
+    is_ours: AtomicBool,
     seen: Mutex<Seen>,
 }
 
@@ -165,6 +179,8 @@ struct Site {
 struct Seen {
     /// The number under which the engine knows it now.
     peer: Option<Peer>,
+    /// The newest number that was blamed.
+    blamed: Option<Peer>,
     head: Height,
     oldest: Height,
     version: String,

@@ -4,7 +4,8 @@
 //! 2. After a failure, a start, or announcements missed, everything that is pending here goes: what
 //!    became final meanwhile is not sent any more, and the same bytes twice do no harm.
 //! 3. So it does from time to time, for the site may have dropped what it took.
-//! 4. A verdict of the site on a transaction is final for us; only when it is busy it is asked again.
+//! 4. Nothing goes to a site before it has said that it is on our chain.
+//! 5. A verdict of the site on a transaction is final for us; only when it is busy it is asked again.
 //!
 //! Not here: when the site is covered by the network (`follow`).
 
@@ -34,6 +35,8 @@ const GATHER: Duration = Duration::from_millis(20);
 const MAX_ANSWER: u32 = 2 * 1024 * 1024;
 /// Rule 3, in polls.
 const AGAIN_POLLS: u32 = 6;
+/// How often to look whether the site has said which chain it is on.
+const UNKNOWN_PAUSE: Duration = Duration::from_millis(100);
 /// First pause after a failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause after failures, in polls.
@@ -58,12 +61,17 @@ pub(super) async fn run(site: Arc<Site>) {
         refill_at: Instant::now(),
     };
     let mut failures = Backoff::new(FIRST_PAUSE, poll * MAX_PAUSE_POLLS);
-    while push.gather().await {
-        if site.covered.load(Ordering::Relaxed) {
-            // The network carries them; once it does not, what is still pending goes.
+    loop {
+        // Before the first answer nobody knows whose site it is. And while the network carries transactions
+        // they need no other way; once it does not, what is still pending goes.
+        let (is_ours, covered) = (site.is_ours.load(Ordering::Relaxed), site.covered.load(Ordering::Relaxed));
+        if !is_ours || covered {
             (push.refill, push.waiting) = (true, VecDeque::new());
-            tokio::time::sleep(poll).await;
+            tokio::time::sleep(if covered { poll } else { poll.min(UNKNOWN_PAUSE) }).await;
             continue;
+        }
+        if !push.gather().await {
+            return;
         }
         match push.send().await {
             Ok(()) => failures.reset(),

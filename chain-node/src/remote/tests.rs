@@ -128,7 +128,7 @@ fn block(height: u64) -> CommittedBlock {
         validators_hash: Hash::ZERO,
         next_validators_hash: Hash::ZERO,
     };
-    let body = Body::new(vec![vec![height as u8; 3]]);
+    let body = Body::new(vec![vec![height as u8; 200]]);
     CommittedBlock::new(FinalBlock { block: Block { header, body }, certificate: None }, &[], Default::default(), 0)
 }
 
