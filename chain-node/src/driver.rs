@@ -43,6 +43,9 @@ const BATCH_TXS: usize = 1024;
 const WAITING_BYTES: usize = 64 * 1024 * 1024;
 /// Announcements a reader may be behind.
 const ANNOUNCEMENTS: usize = 65_536;
+/// Inputs that go before a tick that is due: while the engine catches up a tick takes long, and what peers say
+/// must not wait for one each.
+const HEARD_PER_TICK: usize = 64;
 /// The engine's thread comes round at least so often, so that a jam shows.
 const MAX_WAIT_MS: u64 = 1_000;
 
@@ -377,6 +380,7 @@ impl Outside {
         let clock = self.clock;
         let now = move || clock.now();
         self.perform(outputs);
+        let mut heard = 0;
         loop {
             if self.stopping.load(Ordering::Relaxed) {
                 return Ok(engine.shut_down()?);
@@ -407,8 +411,11 @@ impl Outside {
                 timer.observe_duration();
                 self.perform(outputs);
                 self.answer();
+                heard += 1;
             }
-            if self.wake_at.is_some_and(|at| at <= now().mono_ms) {
+            let waits = self.wake_at.is_some_and(|at| at <= now().mono_ms);
+            if waits && (urgent.is_empty() || heard >= HEARD_PER_TICK) {
+                heard = 0;
                 self.wake_at = None;
                 let timer = self.counts.step("tick");
                 let outputs = engine.handle(&now, Input::Tick)?;

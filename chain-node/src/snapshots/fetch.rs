@@ -1,10 +1,11 @@
 //! A node that has nothing gets a snapshot from its peers, before its engine starts.
 //!
-//! 1. Peers are asked which snapshot they have. Shortly after the first offer the best one is taken:
-//!    what an earlier attempt began with, else a genesis validator's, else the one of the newest block.
+//! 1. Peers are asked which snapshot they have. Shortly after the first offer the best one is taken: a
+//!    genesis validator's before others', what an earlier attempt began with, the one of the newest block.
 //! 2. It is fetched part by part from that peer alone, kept in a file, and checked while it comes: a
 //!    forged one ends at its first wrong part, before anything is written to the database.
-//! 3. Who brought something wrong, or keeps us waiting, is not asked again; the next offer is taken.
+//! 3. Who brought something wrong, or keeps us waiting, is not asked again; the next offer is taken. So is
+//!    one that is slow, if there is another offer.
 //!    What came so far stays, and is gone on with if somebody offers the very same bytes.
 //!
 //! Without an offer the node goes on with blocks from the genesis, and says so.
@@ -39,7 +40,10 @@ const OFFER_PATIENCE: Duration = Duration::from_secs(30);
 /// How long one part may take.
 const PART_PATIENCE: Duration = Duration::from_secs(30);
 /// Events of the network that wait for us.
-const EVENTS: usize = 256;
+const EVENTS: usize = 16;
+/// A source that stays below this pace for so long is left if anybody else has an offer, in bytes per second.
+const SLOW_PACE: u64 = 256 * 1024;
+const SLOW_AFTER: Duration = Duration::from_secs(60);
 /// Ends the name of what has come so far.
 const PARTIAL: &str = "partial";
 /// Parts that wait to be checked.
@@ -58,9 +62,11 @@ pub async fn fetch(
     make_private_dir(dir)?;
     let members = genesis.validator_set().map_err(|e| Exit::OtherChain(format!("genesis: {e}")))?;
     let (sender, events) = mpsc::channel(EVENTS);
-    let network = p2p::start(p2p, move |event| sender.try_send(event).err().map(mpsc::error::TrySendError::into_inner))
-        .await
-        .map_err(|e| Exit::Configuration(e.to_string()))?;
+    let take = move |event| match matters(&event) {
+        true => sender.try_send(event).err().map(mpsc::error::TrySendError::into_inner),
+        false => None,
+    };
+    let network = p2p::start(p2p, take).await.map_err(|e| Exit::Configuration(e.to_string()))?;
     let members = members.members().iter().map(|member| member.public_key).collect();
     let mut fetch = Fetch {
         network: network.clone(),
@@ -73,6 +79,15 @@ pub async fn fetch(
     let found = fetch.run().await;
     network.stop().await;
     found
+}
+
+/// Whether an event has to do with snapshots and is no longer than what that takes: nothing else is kept, for a
+/// frame can be long.
+fn matters(event: &NetworkEvent) -> bool {
+    match event {
+        NetworkEvent::Frame { lane, bytes, .. } => *lane == Lane::Bulk && bytes.len() <= MAX_SNAPSHOT_PART_BYTES + 128,
+        NetworkEvent::Joined { .. } | NetworkEvent::Left { .. } | NetworkEvent::Gossip { .. } => true,
+    }
 }
 
 /// Who may have a snapshot.
@@ -178,7 +193,7 @@ impl Fetch {
         let offers = self.sources.iter().filter_map(|(peer, source)| Some((*peer, source, source.offer?)));
         let usable = offers.filter(|(_, _, offer)| offer.bytes <= MAX_SNAPSHOT_BYTES);
         let best = usable.max_by_key(|(peer, source, offer)| {
-            (self.work.partial(offer).exists(), source.member, offer.height, std::cmp::Reverse(*peer))
+            (source.member, self.work.partial(offer).exists(), offer.height, std::cmp::Reverse(*peer))
         });
         best.map(|(peer, _, offer)| (peer, offer))
     }
@@ -223,8 +238,8 @@ impl Fetch {
         let checking = tokio::task::spawn_blocking(move || work.check(&offer, incoming));
         let mut meter = Meter::bytes(Some(offer.bytes));
         meter.add(begun);
-        let mut offset = begun;
-        while offset < offer.bytes {
+        let (mut offset, since) = (begun, Instant::now());
+        while offset < offer.bytes && !(is_slow(offset - begun, since.elapsed()) && self.has_other_than(peer)) {
             let Some(part) = self.part(peer, &offer, offset).await else { break };
             let length = part.len() as u64;
             // Nobody takes it: what came before was wrong.
@@ -249,6 +264,10 @@ impl Fetch {
         }
     }
 
+    fn has_other_than(&self, peer: Peer) -> bool {
+        self.sources.iter().any(|(other, source)| *other != peer && source.offer.is_some())
+    }
+
     /// One part from one peer; none if it goes, keeps us waiting, or gives less than there must be.
     async fn part(&mut self, peer: Peer, offer: &SnapshotOffer, offset: u64) -> Option<Vec<u8>> {
         let due = Instant::now() + PART_PATIENCE;
@@ -266,6 +285,10 @@ impl Fetch {
             }
         }
     }
+}
+
+fn is_slow(bytes: u64, time: Duration) -> bool {
+    time >= SLOW_AFTER && bytes / time.as_secs().max(1) < SLOW_PACE
 }
 
 impl Work {
@@ -337,5 +360,25 @@ impl Read for Incoming {
                 read => return Ok(read),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_is_who_stays_below_the_pace_for_a_while() {
+        assert!(!is_slow(0, SLOW_AFTER - Duration::from_secs(1)));
+        assert!(is_slow(SLOW_PACE * 60 - 1, SLOW_AFTER));
+        assert!(!is_slow(SLOW_PACE * 60, SLOW_AFTER));
+    }
+
+    #[test]
+    fn only_what_a_part_takes_is_kept() {
+        let frame = |lane, length| NetworkEvent::Frame { from: Peer(1), lane, bytes: vec![0; length] };
+        assert!(matters(&frame(Lane::Bulk, MAX_SNAPSHOT_PART_BYTES + 50)));
+        assert!(!matters(&frame(Lane::Bulk, MAX_SNAPSHOT_PART_BYTES + 129)));
+        assert!(!matters(&frame(Lane::Urgent, 10)));
     }
 }
