@@ -112,12 +112,7 @@ async fn a_copy_of_a_running_validator_ends_and_nothing_conflicts() {
     })
     .await;
     ear.attend(SocketAddr::from(([127, 0, 0, 1], own))).await;
-    let ended = eventually("the copy ends", || {
-        let ended = clone.ended();
-        async move { ended }
-    })
-    .await;
-    assert_eq!(ended.code(), Some(5), "{}", clone.output());
+    assert_eq!(clone.end().await.code(), Some(5), "{}", clone.output());
     unharmed(&mut cluster, &ear, &[0, 1, 2, 3]).await;
 }
 

@@ -61,6 +61,11 @@ impl Barrier {
         Some(self.blocked).filter(|blocked| *blocked >= height)
     }
 
+    /// Since when a node without memory waits, if it still does.
+    pub fn waiting_since(&self) -> Option<TimestampMs> {
+        self.waiting_since
+    }
+
     /// Whether a node without memory still waits.
     pub fn is_waiting(&self) -> bool {
         self.waiting_since.is_some()

@@ -334,6 +334,8 @@ pub struct Status {
     /// Nothing is signed at or below this height; [`Height::MAX`] while a node that lost its memory
     /// waits.
     pub barrier: Height,
+    /// Of a node that lost its memory and waits: a final block clearly newer than this ends the wait.
+    pub waiting_since: Option<TimestampMs>,
     /// Stopped at this height by a `Halt`.
     pub halted: bool,
 }

@@ -107,6 +107,7 @@ impl Machine {
             view: self.round.view.number,
             leader: self.leader(self.round.view.number),
             barrier: self.signer.record().barrier(),
+            waiting_since: self.signer.record().waiting_since(),
             halted: self.round.phase == Phase::Halted,
         }
     }

@@ -104,6 +104,11 @@ impl SafetyRecord {
         self.barrier.to_remember(height)
     }
 
+    /// Since when a node without memory waits, if it still does.
+    pub fn waiting_since(&self) -> Option<TimestampMs> {
+        self.barrier.waiting_since()
+    }
+
     /// Whether a node without memory still waits.
     pub fn is_waiting(&self) -> bool {
         self.barrier.is_waiting()

@@ -1,15 +1,16 @@
 //! Making a decided block final: durable first, then visible, then the next height.
 
 use super::propose::{Invalid, Trust, is_whole};
-use super::{Announcement, Candidate, Clock, Engine, Output};
+use super::{Announcement, Candidate, Clock, Engine, Output, holds_vote_of};
 use crate::block::FinalBlock;
 use crate::consensus::{HaltReason, Head, Input, Message, WalRecord};
 use crate::fault::Fault;
 use crate::ledger::{Chain, CommittedBlock};
+use crate::limits::WIPED_WAIT_MS;
 use crate::mempool::{ChainView, changed_accounts};
 use crate::state::{params, validators};
 use crate::storage::Durability;
-use crate::types::{BlockId, Certificate, Height, VoteKind};
+use crate::types::{BlockId, Certificate, Height, TimestampMs, VoteKind};
 use std::sync::Arc;
 
 /// What became of a block that sync brought.
@@ -109,6 +110,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether a new block holds a vote of ours while we have no memory and sign nothing: an earlier life
+    /// gave none for a block that is clearly newer than our start.
+    fn is_of_a_second_instance(&self, timestamp: TimestampMs, certificate: &Certificate) -> bool {
+        let since = self.consensus.status().waiting_since;
+        since.is_some_and(|since| timestamp > since.saturating_add(WIPED_WAIT_MS / 2))
+            && holds_vote_of(certificate, self.own_key.as_ref(), self.consensus.set())
+    }
+
     fn commit_candidate(
         &mut self,
         clock: Clock<'_>,
@@ -119,6 +128,11 @@ impl Engine {
         let candidate = self.candidate.take().ok_or_else(|| Fault::new("the candidate is gone"))?;
         let Candidate { block, transactions, executed, .. } = candidate;
         let height = block.header.height;
+        let is_fetched =
+            durability == Durability::Buffered && self.sync.credible_target(self.rule, self.consensus.set()) > height;
+        if !is_fetched && self.is_of_a_second_instance(block.header.timestamp_ms, &certificate) {
+            outputs.push(Output::OwnKey(height));
+        }
         let stored = FinalBlock { block, certificate: Some(certificate) };
         self.chain.store_block(&stored, durability)?;
         let changed: Vec<_> = changed_accounts(&executed.delta).collect();
@@ -149,8 +163,6 @@ impl Engine {
             self.peers.learn(&head.set);
             self.sync.learn(&head.set);
         }
-        let is_fetched = durability == Durability::Buffered
-            && self.sync.credible_target(self.rule, self.consensus.set()) > head.height;
         let mut answers: Vec<Input> = self.pool_change().into_iter().collect();
         answers.push(if is_fetched { Input::Fetched(head) } else { Input::Committed(head) });
         Ok(answers)

@@ -233,10 +233,7 @@ impl Signing {
     /// Whether a certificate holds a vote of ours that we know we never gave: every vote is marked
     /// before it leaves.
     fn lacks(&self, certificate: &Certificate, own: Option<&PublicKey>, set: &ValidatorSet) -> bool {
-        let place = own.filter(|_| self.known && certificate.height() > self.mark.height);
-        let place = place.and_then(|own| set.index_of(own));
-        let signers = certificate.signers.places(set.members().len());
-        place.is_some_and(|own| signers.is_some_and(|signers| signers.contains(&own)))
+        self.known && certificate.height() > self.mark.height && holds_vote_of(certificate, own, set)
     }
 
     /// Throws the mark away, so that later starts know that nothing is known. Whether it was still there.
@@ -268,6 +265,12 @@ impl Signing {
         }
         Ok(())
     }
+}
+
+fn holds_vote_of(certificate: &Certificate, key: Option<&PublicKey>, set: &ValidatorSet) -> bool {
+    let place = key.and_then(|key| set.index_of(key));
+    let signers = certificate.signers.places(set.members().len());
+    place.is_some_and(|place| signers.is_some_and(|signers| signers.contains(&place)))
 }
 
 impl From<JournalError> for Fault {
