@@ -142,7 +142,7 @@ pub struct Advanced {
     /// Height a guarded validator may sign from again. Dangerous where it may have signed above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume_signing_at: Option<u64>,
-    /// Height whose block here stands, though a finalization of another one exists: the node goes on.
+    /// Height from which on the blocks here stand, though finalizations of others exist: the node goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accept_conflict_at: Option<u64>,
 }
@@ -281,11 +281,11 @@ impl Config {
             )));
         }
         let interval = self.advanced.snapshot_interval_blocks;
-        if keep != 0 && interval != 0 && keep < interval.saturating_mul(2) {
+        if keep != 0 && interval != 0 && keep < interval.saturating_mul(3) {
             return Err(Exit::Configuration(format!(
                 "prune_keep_blocks is {keep} and snapshot_interval_blocks {interval}: whoever takes a snapshot needs the \
                  blocks above it, so at least {} must be kept",
-                interval.saturating_mul(2)
+                interval.saturating_mul(3)
             )));
         }
         if self.rpc_timeout == 0 {

@@ -361,7 +361,8 @@ impl Net {
     pub fn tell(&self, transactions: &[Vec<u8>], verdicts: &Verdicts) {
         let (mut ids, mut bytes) = (Vec::new(), Vec::new());
         for (place, taken) in verdicts.iter().enumerate() {
-            if let Ok(engine::Submitted { tx_id, status: Status::Pending | Status::Queued, .. }) = taken {
+            // What was known has been told, and is told again in its turn.
+            if let Ok(engine::Submitted { tx_id, status: Status::Pending | Status::Queued, new: true, .. }) = taken {
                 bytes.extend(transactions.get(place).map(Vec::as_slice));
                 ids.push(*tx_id);
             }
@@ -403,6 +404,9 @@ impl Net {
     }
 }
 
+/// How far above our head a site's blocks are counted.
+const MAX_FROM_SITES: u64 = 1_024;
+
 /// This node as the tasks of remote sites see it.
 struct Here {
     net: Arc<Net>,
@@ -432,7 +436,9 @@ impl Local for Here {
         // A site's answers are bounded where they are read.
         let back = self.driver.deliver(input, 0);
         if let Some(height) = brought.filter(|_| back.is_none()) {
-            self.net.from_sites.fetch_max(height.get(), Ordering::Relaxed);
+            // Nothing of it is verified yet: no lie reaches further than what a site may be asked for.
+            let height = height.get().min(self.head().get().saturating_add(MAX_FROM_SITES));
+            self.net.from_sites.fetch_max(height, Ordering::Relaxed);
         }
         back
     }

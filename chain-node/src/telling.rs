@@ -5,6 +5,7 @@
 
 use crate::driver::Verdicts;
 use crate::p2p::GossipVerdict;
+use chain_core::engine::Submitted;
 use chain_core::limits::MAX_GOSSIP_ROUNDS;
 use chain_core::mempool::Status;
 use chain_core::tx::{NONCE_TOO_LOW, UNKNOWN_ACTION, UNKNOWN_VERSION};
@@ -14,8 +15,8 @@ use std::time::{Duration, Instant};
 
 /// When an own transaction that still waits is told again.
 const TELL_AGAIN: Duration = Duration::from_secs(5);
-/// When, once it has been told in every round.
-const TELL_SELDOM: Duration = Duration::from_secs(60);
+/// When, once it has been told in every round: later than the network remembers equal frames, for 60 s.
+const TELL_SELDOM: Duration = Duration::from_secs(75);
 /// How often to look what is due.
 pub const LOOK: Duration = Duration::from_millis(100);
 /// Transactions looked at then; the pool is locked meanwhile, and most of them are final.
@@ -95,7 +96,7 @@ impl Passed {
 
     /// What becomes of a frame whose transactions have these lengths and verdicts. It is passed on if
     /// it brought something new, or mostly what waits here too and was not passed on again lately:
-    /// somewhere it may be missing. What only repeats what everybody has costs its sender.
+    /// somewhere it may be missing. What only repeats what is final costs its sender.
     pub fn judge(&mut self, round: u32, lengths: &[usize], verdicts: &Verdicts, now: Instant) -> GossipVerdict {
         if verdicts.iter().any(|verdict| verdict.as_ref().is_err_and(is_malformed)) {
             return GossipVerdict::Reject;
@@ -120,7 +121,9 @@ impl Passed {
             return GossipVerdict::Accept;
         }
         let is_old = |rejected: &Rejected| *rejected.rejection == NONCE_TOO_LOW;
-        match verdicts.iter().all(|verdict| verdict.as_ref().map_or_else(is_old, |_| true)) {
+        // What waits may have reached us in another frame: whoever passes it on can't know.
+        let is_final = |taken: &Submitted| matches!(taken.status, Status::Final { .. });
+        match verdicts.iter().all(|verdict| verdict.as_ref().map_or_else(is_old, is_final)) {
             true => GossipVerdict::Useless,
             false => GossipVerdict::Ignore,
         }
@@ -138,7 +141,6 @@ fn is_malformed(rejected: &Rejected) -> bool {
 mod tests {
     use super::*;
     use chain_core::crypto::Hash;
-    use chain_core::engine::Submitted;
     use chain_core::tx::{BAD_SIGNATURE, POOL_FULL};
     use chain_core::types::Height;
 
@@ -165,7 +167,7 @@ mod tests {
         for (verdicts, wanted) in [
             (vec![taken(2, Status::Pending, true), is_final(), used()], Accept),
             (vec![is_final(), used()], Useless),
-            (vec![known(), used()], Useless),
+            (vec![known(), used()], Ignore),
             (vec![Err(POOL_FULL.plain()), used()], Ignore),
             (vec![taken(2, Status::Pending, true), Err(BAD_SIGNATURE.plain())], Reject),
             (vec![Err(UNKNOWN_VERSION.plain()), Err(UNKNOWN_ACTION.plain())], Ignore),
@@ -181,10 +183,10 @@ mod tests {
         let waits = |n| taken(n, Status::Pending, false);
         assert_eq!(judge(&mut passed, 1, vec![waits(1), waits(2)], now), Accept);
         for round in 0..=MAX_GOSSIP_ROUNDS {
-            assert_eq!(judge(&mut passed, round, vec![waits(2), waits(1)], now), Useless, "round {round}");
+            assert_eq!(judge(&mut passed, round, vec![waits(2), waits(1)], now), Ignore, "round {round}");
         }
         let used = || Err(NONCE_TOO_LOW.plain());
-        assert_eq!(judge(&mut passed, 1, vec![waits(3), used(), used()], now), Useless, "mostly old");
+        assert_eq!(judge(&mut passed, 1, vec![waits(3), used(), used()], now), Ignore, "mostly old");
         assert_eq!(judge(&mut passed, 1, vec![waits(3), waits(1)], now), Accept);
         assert_eq!(judge(&mut passed, 2, vec![waits(1), waits(2)], now + PASS_AGAIN), Accept);
         assert!(passed.order.len() == 2 && passed.known.len() == 2, "what is over is forgotten");

@@ -226,13 +226,15 @@ fn an_operator_says_which_block_stands() {
     node.hear_certificate(&theirs);
     let accepting = |height| Role { accept_conflict_at: Some(Height::new(height)), ..Role::alone() };
     drop(node);
-    let (node, outputs) = Node::start(accepting(1), &disk);
-    assert!(node.is_halted() && !conflicts(&outputs).is_empty(), "of another height nothing was said");
+    let (node, outputs) = Node::start(accepting(3), &disk);
+    assert!(node.is_halted() && !conflicts(&outputs).is_empty(), "of heights below nothing was said");
     drop(node);
     let (mut node, outputs) = Node::start(accepting(2), &disk);
     assert!(!node.is_halted() && conflicts(&outputs).is_empty());
     node.join(A, None);
     assert!(conflicts(&node.hear_certificate(&theirs)).is_empty(), "however often it is heard");
+    let longer = finalization(3, other_block());
+    assert!(conflicts(&node.hear_certificate(&longer)).is_empty(), "nor when the other chain went on");
     for _ in 0..4 {
         node.now += u64::from(BLOCK_TIME_MS);
         node.step(Input::Tick);

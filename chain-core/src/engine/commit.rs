@@ -110,6 +110,15 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether others were clearly further than a block that becomes final here, however it came. A node that is
+    /// a little late is not behind, or one that waits for others to go on would wait for ever.
+    fn is_behind_at(&self, height: Height, durability: Durability) -> bool {
+        match self.sync.credible_target(self.rule, self.consensus.set()) {
+            Height::ZERO => durability == Durability::Buffered,
+            target => target > height.saturating_add(2),
+        }
+    }
+
     /// Whether a new block holds a vote of ours while we have no memory and sign nothing: an earlier life
     /// gave none for a block that is clearly newer than our start.
     fn is_of_a_second_instance(&self, timestamp: TimestampMs, certificate: &Certificate) -> bool {
@@ -128,8 +137,7 @@ impl Engine {
         let candidate = self.candidate.take().ok_or_else(|| Fault::new("the candidate is gone"))?;
         let Candidate { block, transactions, executed, .. } = candidate;
         let height = block.header.height;
-        let is_fetched =
-            durability == Durability::Buffered && self.sync.credible_target(self.rule, self.consensus.set()) > height;
+        let is_fetched = self.is_behind_at(height, durability);
         if !is_fetched && self.is_of_a_second_instance(block.header.timestamp_ms, &certificate) {
             outputs.push(Output::OwnKey(height));
         }

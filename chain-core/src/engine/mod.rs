@@ -125,8 +125,8 @@ pub struct Options {
     pub flush_interval_blocks: u64,
     /// Whose word is taken for the signatures in blocks that sync brings.
     pub trust: Trust,
-    /// The operator's word that the block this node holds final at this height stands, though a
-    /// finalization of another one exists: without it the node halts on that conflict at every start.
+    /// The operator's word that the blocks this node holds final from this height on stand, though
+    /// finalizations of others exist: without it the node halts on such a conflict at every start.
     pub accept_conflict_at: Option<Height>,
 }
 

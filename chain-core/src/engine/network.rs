@@ -205,9 +205,10 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether an operator has said that our block of this height stands, whatever contradicts it.
+    /// Whether an operator has said that our blocks from this height on stand, whatever contradicts them: who
+    /// decided otherwise once goes on with another chain.
     fn accepts_conflict(&self, height: Height) -> bool {
-        self.options.accept_conflict_at == Some(height)
+        self.options.accept_conflict_at.is_some_and(|from| from <= height)
     }
 
     /// A conflict with a decided block that an earlier life met and wrote down.

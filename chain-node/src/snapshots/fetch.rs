@@ -179,10 +179,8 @@ impl Fetch {
         let over = Instant::now() + OFFER_PATIENCE;
         let mut first_offer = None;
         loop {
-            let best = self.best();
-            if best.is_some() && first_offer.is_none() {
-                first_offer = Some(Instant::now());
-            }
+            // Without one left the wait for the first begins anew.
+            first_offer = self.best().map(|_| first_offer.unwrap_or_else(Instant::now));
             let until = first_offer.map_or(over, |first| first + GATHER);
             let Ok(event) = timeout_at(until, self.events.recv()).await else { return self.best() };
             self.hear(event?);
