@@ -139,7 +139,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// The highest final height claimed by a validator or by a peer that has delivered, at least our own.
+    /// The highest final height that validators claim of whom one at least must be honest; where too few are
+    /// connected, that of a peer that has delivered. At least our own.
     pub fn target(&self) -> Height {
         Height::new(self.target.load(Ordering::Relaxed))
     }
