@@ -9,7 +9,7 @@ use chain_core::execute::{BlockContext, execute_block};
 use chain_core::limits::MAX_TX_BYTES;
 use chain_core::state::{Change, Tree};
 use chain_core::tx::{Checked, Formed, Signed, check_many};
-use chain_core::types::{Height, TimestampMs};
+use chain_core::types::{Height, TimestampMs, View};
 use criterion::{BatchSize, Criterion, Throughput};
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
@@ -34,6 +34,7 @@ fn main() -> Result<()> {
         let context = BlockContext {
             chain: chain.genesis.chain_id(),
             height: Height::new(1),
+            view: View::ZERO,
             timestamp: TimestampMs::new(header.timestamp_ms.get() + 250),
             proposer: chain.validator().public(),
         };

@@ -40,6 +40,7 @@ fn genesis() -> Genesis {
         params: Params::default(),
         assets: vec![asset("AIT"), asset("USD")],
         stake_asset: AssetId::NATIVE,
+        roles: Default::default(),
         validators: validators().iter().map(|key| Validator { public_key: key.public(), weight: 1 }).collect(),
         balances: vec![balance(AssetId::NATIVE, 5000), balance(USD, 70)],
     }

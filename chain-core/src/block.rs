@@ -117,10 +117,10 @@ pub struct FinalBlock {
     pub certificate: Option<Certificate>,
 }
 
-/// How one transaction ended.
+/// How one transaction ended, or one thing a block did by itself (verdict `Ok`, no fee).
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Which transaction, by its complete bytes.
+    /// Which transaction, by its complete bytes; of the block's own doing `execute::item_id`.
     pub wire_id: WireId,
     /// Whether its actions were carried out.
     pub verdict: Verdict,
@@ -165,12 +165,13 @@ pub fn outcome_root(chain: &ChainId, outcomes: &[Outcome]) -> Hash {
     list_root(&chain.0, &leaves)
 }
 
-/// What executing a block reported: outcomes and events, one entry per transaction.
+/// What executing a block reported: outcomes and events, one entry per transaction in order, then one
+/// per thing the block did by itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Results {
-    /// How each transaction ended.
+    /// How each ended.
     pub outcomes: Vec<Outcome>,
-    /// What happened in each transaction.
+    /// What happened in each.
     pub events: Vec<Vec<Event>>,
 }
 

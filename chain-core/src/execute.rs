@@ -10,14 +10,15 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
 use crate::block::{Header, Outcome, Results, Verdict, outcome_root, tx_root};
-use crate::crypto::{Hash, PublicKey};
+use crate::crypto::{Hash, Namespace, PublicKey, hash};
 use crate::fault::{Failure, Fault};
+use crate::state::protocol::{RULES_VERSION, check_version};
 use crate::state::{Account, Authority, Delta, Overlay, Params, Rows, Tree, money, params, validators};
 use crate::tx::{
-    Authorisation, Checked, Context, EXPIRED, Event, FEE_TOO_LOW, FEE_UNPAYABLE, Formed, NONCE_TOO_HIGH, NONCE_TOO_LOW,
-    WRONG_POLICY,
+    Authorisation, BlockEnd, Checked, Context, EXPIRED, Event, FEE_TOO_LOW, FEE_UNPAYABLE, Formed, NONCE_TOO_HIGH,
+    NONCE_TOO_LOW, WRONG_POLICY, at_block_end,
 };
-use crate::types::{Address, Amount, AssetId, ChainId, Height, Rejected, TimestampMs, WireId};
+use crate::types::{Address, Amount, AssetId, ChainId, Height, Rejected, TimestampMs, View, WireId};
 
 /// The facts of a block that execution depends on.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,8 @@ pub struct BlockContext {
     pub chain: ChainId,
     /// The block's height.
     pub height: Height,
+    /// The view it was built in, as its header says: the leaders of earlier views missed their turn.
+    pub view: View,
     /// The block's time.
     pub timestamp: TimestampMs,
     /// Who receives the proposer's share of fees.
@@ -118,7 +121,16 @@ pub fn execute_block(tree: &Tree, block: BlockContext, transactions: &[Checked])
 
 impl<'t> Execution<'t> {
     /// Starts a block on a state.
+    ///
+    /// # Errors
+    /// An outdated fault if the block is under rules this software does not know.
     pub fn start(tree: &'t Tree, block: BlockContext) -> Result<Self, Fault> {
+        Self::start_as(tree, block, RULES_VERSION)
+    }
+
+    /// As `start`, as software that knows the rules up to version `known`.
+    pub fn start_as(tree: &'t Tree, block: BlockContext, known: u32) -> Result<Self, Fault> {
+        check_version(tree, known)?;
         let (params, overlay) = (params(tree)?, Overlay::new(tree));
         // The list's own length prefix.
         let used = Used { bytes: 4, ..Used::default() };
@@ -150,8 +162,19 @@ impl<'t> Execution<'t> {
         self.used
     }
 
-    /// Ends the block: distributes fees and computes the roots.
+    /// Ends the block: distributes fees, does what is due and computes the roots.
     pub fn finish(mut self) -> Result<Executed, Fault> {
+        self.share_fees()?;
+        self.do_what_is_due()?;
+        let chain = self.block.chain;
+        let next_validators_hash = validators::next_set(&self.overlay)?.hash(&chain);
+        let tree = self.overlay.base();
+        let delta = tree.preview(self.overlay.into_changes());
+        let (tx_root, outcome_root) = (tx_root(&chain, &self.wire_ids), outcome_root(&chain, &self.results.outcomes));
+        Ok(Executed { delta, results: self.results, tx_root, outcome_root, next_validators_hash })
+    }
+
+    fn share_fees(&mut self) -> Result<(), Fault> {
         let burned = self.fees.bps_floor(self.params.burn_bps);
         let earned = self.fees.checked_sub(burned).ok_or_else(|| Fault::new("more fees burned than paid"))?;
         if !burned.is_zero() {
@@ -161,12 +184,25 @@ impl<'t> Execution<'t> {
             let proposer = Address::of_key(&self.block.proposer);
             money::give(&mut self.overlay, &proposer, AssetId::NATIVE, earned)?;
         }
-        let chain = self.block.chain;
-        let next_validators_hash = validators::next_set(&self.overlay)?.hash(&chain);
-        let tree = self.overlay.base();
-        let delta = tree.preview(self.overlay.into_changes());
-        let (tx_root, outcome_root) = (tx_root(&chain, &self.wire_ids), outcome_root(&chain, &self.results.outcomes));
-        Ok(Executed { delta, results: self.results, tx_root, outcome_root, next_validators_hash })
+        Ok(())
+    }
+
+    /// The end-of-block work of the families; what it reports gets outcomes after the transactions'.
+    fn do_what_is_due(&mut self) -> Result<(), Fault> {
+        let BlockContext { chain, height, view, timestamp, proposer } = self.block;
+        let mut end = BlockEnd::new(&mut self.overlay, (height, view), timestamp, proposer, &self.params);
+        at_block_end(&mut end)?;
+        for (place, events) in (0u32..).zip(end.into_items()) {
+            let outcome = Outcome {
+                wire_id: item_id(&chain, height, place),
+                verdict: Verdict::Ok,
+                fee: Amount::ZERO,
+                events_hash: Outcome::events_hash(&events, &chain),
+            };
+            self.results.outcomes.push(outcome);
+            self.results.events.push(events);
+        }
+        Ok(())
     }
 
     fn room_for(&self, transaction: &Checked) -> Result<Used, Unfit> {
@@ -225,6 +261,12 @@ impl<'t> Execution<'t> {
         }
         Ok((Verdict::Ok, events))
     }
+}
+
+/// The name of the n-th thing a block did by itself, where a transaction's outcome has its wire id:
+/// `hash(ait/item/1, chain, height u64 ‖ n u32)`.
+pub fn item_id(chain: &ChainId, height: Height, place: u32) -> WireId {
+    WireId(hash(Namespace::Item, &chain.0, &[&crate::codec::encode(&(height, place))]))
 }
 
 /// Judges what makes a transaction wrong at its place in a block: expiry, minimum fee, policies,

@@ -17,9 +17,8 @@ use crate::codec::{self, DecodeError, Text};
 use crate::crypto::{Hash, Namespace, PublicKey, hash};
 use crate::fault::Fault;
 use crate::limits::{MAX_AMOUNT, MAX_GENESIS_BYTES, MAX_NAME_BYTES, MAX_UNITS_PER_TOKEN};
-use crate::state::money;
-use crate::state::validators::{VALIDATOR_SETS, ValidatorSets};
-use crate::state::{Asset, Overlay, PARAMS, ParamError, Params, Symbol, Tree};
+use crate::state::{Asset, Overlay, PARAMS, ParamError, Params, Role, Roles, Symbol, Tree};
+use crate::state::{money, protocol, validators};
 use crate::types::{
     Address, Amount, AssetId, BlockId, ChainId, Height, QuorumRule, TimestampMs, Validator, ValidatorSet,
     ValidatorSetError, View,
@@ -34,7 +33,7 @@ use std::str::FromStr;
 mod tests;
 
 /// The version of genesis this code knows.
-pub const GENESIS_VERSION: u8 = 1;
+pub const GENESIS_VERSION: u8 = 2;
 /// The last millisecond a genesis may name: the end of the year 9999, beyond which RFC 3339 ends.
 pub const MAX_GENESIS_TIME: TimestampMs = TimestampMs::new(253_402_300_799_999);
 
@@ -111,7 +110,7 @@ pub struct GenesisBalance {
 /// Everything a chain starts from.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Genesis {
-    /// 1.
+    /// 2.
     pub version: u8,
     /// What people call the chain; not empty.
     pub name: Text<MAX_NAME_BYTES>,
@@ -129,7 +128,9 @@ pub struct Genesis {
     pub assets: Vec<GenesisAsset>,
     /// The asset that bonds and stakes are made of.
     pub stake_asset: AssetId,
-    /// Who signs height 1, strictly ascending by key.
+    /// Who has which role from the start.
+    pub roles: Roles,
+    /// Who signs height 1, strictly ascending by key; in mode `poa` the first authorities.
     pub validators: Vec<Validator>,
     /// Who owns what, strictly ascending by address, then asset.
     pub balances: Vec<GenesisBalance>,
@@ -190,6 +191,9 @@ pub enum GenesisError {
     /// The stake asset is not in the list of assets.
     #[error("the stake asset {0} is not one of the assets")]
     StakeAsset(AssetId),
+    /// A role for an account nobody can sign for.
+    #[error("the {0} is an account nobody can sign for")]
+    Role(Role),
     /// No validator set.
     #[error(transparent)]
     Validators(#[from] ValidatorSetError),
@@ -258,6 +262,8 @@ impl Genesis {
         let mut problems: Vec<_> = rules.into_iter().filter(|(holds, _)| !holds).map(|(_, error)| error).collect();
         problems.extend(self.params.check().err().map(GenesisError::from));
         problems.extend(self.validator_set().err().map(GenesisError::from));
+        let unusable = |role: &Role| self.roles.get(*role).is_some_and(|account| !can_sign(&account));
+        problems.extend(Role::ALL.into_iter().filter(unusable).map(GenesisError::Role));
         self.asset_problems(&mut problems);
         self.balance_problems(&mut problems);
         problems
@@ -348,7 +354,8 @@ impl Genesis {
 
     fn write(&self, overlay: &mut Overlay<'_>) -> Result<(), Fault> {
         PARAMS.put(overlay, &(), &self.params);
-        VALIDATOR_SETS.put(overlay, &(), &ValidatorSets { next: self.validators.clone() });
+        protocol::found(overlay, self.quorum_rule, &self.roles);
+        validators::found(overlay, &self.validators)?;
         for (asset, minted) in self.assets.iter().zip(self.supplies()) {
             let GenesisAsset { symbol, units_per_token, max_supply, minter } = asset.clone();
             let asset = Asset { symbol, units_per_token, max_supply, minter, minted, burned: Amount::ZERO };

@@ -20,6 +20,16 @@ pub const MAX_BLOCK_TXS: usize = 100_000;
 pub const MAX_GENESIS_BYTES: usize = 64 * 1024 * 1024;
 /// Most validators in a set.
 pub const MAX_VALIDATORS: usize = 256;
+/// Most spans in the set remembered of one validator.
+pub const MAX_SPANS: usize = 16;
+/// Most proposals of one member the council has not decided.
+pub const MAX_OPEN_PROPOSALS: u8 = 8;
+/// Views of a height whose leaders are counted as absent: more than any schedule has turns.
+pub const MAX_COUNTED_VIEWS: u32 = 2_048;
+/// Most proposals that expire or are forgotten at the end of one block; the rest waits.
+pub const MAX_DEADLINES_PER_BLOCK: usize = 256;
+/// Longest name of a parameter in a proposal.
+pub const MAX_PARAM_NAME_BYTES: usize = 64;
 /// Greatest sum of the weights of a validator set: three times it still fits in a `u64`.
 pub const MAX_TOTAL_WEIGHT: u64 = 1 << 60;
 /// Longest memo of a transfer.

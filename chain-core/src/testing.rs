@@ -8,13 +8,14 @@ use crate::block::{Results, Verdict};
 use crate::codec::{self, List};
 use crate::crypto::{Hash, PublicKey, SecretKey};
 use crate::execute::{BlockContext, Executed, Execution, Unfit, execute_block};
-use crate::state::validators::{VALIDATOR_SETS, ValidatorSets};
-use crate::state::{Account, Asset, Authority, Overlay, PARAMS, Params, Symbol, Tree, money};
+use crate::state::{Account, Asset, Authority, Overlay, PARAMS, Params, Symbol, Tree, money, protocol, validators};
 use crate::tx::{
     Action, Authorisation, CheckContext, Checked, Event, MultiKey, Signed, TRANSACTION_VERSION, Transaction, account,
     check_one, transfer,
 };
-use crate::types::{Address, Amount, AssetId, ChainId, Height, Rejected, TimestampMs, Token, Validator};
+use crate::types::{
+    Address, Amount, AssetId, ChainId, Height, QuorumRule, Rejected, TimestampMs, Token, Validator, View,
+};
 
 /// The fee of transactions made here, enough for any of them.
 pub const FEE: Amount = Amount::new(10_000);
@@ -145,11 +146,16 @@ pub fn rotation(account: &Address, nonce: u64, new: &Signer) -> account::Action 
 
 /// A state as genesis makes one: parameters, one validator, the native asset, funded accounts.
 pub fn genesis(params: &Params, accounts: &[(Address, Amount)]) -> Tree {
+    genesis_of(params, accounts, &[PROPOSER])
+}
+
+/// As `genesis`, with the validators of these seeds, of weight 1 each.
+pub fn genesis_of(params: &Params, accounts: &[(Address, Amount)], seeds: &[u8]) -> Tree {
     let mut tree = Tree::new(&chain().0);
     let mut overlay = Overlay::new(&tree);
     PARAMS.put(&mut overlay, &(), params);
-    let validator = Validator { public_key: key(PROPOSER).public(), weight: 1 };
-    VALIDATOR_SETS.put(&mut overlay, &(), &ValidatorSets { next: vec![validator] });
+    protocol::found(&mut overlay, QuorumRule::Byzantine, &Default::default());
+    validators::found(&mut overlay, &members(seeds)).unwrap();
     let native = Asset {
         symbol: Symbol::new("AIT").unwrap(),
         units_per_token: Amount::new(3600),
@@ -167,12 +173,23 @@ pub fn genesis(params: &Params, accounts: &[(Address, Amount)]) -> Tree {
     tree
 }
 
+/// Validators of these seeds, of weight 1 each, ascending by key.
+pub fn members(seeds: &[u8]) -> Vec<Validator> {
+    let mut keys: Vec<_> = seeds.iter().map(|seed| key(*seed).public()).collect();
+    keys.sort();
+    keys.into_iter().map(|public_key| Validator { public_key, weight: 1 }).collect()
+}
+
 /// Blocks one after the other, without consensus.
 pub struct TestChain {
     /// The state after the last block.
     pub tree: Tree,
     /// The last block's height.
     pub height: Height,
+    /// The view the next block is built in.
+    pub view: View,
+    /// Who builds the next block.
+    pub proposer: PublicKey,
 }
 
 impl TestChain {
@@ -183,15 +200,21 @@ impl TestChain {
 
     /// As `new` with these parameters, and more accounts with the same funds.
     pub fn with(params: &Params, more: &[Address]) -> Self {
+        Self::of(params, more, &[PROPOSER])
+    }
+
+    /// As `with`, with the validators of these seeds; the first builds the blocks.
+    pub fn of(params: &Params, more: &[Address], seeds: &[u8]) -> Self {
         let funded: Vec<_> = (1..=8).map(address).chain(more.iter().copied()).map(|a| (a, FUNDS)).collect();
-        Self { tree: genesis(params, &funded), height: Height::ZERO }
+        let tree = genesis_of(params, &funded, seeds);
+        Self { tree, height: Height::ZERO, view: View::ZERO, proposer: key(seeds[0]).public() }
     }
 
     /// The facts of the next block.
     pub fn next(&self) -> BlockContext {
         let height = self.height.next();
         let timestamp = TimestampMs::new(height.get() * 2_000);
-        BlockContext { chain: chain(), height, timestamp, proposer: key(PROPOSER).public() }
+        BlockContext { chain: chain(), height, view: self.view, timestamp, proposer: self.proposer }
     }
 
     /// The account at an address.

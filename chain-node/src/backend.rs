@@ -15,7 +15,7 @@ use chain_core::mempool::{PoolLimits, Status};
 use chain_core::state::money::{self, BALANCES};
 use chain_core::state::{Asset, Params, RowKey, Supply, params, validators};
 use chain_core::tx::Checked;
-use chain_core::types::{Address, Amount, AssetId, BlockId, Certificate, Height, TxId, ValidatorSet};
+use chain_core::types::{Address, Amount, AssetId, BlockId, Certificate, Height, TxId, ValidatorSet, View};
 use chain_rpc::backend::{
     AccountState, Answer, Backend, BackendError, ChainFacts, HeldBack, HistoryPage, MempoolSummary, NodeInfo, PeerInfo,
     RowProof, Simulated, Submitted, SyncState,
@@ -190,6 +190,7 @@ impl Backend for Node {
         let context = BlockContext {
             chain: self.chain.id(),
             height: header.height.next(),
+            view: View::ZERO,
             timestamp: header.timestamp_ms.saturating_add(block_time.into()),
             proposer: header.proposer,
         };
@@ -200,6 +201,9 @@ impl Backend for Node {
             Err((_, Unfit::Full)) => return Err(BackendError::Rejected(chain_core::tx::TOO_HEAVY.plain())),
             Err((_, Unfit::Fault(error))) => return Err(fault(error)),
         };
+        // Behind the transaction's stands what the block does by itself.
+        results.outcomes.truncate(1);
+        results.events.truncate(1);
         match (results.outcomes.pop(), results.events.pop()) {
             (Some(outcome), Some(events)) => Ok(Simulated { height: context.height, outcome, events }),
             _ => Err(BackendError::Fault("an executed transaction has no outcome".into())),

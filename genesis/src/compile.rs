@@ -4,13 +4,13 @@
 //!
 //! Not here: those rules (`chain_core::genesis`).
 
-use crate::spec::{AssetSpec, ChainSpec, ParamTable, RANDOM_SALT};
+use crate::spec::{AssetSpec, ChainSpec, ParamTable, RANDOM_SALT, RoleSpec};
 use crate::text::{Scalar, parse_duration_ms, parse_duration_s, parse_time};
 use chain_core::codec::Text;
 use chain_core::crypto::{Hash, PublicKey};
 use chain_core::genesis::{GENESIS_VERSION, Genesis, GenesisAsset, GenesisBalance, GenesisError};
 use chain_core::limits::{MAX_NAME_BYTES, MAX_UNITS_PER_TOKEN};
-use chain_core::state::{Params, Symbol, money};
+use chain_core::state::{Params, Role, Roles, Symbol, money};
 use chain_core::types::{Address, Amount, AssetId, Token, Validator};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -73,6 +73,7 @@ impl Reader {
                 let found = self.asset_of(&spec.stake_asset).map(|(id, _)| id);
                 self.keep("stake_asset", found).unwrap_or_default()
             },
+            roles: self.roles(&spec.roles),
             validators: self.validators(spec),
             balances: self.balances(spec),
         }
@@ -100,6 +101,17 @@ impl Reader {
             }
         }
         self.keep("params", serde_json::from_value(Value::Object(readable))).unwrap_or_default()
+    }
+
+    fn roles(&mut self, spec: &RoleSpec) -> Roles {
+        let mut read = |role: Role, text: &Option<String>| {
+            text.as_ref().and_then(|text| self.keep(format_args!("roles.{role}"), text.parse::<Address>()))
+        };
+        Roles {
+            curator: read(Role::Curator, &spec.curator),
+            slasher: read(Role::Slasher, &spec.slasher),
+            treasurer: read(Role::Treasurer, &spec.treasurer),
+        }
     }
 
     fn asset(&mut self, index: usize, spec: &AssetSpec) -> GenesisAsset {
@@ -182,13 +194,14 @@ impl Reader {
             E::NoName => "name".into(),
             E::Time(_) => "genesis_time".into(),
             E::Mode(_) => "consensus_mode".into(),
-            E::Param(param) => format!("params.{}", param.name),
+            E::Param(param) => format!("params.{}", param.0.name),
             E::NoAssets => "assets".into(),
             E::Symbol(id) | E::SymbolTwice(id) => asset(id, "symbol"),
             E::UnitsPerToken(id) => asset(id, "units_per_token"),
             E::MaxSupply(id) | E::Supply { asset: id, .. } => asset(id, "max_supply"),
             E::Minter(id) => asset(id, "minter"),
             E::StakeAsset(_) => "stake_asset".into(),
+            E::Role(role) => format!("roles.{role}"),
             E::Validators(_) => "validators".into(),
             E::BalanceAccount(address, id) => {
                 balance(address, id).map(|(i, _)| format!("balances[{i}].address")).unwrap_or_default()

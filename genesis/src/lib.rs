@@ -30,5 +30,5 @@ mod tests;
 
 pub use compile::Problem;
 pub use notes::notes;
-pub use spec::{AssetSpec, BalanceSpec, ChainSpec, Format, ParamTable, SpecError, ValidatorSpec};
+pub use spec::{AssetSpec, BalanceSpec, ChainSpec, Format, ParamTable, RoleSpec, SpecError, ValidatorSpec};
 pub use text::{Scalar, format_time, parse_time};

@@ -4,7 +4,7 @@
 //! Not here: files and directories of a network (chain-node).
 
 use crate::show::{salt_text, show_params};
-use crate::spec::{AssetSpec, BalanceSpec, ChainSpec, ValidatorSpec};
+use crate::spec::{AssetSpec, BalanceSpec, ChainSpec, RoleSpec, ValidatorSpec};
 use crate::text::{Scalar, format_time};
 use chain_core::crypto::PublicKey;
 use chain_core::fault::Fault;
@@ -17,6 +17,8 @@ use chain_core::types::{Address, Amount, QuorumRule, TimestampMs};
 pub const FUNDS: &str = "1000000AIT";
 /// What a funded account of a devnet or testnet owns of the stake asset (10²⁴ base units).
 pub const STAKE_FUNDS: &str = "1000000STK";
+/// Blocks of an epoch of a devnet.
+pub const DEVNET_EPOCH_BLOCKS: u32 = 5;
 /// Block time of the measuring preset, in ms.
 pub const BENCH_BLOCK_TIME_MS: u32 = 250;
 /// Bound of the weight of a block of the measuring preset: so high that the bytes bind first.
@@ -37,7 +39,13 @@ pub struct Facts<'a> {
 
 /// A chain to develop on: every account owns 1,000,000 AIT and 1,000,000 STK.
 pub fn devnet(facts: Facts<'_>, block_time_ms: u32) -> Result<ChainSpec, Fault> {
-    let params = Params { block_time_ms, empty_block_interval_ms: block_time_ms, ..Params::default() };
+    let params = Params {
+        block_time_ms,
+        empty_block_interval_ms: block_time_ms,
+        epoch_blocks: DEVNET_EPOCH_BLOCKS,
+        delay_blocks: 1,
+        ..Params::default()
+    };
     spec("devnet", facts, &params, &[FUNDS, STAKE_FUNDS])
 }
 
@@ -71,6 +79,7 @@ fn spec(name: &str, facts: Facts<'_>, params: &Params, funds: &[&str]) -> Result
         consensus_mode: ConsensusMode::Poa,
         stake_asset: "STK".into(),
         params: show_params(params)?,
+        roles: RoleSpec::default(),
         assets: vec![native(), stake()],
         validators: facts.validators.iter().enumerate().map(validator).collect(),
         balances: facts.accounts.iter().map(fund).collect(),

@@ -2,11 +2,11 @@
 //!
 //! Not here: names of validators, which the canonical form doesn't hold.
 
-use crate::spec::{AssetSpec, BalanceSpec, ChainSpec, ParamTable, ValidatorSpec};
+use crate::spec::{AssetSpec, BalanceSpec, ChainSpec, ParamTable, RoleSpec, ValidatorSpec};
 use crate::text::{Scalar, format_time};
 use chain_core::fault::Fault;
 use chain_core::genesis::{Genesis, GenesisAsset, GenesisBalance, GenesisError};
-use chain_core::state::Params;
+use chain_core::state::{Params, Role, Roles};
 use chain_core::types::{Token, Validator};
 use serde_json::Value;
 
@@ -28,6 +28,7 @@ impl ChainSpec {
             consensus_mode: genesis.mode,
             stake_asset: stake_asset.map(|token| token.symbol.clone()).unwrap_or_default(),
             params: show_params(&genesis.params)?,
+            roles: show_roles(&genesis.roles),
             assets: genesis.assets.iter().zip(&tokens).map(|(asset, token)| show_asset(asset, token)).collect(),
             validators: genesis.validators.iter().map(show_validator).collect(),
             balances: show_balances(&genesis.balances, &tokens),
@@ -46,6 +47,11 @@ pub(crate) fn show_params(params: &Params) -> Result<ParamTable, Fault> {
         Ok(Value::Object(map)) => Ok(ParamTable(map.into_iter().collect())),
         _ => Err(Fault::new("the parameters have no JSON form")),
     }
+}
+
+fn show_roles(roles: &Roles) -> RoleSpec {
+    let text = |role: Role| roles.get(role).map(|account| account.to_string());
+    RoleSpec { curator: text(Role::Curator), slasher: text(Role::Slasher), treasurer: text(Role::Treasurer) }
 }
 
 fn token(asset: &GenesisAsset) -> Token {

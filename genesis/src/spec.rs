@@ -43,13 +43,31 @@ pub struct ChainSpec {
     /// Parameters by name; those not named have their defaults.
     #[serde(default)]
     pub params: ParamTable,
+    /// The accounts that have a role.
+    #[serde(default)]
+    pub roles: RoleSpec,
     /// Assets in the order of their numbers; the first is the one fees are paid in.
     pub assets: Vec<AssetSpec>,
-    /// Who signs the first blocks, in any order.
+    /// Who signs the first blocks, in any order; in mode `poa` the first authorities.
     pub validators: Vec<ValidatorSpec>,
     /// Who owns what, in any order.
     #[serde(default)]
     pub balances: Vec<BalanceSpec>,
+}
+
+/// The accounts that have a role from the start, each an address; without one nobody has it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleSpec {
+    /// Models and their rates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curator: Option<String>,
+    /// Slashing of providers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slasher: Option<String>,
+    /// The treasury.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub treasurer: Option<String>,
 }
 
 /// An asset that exists from the start.

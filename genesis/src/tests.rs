@@ -415,6 +415,7 @@ prop_compose! {
             quorum_rule: if crash { QuorumRule::Crash } else { QuorumRule::Byzantine },
             consensus_mode: ConsensusMode::Poa,
             stake_asset: symbols[stake.index(count)].into(),
+            roles: RoleSpec::default(),
             params: serde_json::from_value(params).unwrap(),
             assets: assets.iter().enumerate().map(asset).collect(),
             validators: validators.iter().map(|(seed, weight)| ValidatorSpec {

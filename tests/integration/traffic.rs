@@ -96,6 +96,7 @@ impl Auditor {
         let context = || BlockContext {
             chain: self.chain,
             height: header.height,
+            view: header.view,
             timestamp: header.timestamp_ms,
             proposer: header.proposer,
         };

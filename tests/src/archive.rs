@@ -130,7 +130,7 @@ impl Maker {
         let (senders, nonce) = (self.wallets.len(), (height.get() - 1) / self.wallets.len() as u64);
         let sender = &self.wallets[(turn - 1) % senders];
         let payment = sender.pay(nonce, self.wallets[turn % senders].address, 1);
-        let context = BlockContext { chain: self.chain, height, timestamp, proposer };
+        let context = BlockContext { chain: self.chain, height, view: self.head.view, timestamp, proposer };
         let executed = execute_block(&self.tree, context, std::slice::from_ref(&payment)).unwrap();
         let header = Header {
             version: BLOCK_VERSION,

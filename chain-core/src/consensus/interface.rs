@@ -7,7 +7,7 @@ use crate::codec::List;
 use crate::crypto::{PublicKey, SecretKey};
 use crate::limits::MAX_JUSTIFICATION_CERTIFICATES;
 use crate::types::{
-    BlockId, Certificate, ChainId, Height, Proposal, QuorumRule, TimestampMs, ValidatorSet, View, Vote,
+    BlockId, Certificate, ChainId, Evidence, Height, Proposal, QuorumRule, TimestampMs, ValidatorSet, View, Vote,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use std::sync::Arc;
@@ -302,15 +302,6 @@ impl Effect {
             Self::Blame { .. } | Self::Behind { .. } => false,
         }
     }
-}
-
-/// Proof that a validator broke the rules.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Evidence {
-    /// Two votes of one kind for different blocks, or a finalize and a nullify vote, of one view.
-    Votes(Vote, Vote),
-    /// Two proposals of different blocks in one view.
-    Proposals(Proposal, Proposal),
 }
 
 /// Why the machine stopped.

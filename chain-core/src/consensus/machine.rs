@@ -7,9 +7,7 @@ use super::ahead::Ahead;
 use super::answers::Answered;
 use super::barrier::{Barrier, furthest_logged};
 use super::heard::Heard;
-use super::interface::{
-    Config, Effect, Evidence, HaltReason, Head, Input, Message, Now, Offence, Peer, Status, Verdict,
-};
+use super::interface::{Config, Effect, HaltReason, Head, Input, Message, Now, Offence, Peer, Status, Verdict};
 use super::pacing::Mono;
 use super::round::{Asked, Output, Phase, Round};
 use super::safety::Signer;
@@ -17,7 +15,9 @@ use super::tally::Added;
 use super::{ConsensusEvent, WalRecord};
 use crate::crypto::PublicKey;
 use crate::limits::LISTEN_MS;
-use crate::types::{BlockId, Certificate, Height, Proposal, SignedMessage, ValidatorSet, View, Vote, VoteKind};
+use crate::types::{
+    BlockId, Certificate, Evidence, Height, Proposal, SignedMessage, ValidatorSet, View, Vote, VoteKind,
+};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;

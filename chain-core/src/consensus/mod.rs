@@ -58,9 +58,10 @@ mod tally;
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests;
 
+pub use crate::types::Evidence;
 pub use event::ConsensusEvent;
 pub use interface::{
-    Config, Effect, Evidence, HaltReason, Head, Input, Justification, Message, Now, Offence, Peer, Status, Verdict,
+    Config, Effect, HaltReason, Head, Input, Justification, Message, Now, Offence, Peer, Status, Verdict,
 };
 pub use machine::Machine;
 pub use record::WalRecord;

@@ -3,12 +3,12 @@
 //! Not here: what is done with it (`machine`, `rules`).
 
 use super::certificates::Certificates;
-use super::interface::{Effect, Evidence, Head, Message, Now, Peer, Verdict};
+use super::interface::{Effect, Head, Message, Now, Peer, Verdict};
 use super::pacing::{Mono, Pacing, ViewClock};
 use super::tally::Tally;
 use super::{ConsensusEvent, WalRecord};
 use crate::limits::MAX_VIEWS_AHEAD;
-use crate::types::{BlockId, Height, Proposal, TimestampMs, View};
+use crate::types::{BlockId, Evidence, Height, Proposal, TimestampMs, View};
 use std::collections::BTreeMap;
 
 /// Everything about the height being decided; replaced when it is.

@@ -46,6 +46,8 @@ namespaces! {
     Outcome = "ait/outcome/1",
     /// An event of an executed transaction or block.
     Event = "ait/event/1",
+    /// The name of something a block did by itself, in place of a transaction's `wire_id`.
+    Item = "ait/item/1",
     /// A validator set.
     Validators = "ait/validators/1",
     /// The address of a multi-key account. Framed with 32 zero bytes as chain id.

@@ -24,7 +24,7 @@ impl Engine {
         let Some(proposer) = self.own_key.filter(|_| head.block.header.height.next() == height) else {
             return Ok(Input::BuildFailed { height, view });
         };
-        let context = BlockContext { chain: chain.id(), height, timestamp, proposer };
+        let context = BlockContext { chain: chain.id(), height, view, timestamp, proposer };
         let mut execution = Execution::start(&head.tree, context)?;
         let transactions = fill(&mut execution, &self.pool.read(), &params(&head.tree)?, view)?;
         let executed = execution.finish()?;
@@ -95,6 +95,7 @@ impl Engine {
         let context = BlockContext {
             chain: chain.id(),
             height: header.height,
+            view: header.view,
             timestamp: header.timestamp_ms,
             proposer: header.proposer,
         };

@@ -30,7 +30,7 @@ fn sample() -> Genesis {
     let mut keys = [1, 2, 3, 4].map(|seed| SecretKey::from_seed(&[seed; 32]).public());
     keys.sort();
     Genesis {
-        version: 1,
+        version: GENESIS_VERSION,
         name: Text::new("sample").unwrap(),
         genesis_time: TimestampMs::new(1_769_860_800_000),
         salt: [7; 32],
@@ -39,6 +39,7 @@ fn sample() -> Genesis {
         params: Params::default(),
         assets: vec![asset("AIT", 3_600, 1_000_000), asset("STK", 10u128.pow(18), MAX_AMOUNT)],
         stake_asset: AssetId::new(1),
+        roles: Default::default(),
         validators: keys.map(|public_key| Validator { public_key, weight: 1 }).to_vec(),
         balances: vec![balance(1, 0, 999_000), balance(1, 1, MAX_AMOUNT - 1), balance(2, 0, 1_000), balance(3, 1, 1)],
     }
@@ -54,7 +55,7 @@ fn the_sample_holds_every_rule_and_its_bytes_are_read_back() {
         assert!(Genesis::decode(&bytes[..cut]).is_err());
     }
     assert_eq!(Genesis::decode(&[&bytes[..], &[0]].concat()), Err(DecodeError::TrailingBytes.into()));
-    assert_eq!(Genesis::decode(&[2, 9, 9]), Err(GenesisError::Version(2)));
+    assert_eq!(Genesis::decode(&[3, 9, 9]), Err(GenesisError::Version(3)));
 }
 
 #[test]
@@ -62,12 +63,14 @@ fn each_rule_is_enforced_by_check_decode_and_build() {
     use GenesisError as E;
     let stop = |spoil: fn(&mut Genesis)| -> Spoil { Box::new(spoil) };
     let cases: Vec<(Spoil, Expected)> = vec![
-        (stop(|g| g.version = 2), |e| matches!(e, E::Version(2))),
+        (stop(|g| g.version = 3), |e| matches!(e, E::Version(3))),
         (stop(|g| g.name = Text::default()), |e| *e == E::NoName),
         (stop(|g| g.genesis_time = MAX_GENESIS_TIME.saturating_add(1)), |e| matches!(e, E::Time(_))),
         (stop(|g| g.mode = ConsensusMode::Pos), |e| *e == E::Mode(ConsensusMode::Pos)),
         (stop(|g| g.mode = ConsensusMode::Hybrid), |e| *e == E::Mode(ConsensusMode::Hybrid)),
-        (stop(|g| g.params.block_time_ms = 1), |e| matches!(e, E::Param(p) if p.name == "block_time_ms")),
+        (stop(|g| g.params.block_time_ms = 1), |e| matches!(e, E::Param(p) if p.0.name == "block_time_ms")),
+        (stop(|g| g.roles.slasher = Some(Address::default())), |e| *e == E::Role(Role::Slasher)),
+        (stop(|g| g.roles.treasurer = Some(ModuleAccount::Escrow.address())), |e| *e == E::Role(Role::Treasurer)),
         (stop(|g| g.assets.clear()), |e| *e == E::NoAssets),
         (stop(|g| g.assets[0].symbol = Text::new("ait").unwrap()), |e| *e == E::Symbol(AssetId::new(0))),
         (stop(|g| g.assets[1].symbol = Text::new("AIT").unwrap()), |e| *e == E::SymbolTwice(AssetId::new(1))),
@@ -124,9 +127,9 @@ fn a_genesis_is_bounded() {
 fn the_state_holds_what_the_genesis_says_and_nothing_else() {
     let genesis = sample();
     let (tree, header) = genesis.build().unwrap();
-    // Parameters, validators, the next asset's number, two assets and symbols, two native accounts,
-    // two stake balances.
-    assert_eq!(tree.len(), 1 + 1 + 1 + 2 + 2 + 2 + 2);
+    // Parameters, validators with their roster and a record each, protocol, the next asset's number, two assets
+    // and symbols, two native accounts, two stake balances.
+    assert_eq!(tree.len(), 1 + 2 + genesis.validators.len() + 1 + 1 + 2 + 2 + 2 + 2);
     assert_eq!(params(&tree).unwrap(), genesis.params);
     for GenesisBalance { address, asset, amount } in &genesis.balances {
         assert_eq!(money::balance(&tree, address, *asset).unwrap(), *amount);

@@ -188,7 +188,13 @@ fn replay(store: &dyn Store, chain: &ChainId, head: &mut Head, height: Height) -
         return Err(Fault::new(format!("block {height} does not follow its parent")));
     }
     let transactions = check_body(chain, &block)?;
-    let context = BlockContext { chain: *chain, height, timestamp: header.timestamp_ms, proposer: header.proposer };
+    let context = BlockContext {
+        chain: *chain,
+        height,
+        view: header.view,
+        timestamp: header.timestamp_ms,
+        proposer: header.proposer,
+    };
     let executed = execute_block(&head.tree, context, &transactions)
         .map_err(|(place, unfit)| Fault::new(format!("block {height}, transaction {place}: {unfit}")))?;
     if !executed.agrees_with(header) {

@@ -6,7 +6,7 @@ use crate::block::{BLOCK_VERSION, Block, Body, FinalBlock, Header};
 use crate::codec::{self, Text};
 use crate::crypto::SecretKey;
 use crate::execute::{BlockContext, Execution};
-use crate::genesis::{ConsensusMode, Genesis, GenesisAsset, GenesisBalance};
+use crate::genesis::{ConsensusMode, GENESIS_VERSION, Genesis, GenesisAsset, GenesisBalance};
 use crate::limits::MAX_AMOUNT;
 use crate::state::validators::{VALIDATOR_SETS, ValidatorSets};
 use crate::state::{Change, Overlay, Params, Symbol};
@@ -46,7 +46,7 @@ fn genesis(salt: u8) -> Genesis {
         .collect();
     balances.sort_by_key(|balance| (balance.address, balance.asset));
     Genesis {
-        version: 1,
+        version: GENESIS_VERSION,
         name: Text::new("snapshots").unwrap(),
         genesis_time: TimestampMs::new(1_769_860_800_000),
         salt: [salt; 32],
@@ -55,6 +55,7 @@ fn genesis(salt: u8) -> Genesis {
         params: Params::default(),
         assets: vec![asset("AIT"), asset("STK")],
         stake_asset: STAKE,
+        roles: Default::default(),
         validators: members(&secrets(&[200, 201, 202, 203])),
         balances,
     }
@@ -102,7 +103,7 @@ impl Maker {
         let head = self.chain.head();
         let height = head.block.header.height.next();
         let timestamp = head.block.header.timestamp_ms.saturating_add(2_000);
-        BlockContext { chain: self.chain.id(), height, timestamp, proposer: self.signers[0].public() }
+        BlockContext { chain: self.chain.id(), height, view: View::ZERO, timestamp, proposer: self.signers[0].public() }
     }
 
     fn certificate(&self, header: &Header) -> Certificate {

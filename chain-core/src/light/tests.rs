@@ -55,6 +55,7 @@ fn genesis() -> Genesis {
         params: Params::default(),
         assets: vec![GenesisAsset { symbol: Symbol::new("AIT").unwrap(), units_per_token, max_supply, minter: None }],
         stake_asset: AssetId::NATIVE,
+        roles: Default::default(),
         validators: members(&a()),
         balances,
     }

@@ -6,7 +6,8 @@
 //! | 2 | balances of other assets | `money` |
 //! | 3, 4, 7 | assets, their symbols, the next asset's number | `money` |
 //! | 5 | parameters | `params` |
-//! | 6 | validator sets | `validators` |
+//! | 6, 8, 9 | validator sets, what is known of a validator, their keys | `validators` |
+//! | 10, 11 | version of the rules with the quorum rule, roles | `protocol` |
 //!
 //! A family's own tables are declared in its folder and have numbers from 16.
 
@@ -15,6 +16,7 @@ pub mod money;
 mod overlay;
 pub mod params;
 mod proof;
+pub mod protocol;
 mod row_key;
 mod table;
 mod tree;
@@ -23,11 +25,13 @@ pub mod validators;
 pub use account::{ACCOUNTS, Account, Authority};
 pub use money::{Asset, Supply, Symbol};
 pub use overlay::{Mark, Overlay};
-pub use params::{PARAMS, ParamError, Params};
+pub use params::{PARAMS, Param, ParamChangeError, ParamError, Params};
 pub use proof::{Content, Proof, ProofError};
+pub use protocol::{Protocol, Role, Roles};
 pub use row_key::{BadRowKey, RowKey};
 pub use table::{Key, Rows, Table, decode_value, encode_value};
 pub use tree::{Change, Delta, RebuildError, RowChange, Stale, Tree, Undo};
+pub use validators::{JailCause, Span, Standing, ValidatorRecord};
 
 use crate::fault::Fault;
 

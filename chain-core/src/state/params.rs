@@ -36,6 +36,18 @@ pub struct Params {
     pub account_fee: Amount,
     /// Burned by who creates an asset, in native base units.
     pub asset_fee: Amount,
+    /// Blocks of an epoch: the validator set changes after heights divisible by this only.
+    pub epoch_blocks: u32,
+    /// How long the council may vote on a proposal, in seconds of block time.
+    pub proposal_ttl_s: u32,
+    /// Whole blocks between the vote that passes a change of the rules and the first block under it.
+    pub delay_blocks: u32,
+    /// How long finished proposals stay in the state, in seconds of block time.
+    pub retention_s: u32,
+    /// Up to how many blocks after an equivocation it may be proven.
+    pub evidence_window_blocks: u32,
+    /// Turns missed more than taken after which a validator is jailed as absent.
+    pub absence_jail_turns: u32,
 }
 
 impl Default for Params {
@@ -50,15 +62,23 @@ impl Default for Params {
             burn_bps: 5_000,
             account_fee: Amount::new(36),
             asset_fee: Amount::new(36_000),
+            epoch_blocks: 100,
+            proposal_ttl_s: 604_800,
+            delay_blocks: 10,
+            retention_s: 604_800,
+            evidence_window_blocks: 302_400,
+            absence_jail_turns: 1_000,
         }
     }
 }
 
-/// Which parameter is out of bounds.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name} is {value}; it must be between {min} and {max}")]
-pub struct ParamError {
-    /// The parameter.
+/// The least `delay_blocks` a vote can set; a genesis may set 1, for devnets.
+pub const MIN_VOTED_DELAY_BLOCKS: u32 = 10;
+
+/// A parameter with its bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Param {
+    /// Its name.
     pub name: &'static str,
     /// Its value.
     pub value: u128,
@@ -68,11 +88,34 @@ pub struct ParamError {
     pub max: u128,
 }
 
+impl Param {
+    /// Whether a value is within the bounds.
+    pub fn holds(&self, value: u128) -> bool {
+        (self.min..=self.max).contains(&value)
+    }
+}
+
+/// Which parameter is out of bounds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} is {}; it must be between {} and {}", .0.name, .0.value, .0.min, .0.max)]
+pub struct ParamError(pub Param);
+
+/// Why a parameter can't be changed so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParamChangeError {
+    /// No parameter has this name.
+    #[error("no parameter is called {0}")]
+    Unknown(String),
+    /// A parameter would be out of bounds.
+    #[error(transparent)]
+    Bounds(#[from] ParamError),
+}
+
 impl Params {
-    /// Whether every parameter is within its bounds.
-    pub fn check(&self) -> Result<(), ParamError> {
+    /// Every parameter with its value and its bounds, some of which depend on other parameters.
+    pub fn bounds(&self) -> [Param; 15] {
         let block_time = u128::from(self.block_time_ms);
-        let bounds = [
+        [
             ("block_time_ms", block_time, MIN_BLOCK_TIME_MS.into(), MAX_BLOCK_TIME_MS.into()),
             ("empty_block_interval_ms", self.empty_block_interval_ms.into(), block_time, MAX_BLOCK_TIME_MS.into()),
             ("max_block_bytes", self.max_block_bytes.into(), MAX_TX_BYTES as u128, MAX_BLOCK_BYTES as u128),
@@ -82,15 +125,103 @@ impl Params {
             ("burn_bps", self.burn_bps.into(), 0, 10_000),
             ("account_fee", self.account_fee.get(), 0, 10u128.pow(18)),
             ("asset_fee", self.asset_fee.get(), 0, 10u128.pow(24)),
-        ];
-        match bounds.into_iter().find(|(_, value, min, max)| value < min || value > max) {
-            Some((name, value, min, max)) => Err(ParamError { name, value, min, max }),
-            None => Ok(()),
+            ("epoch_blocks", self.epoch_blocks.into(), 1, 1_000_000),
+            ("proposal_ttl_s", self.proposal_ttl_s.into(), 1, 31_536_000),
+            ("delay_blocks", self.delay_blocks.into(), 1, 10_000_000),
+            ("retention_s", self.retention_s.into(), 1, 31_536_000),
+            ("evidence_window_blocks", self.evidence_window_blocks.into(), 10, 100_000_000),
+            ("absence_jail_turns", self.absence_jail_turns.into(), 10, 10_000_000),
+        ]
+        .map(|(name, value, min, max)| Param { name, value, min, max })
+    }
+
+    /// Whether every parameter is within its bounds.
+    pub fn check(&self) -> Result<(), ParamError> {
+        self.bounds().into_iter().find(|param| !param.holds(param.value)).map_or(Ok(()), |param| Err(ParamError(param)))
+    }
+
+    /// These parameters with one of them changed.
+    ///
+    /// # Errors
+    /// `Unknown` name; `Bounds` of this parameter or of another that depends on it.
+    pub fn with(&self, name: &str, value: u128) -> Result<Self, ParamChangeError> {
+        let bounds = self.bounds().into_iter().find(|param| param.name == name);
+        let bounds = bounds.ok_or_else(|| ParamChangeError::Unknown(name.into()))?;
+        let mut changed = self.clone();
+        // A value within the bounds fits the field.
+        if !bounds.holds(value) || changed.assign(name, value).is_none() {
+            return Err(ParamError(Param { value, ..bounds }).into());
         }
+        changed.check()?;
+        Ok(changed)
+    }
+
+    fn assign(&mut self, name: &str, value: u128) -> Option<()> {
+        match name {
+            "block_time_ms" => self.block_time_ms = value.try_into().ok()?,
+            "empty_block_interval_ms" => self.empty_block_interval_ms = value.try_into().ok()?,
+            "max_block_bytes" => self.max_block_bytes = value.try_into().ok()?,
+            "max_block_weight" => self.max_block_weight = value.try_into().ok()?,
+            "max_block_txs" => self.max_block_txs = value.try_into().ok()?,
+            "min_fee_per_1000_weight" => self.min_fee_per_1000_weight = Amount::new(value),
+            "burn_bps" => self.burn_bps = value.try_into().ok()?,
+            "account_fee" => self.account_fee = Amount::new(value),
+            "asset_fee" => self.asset_fee = Amount::new(value),
+            "epoch_blocks" => self.epoch_blocks = value.try_into().ok()?,
+            "proposal_ttl_s" => self.proposal_ttl_s = value.try_into().ok()?,
+            "delay_blocks" => self.delay_blocks = value.try_into().ok()?,
+            "retention_s" => self.retention_s = value.try_into().ok()?,
+            "evidence_window_blocks" => self.evidence_window_blocks = value.try_into().ok()?,
+            "absence_jail_turns" => self.absence_jail_turns = value.try_into().ok()?,
+            _ => return None,
+        }
+        Some(())
     }
 
     /// The least fee of a transaction of this weight: ⌈weight · rate / 1000⌉.
     pub fn min_fee(&self, weight: u64) -> Amount {
         Amount::new(u128::from(weight).saturating_mul(self.min_fee_per_1000_weight.get()).div_ceil(1000))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_parameter_can_be_set_to_its_bounds_and_not_beyond() {
+        let params = Params::default();
+        assert_eq!(params.check(), Ok(()));
+        let fields = serde_json::to_value(&params).unwrap();
+        assert_eq!(fields.as_object().unwrap().len(), params.bounds().len(), "every field is listed");
+        for Param { name, min, max, .. } in params.bounds() {
+            assert!(fields.get(name).is_some(), "{name}");
+            // Alone: a longer block time also needs a longer empty interval.
+            for value in [min, max] {
+                let mut alone = params.clone();
+                assert_eq!(alone.assign(name, value), Some(()), "{name} holds {value}");
+                let read = alone.bounds().into_iter().find(|param| param.name == name).unwrap();
+                assert_eq!(read.value, value);
+            }
+            assert!(matches!(params.with(name, max + 1), Err(ParamChangeError::Bounds(_))), "{name}");
+            if min > 0 {
+                assert!(matches!(params.with(name, min - 1), Err(ParamChangeError::Bounds(_))), "{name}");
+            }
+        }
+        assert_eq!(params.with("surprise", 1), Err(ParamChangeError::Unknown("surprise".into())));
+    }
+
+    #[test]
+    fn bounds_that_depend_on_another_parameter_hold_both_ways() {
+        let params = Params::default();
+        let crossed = |error: ParamChangeError| match error {
+            ParamChangeError::Bounds(ParamError(param)) => param.name,
+            ParamChangeError::Unknown(_) => "",
+        };
+        assert_eq!(crossed(params.with("block_time_ms", 2_001).unwrap_err()), "empty_block_interval_ms");
+        assert_eq!(crossed(params.with("empty_block_interval_ms", 1_999).unwrap_err()), "empty_block_interval_ms");
+        let longer = params.with("empty_block_interval_ms", 3_000).unwrap();
+        assert_eq!(longer.with("block_time_ms", 3_000).unwrap().block_time_ms, 3_000);
     }
 }

@@ -9,7 +9,7 @@ use super::tree::Tree;
 use crate::codec;
 use crate::fault::Fault;
 use crate::limits::MAX_ROW_VALUE_BYTES;
-use crate::types::{Address, AssetId};
+use crate::types::{Address, AssetId, Height, ProposalId, TimestampMs};
 use borsh::{BorshDeserialize, BorshSerialize};
 use std::marker::PhantomData;
 
@@ -124,6 +124,24 @@ impl Key for Address {
 }
 
 impl Key for AssetId {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.get().to_be_bytes());
+    }
+}
+
+impl Key for ProposalId {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.get().to_be_bytes());
+    }
+}
+
+impl Key for Height {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.get().to_be_bytes());
+    }
+}
+
+impl Key for TimestampMs {
     fn write(&self, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(&self.get().to_be_bytes());
     }

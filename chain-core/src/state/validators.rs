@@ -1,12 +1,26 @@
-//! The validator sets of the state: who signs this height and who the next.
+//! Who validates: the set that signs the next height, and what is known of everybody who was
+//! admitted.
+//!
+//! A change of the records counts at once; the set follows at the end of an epoch.
+//!
+//! Not here: who may change what (the authority family), the set's arithmetic (`types`).
 
-use super::table::{Rows, Table};
+use super::overlay::Overlay;
+use super::table::{Key, Rows, Table};
+use crate::codec::{List, Text};
+use crate::crypto::PublicKey;
 use crate::fault::Fault;
-use crate::types::{Validator, ValidatorSet};
+use crate::limits::{MAX_NAME_BYTES, MAX_SPANS, MAX_VALIDATORS};
+use crate::types::{Equivocation, Height, Validator, ValidatorSet};
 use borsh::{BorshDeserialize, BorshSerialize};
+use serde::Serialize;
 
 /// The one row of validator sets.
 pub const VALIDATOR_SETS: Table<(), ValidatorSets> = Table::new(6);
+/// What is known of a validator, by key.
+pub const VALIDATORS: Table<PublicKey, ValidatorRecord> = Table::new(8);
+/// The keys that have a record, ascending.
+pub const ROSTER: Table<(), List<PublicKey, MAX_VALIDATORS>> = Table::new(9);
 
 /// The members, ascending by key, of two sets.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -15,9 +29,170 @@ pub struct ValidatorSets {
     pub next: Vec<Validator>,
 }
 
+/// What the chain knows of a validator from its admission on, until nothing it did can count any more.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+pub struct ValidatorRecord {
+    /// What people call it; empty for those of the genesis.
+    pub name: Text<MAX_NAME_BYTES>,
+    /// The weight it shall have in the set.
+    #[serde(with = "crate::types::decimal")]
+    pub weight: u64,
+    /// Whether it may validate.
+    pub standing: Standing,
+    /// Whether it said that its node runs, since it was admitted or jailed.
+    pub ready: bool,
+    /// The block that decided `standing` or `ready` last: who has waited longest goes first.
+    pub since: Height,
+    /// The equivocation proven against it: its key never validates again.
+    pub equivocation: Option<Equivocation>,
+    /// When it was in the set, ascending; spans older than the evidence window are dropped.
+    pub spans: List<Span, MAX_SPANS>,
+    /// Heights at which it did not take a turn to propose, in all.
+    #[serde(with = "crate::types::decimal")]
+    pub missed: u64,
+    /// One up per height with a missed turn, one down per block proposed.
+    pub absence: u32,
+    /// Its proposals the council has not decided.
+    pub open_proposals: u8,
+}
+
+/// Whether a validator may validate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind", content = "value")]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum Standing {
+    /// Yes.
+    Admitted = 1,
+    /// Not until the council lifts it.
+    Jailed(JailCause) = 2,
+    /// Not any more.
+    Removed = 3,
+}
+
+/// Why a validator was jailed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum JailCause {
+    /// The council decided so.
+    Council = 1,
+    /// It missed too many turns.
+    Absence = 2,
+    /// It contradicted itself.
+    Equivocation = 3,
+}
+
+/// Heights signed by sets that held a validator without a break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+pub struct Span {
+    /// The first.
+    pub from: Height,
+    /// The last; `None` while it is in the set.
+    pub until: Option<Height>,
+}
+
+impl Span {
+    /// Whether it holds a height.
+    pub fn holds(&self, height: Height) -> bool {
+        self.from <= height && self.until.is_none_or(|until| height <= until)
+    }
+}
+
+impl ValidatorRecord {
+    /// Newly admitted.
+    pub fn admitted(name: Text<MAX_NAME_BYTES>, weight: u64, since: Height) -> Self {
+        Self {
+            name,
+            weight,
+            standing: Standing::Admitted,
+            ready: false,
+            since,
+            equivocation: None,
+            spans: List::default(),
+            missed: 0,
+            absence: 0,
+            open_proposals: 0,
+        }
+    }
+
+    /// The weight the set shall give it.
+    pub fn target(&self) -> u64 {
+        if self.standing == Standing::Admitted && self.ready { self.weight } else { 0 }
+    }
+
+    /// Whether it was in the set that signed a height, as far as is remembered.
+    pub fn signed_at(&self, height: Height) -> bool {
+        self.spans.iter().any(|span| span.holds(height))
+    }
+
+    /// Changes the standing. Whoever loses or regains it has to say anew that its node runs.
+    pub fn set_standing(&mut self, standing: Standing, now: Height) {
+        (self.standing, self.ready, self.since) = (standing, false, now);
+    }
+}
+
+impl Key for PublicKey {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.0);
+    }
+}
+
 /// The set that signs the block after the one whose state this is.
 pub fn next_set(rows: &impl Rows) -> Result<ValidatorSet, Fault> {
     let sets = VALIDATOR_SETS.get(rows, &())?;
     let sets = sets.ok_or_else(|| Fault::new("the state has no validators"))?;
     ValidatorSet::new(sets.next).map_err(|e| Fault::new(format!("the state's validators: {e}")))
+}
+
+/// The keys that have a record, ascending.
+pub fn roster(rows: &impl Rows) -> Result<Vec<PublicKey>, Fault> {
+    Ok(ROSTER.get(rows, &())?.unwrap_or_default().into_inner())
+}
+
+/// Every record, ascending by key.
+pub fn records(rows: &impl Rows) -> Result<Vec<(PublicKey, ValidatorRecord)>, Fault> {
+    let record = |key: PublicKey| {
+        let record = VALIDATORS.get(rows, &key)?;
+        Ok((key, record.ok_or_else(|| Fault::new(format!("validator {key} has no record")))?))
+    };
+    roster(rows)?.into_iter().map(record).collect()
+}
+
+/// Writes a record and, if the key has none yet, its place in the roster. The caller has made sure
+/// that there is room.
+pub fn put_record(overlay: &mut Overlay<'_>, key: &PublicKey, record: &ValidatorRecord) -> Result<(), Fault> {
+    if VALIDATORS.get(overlay, key)?.is_none() {
+        let mut keys = roster(overlay)?;
+        if let Err(place) = keys.binary_search(key) {
+            keys.insert(place, *key);
+        }
+        let keys = List::new(keys).map_err(|e| Fault::new(format!("the roster of validators: {e}")))?;
+        ROSTER.put(overlay, &(), &keys);
+    }
+    VALIDATORS.put(overlay, key, record);
+    Ok(())
+}
+
+/// Forgets a validator.
+pub fn remove_record(overlay: &mut Overlay<'_>, key: &PublicKey) -> Result<(), Fault> {
+    let mut keys = roster(overlay)?;
+    keys.retain(|other| other != key);
+    let keys = List::new(keys).map_err(|e| Fault::new(format!("the roster of validators: {e}")))?;
+    ROSTER.put(overlay, &(), &keys);
+    VALIDATORS.remove(overlay, key);
+    Ok(())
+}
+
+/// The first validators: admitted, ready and in the set that signs height 1.
+pub fn found(overlay: &mut Overlay<'_>, members: &[Validator]) -> Result<(), Fault> {
+    VALIDATOR_SETS.put(overlay, &(), &ValidatorSets { next: members.to_vec() });
+    for Validator { public_key, weight } in members {
+        let span = Span { from: Height::ZERO.next(), until: None };
+        let spans = List::new(vec![span]).map_err(|e| Fault::new(e.to_string()))?;
+        let record = ValidatorRecord::admitted(Text::default(), *weight, Height::ZERO);
+        put_record(overlay, public_key, &ValidatorRecord { ready: true, spans, ..record })?;
+    }
+    Ok(())
 }

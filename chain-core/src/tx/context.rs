@@ -4,7 +4,7 @@ use super::Event;
 use crate::crypto::{Hash, PublicKey, SecretKey, Signature};
 use crate::fault::Failure;
 use crate::state::{Overlay, Params, money};
-use crate::types::{Address, Amount, AssetId, ChainId, Height, Rejected, TimestampMs, Token};
+use crate::types::{Address, Amount, AssetId, ChainId, Height, Rejected, TimestampMs, Token, View};
 
 /// The rules of one action.
 pub trait Rules {
@@ -90,5 +90,48 @@ impl Context<'_, '_> {
     /// Says that something happened.
     pub fn emit(&mut self, event: Event) {
         self.events.push(event);
+    }
+}
+
+/// Where a family works at the end of a block: the state after the block's transactions, and the
+/// facts of the block. What is written here is in force from the next block on.
+pub struct BlockEnd<'c, 's> {
+    /// The rows.
+    pub state: &'c mut Overlay<'s>,
+    /// The block's height.
+    pub height: Height,
+    /// The view the block was built in.
+    pub view: View,
+    /// The block's time.
+    pub timestamp: TimestampMs,
+    /// Who built it.
+    pub proposer: PublicKey,
+    /// The parameters the block was under.
+    pub params: &'c Params,
+    items: Vec<Vec<Event>>,
+}
+
+impl<'c, 's> BlockEnd<'c, 's> {
+    /// Nothing done yet.
+    pub fn new(
+        state: &'c mut Overlay<'s>,
+        (height, view): (Height, View),
+        timestamp: TimestampMs,
+        proposer: PublicKey,
+        params: &'c Params,
+    ) -> Self {
+        Self { state, height, view, timestamp, proposer, params, items: Vec::new() }
+    }
+
+    /// Says what happened in one piece of work; it gets an outcome of its own in the block.
+    pub fn report(&mut self, events: Vec<Event>) {
+        if !events.is_empty() {
+            self.items.push(events);
+        }
+    }
+
+    /// What happened, piece by piece.
+    pub fn into_items(self) -> Vec<Vec<Event>> {
+        self.items
     }
 }

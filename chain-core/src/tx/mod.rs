@@ -7,6 +7,7 @@
 //! | 2 | `account` | key rotation, m-of-n, required memos |
 //! | 3 | `asset` | other payment assets |
 //! | 4 | `anchor` | timestamps of documents |
+//! | 5 | `authority` | who validates, by which rules |
 //!
 //! To add a family: write its folder, then add its line to each of the four places marked
 //! `FAMILY` below. Everything else (RPC, CLI, generic tests) iterates `FAMILIES`.
@@ -16,6 +17,7 @@
 pub mod account;
 pub mod anchor;
 pub mod asset;
+pub mod authority;
 pub mod transfer;
 // FAMILY (1 of 4): pub mod <family>;
 
@@ -25,12 +27,13 @@ mod rejections;
 mod stage;
 mod text;
 
-pub use context::{CheckContext, Context, Rules};
+pub use context::{BlockEnd, CheckContext, Context, Rules};
 pub use envelope::{Authorisation, MultiKey, Signed, TRANSACTION_VERSION, Transaction};
 pub use rejections::*;
 pub use stage::{Checked, Formed, check_many, check_one, verify};
 
 use crate::codec::{DecodeError, refuse};
+use crate::fault::Fault;
 use crate::types::{Amount, Rejected, Rejection};
 use borsh::de::EnumExt;
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -49,6 +52,7 @@ pub enum Action {
     Account(account::Action) = 2,
     Asset(asset::Action) = 3,
     Anchor(anchor::Action) = 4,
+    Authority(authority::Action) = 5,
     // FAMILY (2 of 4): <Family>(<family>::Action) = <number>,
 }
 
@@ -63,6 +67,7 @@ pub enum Event {
     Account(account::Event) = 2,
     Asset(asset::Event) = 3,
     Anchor(anchor::Event) = 4,
+    Authority(authority::Event) = 5,
     // FAMILY (3 of 4): <Family>(<family>::Event) = <number>,
 }
 
@@ -111,8 +116,17 @@ pub const FAMILIES: &[Family] = &[
     family!(Account, account, 2),
     family!(Asset, asset, 3),
     family!(Anchor, anchor, 4),
+    family!(Authority, authority, 5),
     // FAMILY (4 of 4): family!(<Family>, <family>, <number>),
 ];
+
+/// What families do at the end of a block, in this order.
+const AT_BLOCK_END: &[fn(&mut BlockEnd<'_, '_>) -> Result<(), Fault>] = &[authority::at_block_end];
+
+/// Does the work that is due at the end of a block. It can't be refused, only be left for later.
+pub fn at_block_end(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
+    AT_BLOCK_END.iter().try_for_each(|work| work(block))
+}
 
 impl Action {
     /// The family's rules for this action.

@@ -74,7 +74,9 @@ fn only_known_numbers_are_read() {
         let unknown = DecodeError::UnknownAction(u16::from_be_bytes([family, action]));
         let read = codec::decode::<Action>(&[family, action], 10);
         assert_eq!(read == Err(unknown), !known, "{family} {action}");
-        assert!(read.is_err(), "no action is empty");
+        // Only being ready has nothing more to say.
+        let ready = Action::Authority(authority::Action::ValidatorReady {});
+        assert!(read.is_err() || read == Ok(ready), "no other action is empty");
     }
 }
 
@@ -108,6 +110,7 @@ fn tokens(asset: AssetId) -> Option<Token> {
 fn the_words_of_every_action_are_frozen() {
     let receiver = "ait1qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qursamcnsv";
     let sender = address(1).to_string();
+    let two = crate::testing::key(2).public();
     let mut secrets: Vec<_> = [2, 3, 4].map(|seed| crate::testing::key(seed).public().to_string()).into();
     secrets.sort();
     let [a, b, c] = &secrets[..] else { panic!() };
@@ -126,6 +129,12 @@ fn the_words_of_every_action_are_frozen() {
         format!("Mint 10USD for {receiver}"),
         "Let nobody ever mint asset 1 (USD) again".to_owned(),
         format!("Anchor 0x{} of kind \"document\" at \"https://example.org/report.pdf\"", "09".repeat(32)),
+        format!(
+            "Propose to the council, and vote, to admit the validator {two} with weight 1 under the name \"berlin-1\""
+        ),
+        "Vote for proposal 7 of the council".to_owned(),
+        "Say that the validator of this account's key runs and may join the set".to_owned(),
+        format!("Prove against the validator {two}: two notarize votes at height 9, view 0"),
     ];
     let words: Vec<_> = all_examples().iter().map(|action| action.rules().text(&tokens)).collect();
     assert_eq!(words, expected);

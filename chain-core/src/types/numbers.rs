@@ -69,6 +69,11 @@ number! {
     TimestampMs
 }
 
+number! {
+    /// The number of a proposal of the council, from 1 without holes.
+    ProposalId
+}
+
 impl Height {
     /// The height above this one.
     pub const fn next(self) -> Self {
@@ -115,6 +120,20 @@ impl View {
 impl fmt::Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// A `u128` as a decimal string in JSON.
+pub(crate) mod wide_decimal {
+    use super::DecimalVisitor;
+    use serde::{Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
+        deserializer.deserialize_any(DecimalVisitor)
     }
 }
 

@@ -124,11 +124,16 @@ impl Proposal {
         Self { height, view, block, notarized_in, signer: key.public(), signature: key.sign(&bytes) }
     }
 
+    /// The bytes the leader signs: namespace, chain id, then `height u64 ‖ view u32 ‖ block id ‖
+    /// Option<u32>`.
+    pub fn signing_bytes(&self, chain: &ChainId) -> Vec<u8> {
+        proposal_bytes(self.height, self.view, self.block, self.notarized_in, chain)
+    }
+
     /// Whether the signer really proposed this. Whether it was the signer's turn is the
     /// receiver's question.
     pub fn verify(&self, chain: &ChainId) -> Result<(), VoteError> {
-        let bytes = proposal_bytes(self.height, self.view, self.block, self.notarized_in, chain);
-        verify_one(&self.signer, &bytes, &self.signature).map_err(|_| VoteError::Signature)
+        verify_one(&self.signer, &self.signing_bytes(chain), &self.signature).map_err(|_| VoteError::Signature)
     }
 }
 

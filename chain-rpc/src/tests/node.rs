@@ -8,8 +8,8 @@ use chain_core::execute::{BlockContext, Execution, execute_block};
 use chain_core::ledger::CommittedBlock;
 use chain_core::mempool::Status;
 use chain_core::state::money::{self, ASSETS};
-use chain_core::state::validators::{VALIDATOR_SETS, ValidatorSets, next_set};
-use chain_core::state::{Account, Asset, Overlay, PARAMS, Params, RowKey, Supply, Tree};
+use chain_core::state::validators::{self, next_set};
+use chain_core::state::{Account, Asset, Overlay, PARAMS, Params, RowKey, Supply, Tree, protocol};
 use chain_core::tx::{Action, Checked, Signed, Transaction, check_one, transfer};
 use chain_core::types::*;
 use futures_util::future::BoxFuture;
@@ -58,8 +58,8 @@ impl TestNode {
         };
         ASSETS.put(&mut overlay, &AssetId::NATIVE, &asset);
         PARAMS.put(&mut overlay, &(), &Params::default());
-        let next = vec![Validator { public_key: key(100).public(), weight: 1 }];
-        VALIDATOR_SETS.put(&mut overlay, &(), &ValidatorSets { next });
+        protocol::found(&mut overlay, QuorumRule::Byzantine, &Default::default());
+        validators::found(&mut overlay, &[Validator { public_key: key(100).public(), weight: 1 }]).unwrap();
         let delta = tree.preview(overlay.into_changes());
         tree.commit(delta).unwrap();
         let facts = ChainFacts {
@@ -110,6 +110,7 @@ impl TestNode {
         let context = BlockContext {
             chain: self.facts.id,
             height: parent.header.height.next(),
+            view: View::ZERO,
             timestamp: parent.header.timestamp_ms.saturating_add(2000),
             proposer: key(100).public(),
         };
@@ -303,7 +304,8 @@ impl Backend for TestNode {
         let inner = self.inner.lock().unwrap();
         let head = &inner.blocks.last().unwrap().header;
         let (height, timestamp) = (head.height.next(), head.timestamp_ms);
-        let context = BlockContext { chain: self.facts.id, height, timestamp, proposer: key(100).public() };
+        let context =
+            BlockContext { chain: self.facts.id, height, view: View::ZERO, timestamp, proposer: key(100).public() };
         let mut execution = Execution::start(&inner.tree, context).map_err(fault)?;
         execution.push(transaction).map_err(|unfit| match unfit {
             chain_core::execute::Unfit::Rejected(rejected) => BackendError::Rejected(rejected),

@@ -240,8 +240,13 @@ impl Referee {
         let checked = checked.ok_or_else(unknown)?;
         checked.iter().try_for_each(|tx| self.count_nonce(height, tx))?;
         let header = &block.header;
-        let context =
-            BlockContext { chain: header.chain_id, height, timestamp: header.timestamp_ms, proposer: header.proposer };
+        let context = BlockContext {
+            chain: header.chain_id,
+            height,
+            view: header.view,
+            timestamp: header.timestamp_ms,
+            proposer: header.proposer,
+        };
         let executed = execute_block(&self.tree, context, &checked)
             .map_err(|(place, unfit)| broken(Rule::Validity, format!("block {height}, place {place}: {unfit}")))?;
         must(Rule::Validity, executed.agrees_with(header), || format!("block {height} executes to other roots"))?;

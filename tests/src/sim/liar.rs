@@ -239,7 +239,7 @@ impl Liar {
         let head = own.chain().head();
         let parent = &head.block.header;
         let timestamp = parent.timestamp_ms.saturating_add(BLOCK_TIME_MS);
-        let context = BlockContext { chain: self.setting.chain, height, timestamp, proposer: self.key.public() };
+        let context = BlockContext { chain: self.setting.chain, height, view, timestamp, proposer: self.key.public() };
         let executed = Execution::start(&head.tree, context).ok()?.finish().ok()?;
         let header = Header {
             height,

@@ -4,6 +4,7 @@ mod answers;
 mod anything;
 mod barriers;
 mod decide;
+mod evidence;
 mod four;
 mod listening;
 mod parts;

@@ -6,10 +6,13 @@ use crate::execute::{BlockContext, Execution, Unfit};
 use crate::fault::Failure;
 use crate::mempool::{ChainView, Effects, Inserted, Pool, PoolLimits, Status, changed_accounts};
 use crate::state::money::ASSETS;
-use crate::state::validators::{VALIDATOR_SETS, ValidatorSets};
-use crate::state::{Account, Asset, Authority, Overlay, PARAMS, Params, Symbol, Tree, money, params};
+use crate::state::{
+    Account, Asset, Authority, Overlay, PARAMS, Params, Symbol, Tree, money, params, protocol, validators,
+};
 use crate::tx::{Action, Authorisation, Checked, Signed, Transaction, check_one, transfer};
-use crate::types::{Address, Amount, AssetId, ChainId, Height, Rejection, TimestampMs, TxId, Validator};
+use crate::types::{
+    Address, Amount, AssetId, ChainId, Height, QuorumRule, Rejection, TimestampMs, TxId, Validator, View,
+};
 
 pub const CHAIN: ChainId = ChainId(Hash([9; 32]));
 /// Enough for any transfer of these tests.
@@ -87,8 +90,9 @@ impl World {
         let mut overlay = Overlay::new(&tree);
         let all = balances.iter().sum::<u128>() + 1;
         PARAMS.put(&mut overlay, &(), &Params::default());
-        let next = vec![Validator { public_key: key(u64::MAX - 1).public(), weight: 1 }];
-        VALIDATOR_SETS.put(&mut overlay, &(), &ValidatorSets { next });
+        protocol::found(&mut overlay, QuorumRule::Byzantine, &Default::default());
+        let validator = Validator { public_key: key(u64::MAX - 1).public(), weight: 1 };
+        validators::found(&mut overlay, &[validator]).unwrap();
         let native = Asset {
             symbol: Symbol::new("AIT").unwrap(),
             units_per_token: Amount::new(3600),
@@ -213,7 +217,13 @@ impl World {
 
     fn context(&self) -> BlockContext {
         let proposer = key(u64::MAX - 1).public();
-        BlockContext { chain: CHAIN, height: self.head.next(), timestamp: TimestampMs::ZERO, proposer }
+        BlockContext {
+            chain: CHAIN,
+            height: self.head.next(),
+            view: View::ZERO,
+            timestamp: TimestampMs::ZERO,
+            proposer,
+        }
     }
 
     fn follow(&mut self, delta: crate::state::Delta, txs: &[Checked]) -> Effects {

@@ -139,7 +139,7 @@ fn a_transaction_has_1_to_16_actions() {
 fn unknown_actions_are_named() {
     let bytes = codec::encode(&by_one(plain()));
     assert_eq!(bytes[ACTION_AT..ACTION_AT + 2], [1, 1]);
-    for (family, action) in [(0, 1), (1, 0), (1, 3), (1, 255), (255, 1), (0, 0), (5, 1)] {
+    for (family, action) in [(0, 1), (1, 0), (1, 3), (1, 255), (255, 1), (0, 0), (5, 9), (99, 1)] {
         let mut bytes = bytes.clone();
         bytes[ACTION_AT..ACTION_AT + 2].copy_from_slice(&[family, action]);
         assert_eq!(number(&bytes), Some(UNKNOWN_ACTION.number), "{family} {action}");

@@ -1,0 +1,245 @@
+//! What is due at the end of a block: missed turns are counted, proposals expire or are forgotten,
+//! changes of the rules come into force, and after an epoch the validator set changes.
+//!
+//! What is written here is in force from the next block on, so that the state after a block says
+//! everything about the next one.
+//!
+//! Not here: the arithmetic of the set (`epoch`).
+
+use super::council::{close, council, settle};
+use super::epoch::{Plan, Wanted, plan};
+use super::measure::check_parameter;
+use super::proposal::{ACTIVATIONS, DEADLINES, PROPOSALS, Proposal, Status, Tally, due, existing};
+use super::*;
+use crate::limits::{MAX_COUNTED_VIEWS, MAX_DEADLINES_PER_BLOCK, MAX_SPANS};
+use crate::state::protocol::{PROTOCOL, protocol};
+use crate::state::validators::{
+    VALIDATOR_SETS, VALIDATORS, ValidatorSets, next_set, put_record, records, remove_record,
+};
+use crate::state::{PARAMS, Protocol, Span, params};
+use crate::tx::BlockEnd;
+use crate::types::{Validator, ValidatorSet, View};
+use std::collections::BTreeSet;
+
+/// Everything that is due.
+pub(in crate::tx) fn at_block_end(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
+    count_turns(block)?;
+    end_proposals(block)?;
+    come_into_force(block)?;
+    if block.height.get().checked_rem(block.params.epoch_blocks.into()) == Some(0) {
+        change_set(block)?;
+    }
+    Ok(())
+}
+
+fn report(block: &mut BlockEnd<'_, '_>, event: Event) {
+    block.report(vec![crate::tx::Event::Authority(event)]);
+}
+
+/// Rule 14: the leaders of the views before the block's missed their turn, once per height; who built
+/// the block did not.
+fn count_turns(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
+    if let Some(record) = VALIDATORS.get(block.state, &block.proposer)?.filter(|record| record.absence > 0) {
+        let absence = record.absence.saturating_sub(1);
+        put_record(block.state, &block.proposer, &ValidatorRecord { absence, ..record })?;
+    }
+    if block.view == View::ZERO {
+        return Ok(());
+    }
+    let set = next_set(block.state)?;
+    let views = (0..block.view.get().min(MAX_COUNTED_VIEWS)).map(View::new);
+    let proposer = block.proposer;
+    let leaders: BTreeSet<_> = views.map(|view| set.leader(block.height, view).public_key).collect();
+    leaders.iter().filter(|key| **key != proposer).try_for_each(|key| count_miss(block, &set, key))
+}
+
+fn count_miss(block: &mut BlockEnd<'_, '_>, set: &ValidatorSet, key: &PublicKey) -> Result<(), Fault> {
+    let Some(mut record) = VALIDATORS.get(block.state, key)? else { return Ok(()) };
+    let (before, limit) = (record.absence, block.params.absence_jail_turns);
+    record.missed = record.missed.saturating_add(1);
+    let admitted = record.standing == Standing::Admitted;
+    if admitted {
+        record.absence = before.saturating_add(1).min(limit);
+    }
+    let absence = record.absence;
+    let mut event = None;
+    if admitted && absence == limit {
+        let (able, total) = (able_without(block, set, key)?, set.total_weight());
+        if protocol(block.state)?.quorum_rule.is_quorum(able, total) {
+            let cause = JailCause::Absence;
+            record.absence = 0;
+            record.set_standing(Standing::Jailed(cause), block.height);
+            event = Some(Event::ValidatorJailed { validator: *key, cause, absence, proposal: None });
+        } else if before < limit {
+            // Said once; it is tried again at every further miss.
+            event = Some(Event::JailDelayed { validator: *key, absence, able, total });
+        }
+    }
+    put_record(block.state, key, &record)?;
+    event.into_iter().for_each(|event| report(block, event));
+    Ok(())
+}
+
+/// The weight of the set's members that shall stay, without this one.
+fn able_without(block: &BlockEnd<'_, '_>, set: &ValidatorSet, key: &PublicKey) -> Result<u64, Fault> {
+    let mut able = 0u64;
+    for member in set.members().iter().filter(|member| member.public_key != *key) {
+        let record = VALIDATORS.get(block.state, &member.public_key)?;
+        if record.is_some_and(|record| record.target() > 0) {
+            able = able.saturating_add(member.weight);
+        }
+    }
+    Ok(able)
+}
+
+/// Rules 7 and 8.
+fn end_proposals(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
+    let tree = block.state.base();
+    for (at, id) in due(&DEADLINES, tree, block.timestamp.get(), MAX_DEADLINES_PER_BLOCK)? {
+        let row = (crate::types::TimestampMs::new(at), id);
+        if DEADLINES.get(block.state, &row)?.is_none() {
+            // Decided in this very block.
+            continue;
+        }
+        DEADLINES.remove(block.state, &row);
+        let proposal = existing(block.state, id)?;
+        if proposal.status != Status::Open {
+            PROPOSALS.remove(block.state, &id);
+            continue;
+        }
+        let tally = Tally::of(&proposal.votes, &council(block.state)?);
+        let facts = (block.timestamp, block.params);
+        let event = close(block.state, facts, (id, proposal), (Status::Expired, tally))?;
+        report(block, event);
+    }
+    Ok(())
+}
+
+/// Rules 9 to 11. Not bounded per block: each took a vote of the council.
+fn come_into_force(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
+    let tree = block.state.base();
+    let height = block.height.next();
+    for (at, id) in due(&ACTIVATIONS, tree, height.get(), usize::MAX)? {
+        ACTIVATIONS.remove(block.state, &(Height::new(at), id));
+        let proposal = existing(block.state, id)?;
+        let (status, event) = match &proposal.measure {
+            Measure::Parameter { name, value } => set_parameter(block, id, name, *value)?,
+            Measure::Upgrade { version, .. } => upgrade(block, id, *version)?,
+            _ => return Err(Fault::new(format!("proposal {id} waits for a height but changes no rule"))),
+        };
+        end_passed(block, (id, proposal), status);
+        report(block, event);
+    }
+    Ok(())
+}
+
+fn end_passed(block: &mut BlockEnd<'_, '_>, proposal: (ProposalId, Proposal), status: Status) {
+    settle(block.state, (block.timestamp, block.params), proposal, status);
+}
+
+fn set_parameter(
+    block: &mut BlockEnd<'_, '_>,
+    proposal: ProposalId,
+    name: &Text<MAX_PARAM_NAME_BYTES>,
+    value: u128,
+) -> Result<(Status, Event), Fault> {
+    let (params, name, height) = (params(block.state)?, name.clone(), block.height.next());
+    match check_parameter(&params, &name, value).map(|()| params.with(&name, value)) {
+        Ok(Ok(changed)) => {
+            let before = params.bounds().into_iter().find(|param| *param.name == *name);
+            let before = before.map(|param| param.value).unwrap_or_default();
+            PARAMS.put(block.state, &(), &changed);
+            Ok((Status::Enacted, Event::ParameterChanged { proposal, name, before, after: value, height }))
+        }
+        Ok(Err(error)) => Err(Fault::new(format!("a parameter that was judged right: {error}"))),
+        Err(rejected) => {
+            let number = rejected.number();
+            Ok((Status::Failed { number }, Event::ParameterKept { proposal, name, value, number }))
+        }
+    }
+}
+
+fn upgrade(block: &mut BlockEnd<'_, '_>, proposal: ProposalId, version: u32) -> Result<(Status, Event), Fault> {
+    let (old, height) = (protocol(block.state)?, block.height.next());
+    if version <= old.version {
+        // A higher one came first.
+        let number = UPGRADE_VERSION.number;
+        return Ok((Status::Failed { number }, Event::UpgradeDropped { proposal, version, current: old.version }));
+    }
+    PROTOCOL.put(block.state, &(), &Protocol { version, ..old });
+    Ok((Status::Enacted, Event::RulesUpgraded { proposal, before: old.version, after: version, height }))
+}
+
+/// Rules 12 and 13.
+fn change_set(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
+    let sets = VALIDATOR_SETS.get(block.state, &())?;
+    let old = sets.ok_or_else(|| Fault::new("the state has no validators"))?.next;
+    let known = records(block.state)?;
+    let wanted = |(key, record): &(PublicKey, ValidatorRecord)| Wanted {
+        key: *key,
+        weight: record.target(),
+        convicted: record.equivocation.is_some(),
+        since: record.since,
+    };
+    let wanted: Vec<_> = known.iter().map(wanted).collect();
+    let Plan { members, waiting } = plan(protocol(block.state)?.quorum_rule, &old, &wanted);
+    for (key, record) in known {
+        keep_record(block, &key, record, &members)?;
+    }
+    if members == old && waiting.is_empty() {
+        return Ok(());
+    }
+    let event = set_changed(block.height.next(), (&old, &members), waiting)?;
+    VALIDATOR_SETS.put(block.state, &(), &ValidatorSets { next: members });
+    report(block, event);
+    Ok(())
+}
+
+/// Writes when a validator was in the set; forgets what can't be proven against it any more, and
+/// whoever was removed once nothing can.
+fn keep_record(
+    block: &mut BlockEnd<'_, '_>,
+    key: &PublicKey,
+    record: ValidatorRecord,
+    members: &[Validator],
+) -> Result<(), Fault> {
+    let (now, window) = (block.height, u64::from(block.params.evidence_window_blocks));
+    let is_member = members.iter().any(|member| member.public_key == *key);
+    let mut spans = record.spans.to_vec();
+    match spans.last_mut().filter(|span| span.until.is_none()) {
+        Some(open) if !is_member => open.until = Some(now),
+        None if is_member => spans.push(Span { from: now.next(), until: None }),
+        _ => {}
+    }
+    spans.retain(|span| span.until.is_none_or(|until| until.saturating_add(window) > now));
+    let too_many = spans.len().saturating_sub(MAX_SPANS);
+    spans.drain(..too_many);
+    if record.standing == Standing::Removed && spans.is_empty() && record.open_proposals == 0 {
+        return remove_record(block.state, key);
+    }
+    if *spans != *record.spans {
+        let spans = List::new(spans).map_err(|e| Fault::new(format!("the spans of a validator: {e}")))?;
+        put_record(block.state, key, &ValidatorRecord { spans, ..record })?;
+    }
+    Ok(())
+}
+
+fn set_changed(
+    from: Height,
+    (old, new): (&[Validator], &[Validator]),
+    waiting: Vec<epoch::Waiting>,
+) -> Result<Event, Fault> {
+    let in_one = |these: &[Validator], others: &[Validator]| {
+        let alone = these.iter().filter(|v| others.iter().all(|other| other.public_key != v.public_key));
+        List::new(alone.cloned().collect()).map_err(|e| Fault::new(format!("a change of the set: {e}")))
+    };
+    let total = |members: &[Validator]| members.iter().fold(0u64, |sum, member| sum.saturating_add(member.weight));
+    Ok(Event::SetChanged {
+        from,
+        joined: in_one(new, old)?,
+        left: in_one(old, new)?,
+        weight_before: total(old),
+        weight_after: total(new),
+        waiting: List::new(waiting).map_err(|e| Fault::new(format!("who waits for the set: {e}")))?,
+    })
+}

@@ -1,0 +1,214 @@
+//! The council at work: asking, voting, and carrying out what passed.
+//!
+//! Not here: what can be decided (`measure`), what comes into force later (`block_end`).
+
+use super::measure::{Now, validating};
+use super::proposal::{ACTIVATIONS, CouncilVote, DEADLINES, PROPOSALS, Proposal, Status, Tally, take_number};
+use super::*;
+use crate::limits::MAX_OPEN_PROPOSALS;
+use crate::state::protocol::{ROLES, roles};
+use crate::state::validators::{VALIDATORS, next_set, put_record, records, roster};
+use crate::state::{Overlay, Rows};
+use crate::types::TimestampMs;
+
+/// Who votes, ascending by key: the admitted validators that are not jailed; if there are none, those
+/// who sign the next block.
+pub fn council(rows: &impl Rows) -> Result<Vec<PublicKey>, Fault> {
+    let records = records(rows)?;
+    let free = records.iter().filter(|(_, record)| record.standing == Standing::Admitted);
+    let free: Vec<_> = free.map(|(key, _)| *key).collect();
+    if !free.is_empty() {
+        return Ok(free);
+    }
+    let set = next_set(rows)?;
+    Ok(records.into_iter().map(|(key, _)| key).filter(|key| set.index_of(key).is_some()).collect())
+}
+
+/// The sender as a member of the council, with the council.
+fn member(context: &Context<'_, '_>) -> Result<(PublicKey, Vec<PublicKey>), Failure> {
+    let (key, council) = (key_of(&context.sender), council(context.state)?);
+    if council.contains(&key) {
+        return Ok((key, council));
+    }
+    Err(NOT_ON_COUNCIL.because("the plain account of an admitted validator's key", context.sender).into())
+}
+
+/// Rules 2 to 4.
+pub(super) fn propose(context: &mut Context<'_, '_>, measure: Measure) -> Result<(), Failure> {
+    let (proposer, council) = member(context)?;
+    let record = VALIDATORS.get(context.state, &proposer)?;
+    let mut record = record.ok_or_else(|| Fault::new("a member of the council has no record"))?;
+    if record.open_proposals >= MAX_OPEN_PROPOSALS {
+        let most = format_args!("at most {MAX_OPEN_PROPOSALS}").to_string();
+        return Err(TOO_MANY_PROPOSALS.because(most, record.open_proposals).into());
+    }
+    measure.check_now(context.state, now(context))?;
+    record.open_proposals = record.open_proposals.saturating_add(1);
+    put_record(context.state, &proposer, &record)?;
+    let id = take_number(context.state)?;
+    let expires_at = context.timestamp.saturating_add(u64::from(context.params.proposal_ttl_s).saturating_mul(1_000));
+    DEADLINES.put(context.state, &(expires_at, id), &());
+    let votes = List::new(vec![CouncilVote { member: proposer, approve: true }]).unwrap_or_default();
+    emit(context, Event::ProposalOpened { proposal: id, proposer, measure: measure.clone(), expires_at });
+    let status = Status::Open;
+    let proposal = Proposal { proposer, measure, opened: context.height, expires_at, votes, status };
+    Ok(decide(context, id, proposal, &council)?)
+}
+
+/// Rules 5 and 6.
+pub(super) fn vote(context: &mut Context<'_, '_>, id: ProposalId, approve: bool) -> Result<(), Failure> {
+    let (member, council) = member(context)?;
+    let found = PROPOSALS.get(context.state, &id)?;
+    let mut proposal = found.ok_or_else(|| UNKNOWN_PROPOSAL.because("a proposal in the state", id))?;
+    if proposal.status != Status::Open {
+        return Err(PROPOSAL_CLOSED.because("an open proposal", format_args!("{:?}", proposal.status)).into());
+    }
+    if context.timestamp >= proposal.expires_at {
+        let before = format_args!("a block before {} ms", proposal.expires_at).to_string();
+        return Err(PROPOSAL_EXPIRED.because(before, context.timestamp).into());
+    }
+    if proposal.votes.iter().any(|vote| vote.member == member) {
+        return Err(ALREADY_VOTED.because("one vote per member", member).into());
+    }
+    // Votes of validators that have left the state make room; they did not count any more.
+    let known = roster(context.state)?;
+    let mut votes = proposal.votes.into_inner();
+    votes.retain(|vote| known.contains(&vote.member));
+    votes.push(CouncilVote { member, approve });
+    proposal.votes = List::new(votes).map_err(|e| Fault::new(format!("the votes on proposal {id}: {e}")))?;
+    let tally = Tally::of(&proposal.votes, &council);
+    emit(context, Event::CouncilVoted { proposal: id, member, approve, tally });
+    Ok(decide(context, id, proposal, &council)?)
+}
+
+/// Adds up the votes; carries out what passes.
+fn decide(
+    context: &mut Context<'_, '_>,
+    id: ProposalId,
+    proposal: Proposal,
+    council: &[PublicKey],
+) -> Result<(), Fault> {
+    let tally = Tally::of(&proposal.votes, council);
+    let (status, effects) = if tally.passes() {
+        carry_out(context, id, &proposal.measure)?
+    } else if tally.is_refused() {
+        (Status::Refused, None)
+    } else {
+        PROPOSALS.put(context.state, &id, &proposal);
+        return Ok(());
+    };
+    let (timestamp, params) = (context.timestamp, context.params);
+    let ended = close(context.state, (timestamp, params), (id, proposal), (status, tally))?;
+    emit(context, ended);
+    effects.into_iter().for_each(|event| emit(context, event));
+    Ok(())
+}
+
+/// Ends an open proposal.
+pub(super) fn close(
+    state: &mut Overlay<'_>,
+    (timestamp, params): (TimestampMs, &Params),
+    (id, proposal): (ProposalId, Proposal),
+    (status, tally): (Status, Tally),
+) -> Result<Event, Fault> {
+    DEADLINES.remove(state, &(proposal.expires_at, id));
+    if let Some(mut record) = VALIDATORS.get(state, &proposal.proposer)? {
+        record.open_proposals = record.open_proposals.saturating_sub(1);
+        put_record(state, &proposal.proposer, &record)?;
+    }
+    let (proposer, measure) = (proposal.proposer, proposal.measure.clone());
+    settle(state, (timestamp, params), (id, proposal), status);
+    Ok(Event::ProposalEnded { proposal: id, proposer, measure, status, tally })
+}
+
+/// Writes how a proposal stands. Unless it waits for its block, it is forgotten `retention_s` later.
+pub(super) fn settle(
+    state: &mut Overlay<'_>,
+    (timestamp, params): (TimestampMs, &Params),
+    (id, proposal): (ProposalId, Proposal),
+    status: Status,
+) {
+    match status {
+        Status::Passed { activates } => ACTIVATIONS.put(state, &(activates, id), &()),
+        _ => {
+            let kept_until = timestamp.saturating_add(u64::from(params.retention_s).saturating_mul(1_000));
+            DEADLINES.put(state, &(kept_until, id), &());
+        }
+    }
+    PROPOSALS.put(state, &id, &Proposal { status, ..proposal });
+}
+
+/// Carries out what passed, if it still can be.
+fn carry_out(
+    context: &mut Context<'_, '_>,
+    proposal: ProposalId,
+    measure: &Measure,
+) -> Result<(Status, Option<Event>), Fault> {
+    let now = now(context);
+    match measure.check_now(context.state, now) {
+        Ok(()) => {}
+        Err(Failure::Rejected(rejected)) => return Ok((Status::Failed { number: rejected.number() }, None)),
+        Err(Failure::Fault(fault)) => return Err(fault),
+    }
+    let event = match measure {
+        Measure::Parameter { .. } => return Ok((Status::Passed { activates: now.earliest() }, None)),
+        Measure::Upgrade { height, .. } => return Ok((Status::Passed { activates: *height }, None)),
+        Measure::Role { role, account } => {
+            let mut roles = roles(context.state)?;
+            let before = roles.get(*role);
+            roles.set(*role, *account);
+            ROLES.put(context.state, &(), &roles);
+            Event::RoleGiven { proposal, role: *role, before, after: *account }
+        }
+        Measure::Add { public_key, name, weight } => {
+            admit(context, public_key, name, *weight)?;
+            Event::ValidatorAdmitted { proposal, validator: *public_key, name: name.clone(), weight: *weight }
+        }
+        Measure::Remove { public_key } => {
+            set_standing(context, public_key, Standing::Removed)?;
+            Event::ValidatorRemoved { proposal, validator: *public_key }
+        }
+        Measure::Jail { public_key } => {
+            let cause = JailCause::Council;
+            let absence = set_standing(context, public_key, Standing::Jailed(cause))?;
+            Event::ValidatorJailed { validator: *public_key, cause, absence, proposal: Some(proposal) }
+        }
+        Measure::Unjail { public_key } => {
+            set_standing(context, public_key, Standing::Admitted)?;
+            Event::ValidatorUnjailed { proposal, validator: *public_key }
+        }
+    };
+    Ok((Status::Enacted, Some(event)))
+}
+
+fn admit(
+    context: &mut Context<'_, '_>,
+    key: &PublicKey,
+    name: &Text<MAX_NAME_BYTES>,
+    weight: u64,
+) -> Result<(), Fault> {
+    let new = ValidatorRecord::admitted(name.clone(), weight, context.height);
+    let record = match VALIDATORS.get(context.state, key)? {
+        // What it did before, it did.
+        Some(old) => ValidatorRecord { spans: old.spans, open_proposals: old.open_proposals, ..new },
+        None => new,
+    };
+    put_record(context.state, key, &record)
+}
+
+/// The absence counted so far; it starts anew.
+fn set_standing(context: &mut Context<'_, '_>, key: &PublicKey, standing: Standing) -> Result<u32, Fault> {
+    let mut record = match validating(context.state, key) {
+        Ok(record) => record,
+        Err(Failure::Fault(fault)) => return Err(fault),
+        Err(Failure::Rejected(rejected)) => return Err(Fault::new(format!("judged feasible, but {rejected}"))),
+    };
+    let absence = std::mem::take(&mut record.absence);
+    record.set_standing(standing, context.height);
+    put_record(context.state, key, &record)?;
+    Ok(absence)
+}
+
+fn now<'p>(context: &Context<'p, '_>) -> Now<'p> {
+    Now { height: context.height, params: context.params }
+}

@@ -1,0 +1,148 @@
+//! What the council is asked: proposals, their votes, and when something is due for them.
+//!
+//! Not here: what a vote does (`council`), what happens when something is due (`block_end`).
+
+use super::measure::Measure;
+use crate::codec::List;
+use crate::crypto::PublicKey;
+use crate::fault::Fault;
+use crate::limits::MAX_VALIDATORS;
+use crate::state::{Overlay, Rows, Table, Tree};
+use crate::types::{Height, ProposalId, TimestampMs};
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::Serialize;
+
+/// Proposals by number, until `retention_s` after they ended.
+pub const PROPOSALS: Table<ProposalId, Proposal> = Table::new(16);
+/// The number of the next proposal; no row: 1.
+pub const NEXT_PROPOSAL: Table<(), ProposalId> = Table::new(17);
+/// When an open proposal expires, or an ended one is forgotten.
+pub const DEADLINES: Table<(TimestampMs, ProposalId), ()> = Table::new(18);
+/// The first block under what a passed proposal changes.
+pub const ACTIVATIONS: Table<(Height, ProposalId), ()> = Table::new(19);
+
+/// Something the council is asked.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+pub struct Proposal {
+    /// Which member asks.
+    pub proposer: PublicKey,
+    /// What shall be done.
+    pub measure: Measure,
+    /// The block it was made in.
+    pub opened: Height,
+    /// Votes of blocks with an earlier time count.
+    pub expires_at: TimestampMs,
+    /// The votes in the order in which they were given.
+    pub votes: List<CouncilVote, MAX_VALIDATORS>,
+    /// How it stands.
+    pub status: Status,
+}
+
+/// One member's vote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+pub struct CouncilVote {
+    /// Whose.
+    pub member: PublicKey,
+    /// Yes or no.
+    pub approve: bool,
+}
+
+/// How a proposal stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum Status {
+    /// The council votes.
+    Open = 1,
+    /// Passed; in force from a later block on.
+    Passed {
+        /// The first block under it.
+        activates: Height,
+    } = 2,
+    /// Carried out.
+    Enacted = 3,
+    /// Two thirds can't be reached any more.
+    Refused = 4,
+    /// Not decided in time.
+    Expired = 5,
+    /// Passed, but by then it could not be carried out.
+    Failed {
+        /// Why: the number of a rejection.
+        number: u16,
+    } = 6,
+}
+
+/// How the votes of those who are on the council now add up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+pub struct Tally {
+    /// Members for it.
+    pub yes: u32,
+    /// Members against it.
+    pub no: u32,
+    /// Members.
+    pub council: u32,
+}
+
+impl Tally {
+    /// Adds up the votes of these members.
+    pub fn of(votes: &[CouncilVote], council: &[PublicKey]) -> Self {
+        let counting = |approve: bool| {
+            votes.iter().filter(|vote| vote.approve == approve && council.contains(&vote.member)).count() as u32
+        };
+        Self { yes: counting(true), no: counting(false), council: council.len() as u32 }
+    }
+
+    /// More than two thirds are for it.
+    pub fn passes(&self) -> bool {
+        3 * u64::from(self.yes) > 2 * u64::from(self.council)
+    }
+
+    /// So many are against it that two thirds can't be for it.
+    pub fn is_refused(&self) -> bool {
+        3 * u64::from(self.no) >= u64::from(self.council)
+    }
+}
+
+/// The proposals with their numbers, oldest first.
+pub fn proposals(tree: &Tree) -> impl Iterator<Item = Result<(ProposalId, Proposal), Fault>> {
+    PROPOSALS.scan(tree).map(|row| {
+        let (key, proposal) = row?;
+        Ok((ProposalId::new(number(key)?), proposal))
+    })
+}
+
+/// The next free number.
+pub(super) fn take_number(state: &mut Overlay<'_>) -> Result<ProposalId, Fault> {
+    let id = NEXT_PROPOSAL.get(state, &())?.unwrap_or(ProposalId::new(1));
+    NEXT_PROPOSAL.put(state, &(), &id.saturating_add(1));
+    Ok(id)
+}
+
+/// A proposal that some row says exists.
+pub(super) fn existing(rows: &impl Rows, id: ProposalId) -> Result<Proposal, Fault> {
+    PROPOSALS.get(rows, &id)?.ok_or_else(|| Fault::new(format!("proposal {id} is due but has no row")))
+}
+
+/// The committed rows of a queue that are due at `now`, first first, at most `most` of them.
+pub(super) fn due<K: crate::state::Key>(
+    queue: &Table<(K, ProposalId), ()>,
+    tree: &Tree,
+    now: u64,
+    most: usize,
+) -> Result<Vec<(u64, ProposalId)>, Fault> {
+    let mut found = Vec::new();
+    for row in queue.scan(tree).take(most) {
+        let (key, ()) = row?;
+        let (at, id) = key.split_at_checked(8).ok_or_else(|| Fault::new("a queue row has a bad key"))?;
+        if number(at)? > now {
+            break;
+        }
+        found.push((number(at)?, ProposalId::new(number(id)?)));
+    }
+    Ok(found)
+}
+
+fn number(key: &[u8]) -> Result<u64, Fault> {
+    key.try_into().map(u64::from_be_bytes).map_err(|_| Fault::new("a row's key is not the number it should be"))
+}
