@@ -28,6 +28,15 @@ min_fee_per_1000_weight = 36
 burn_bps = 5000
 account_fee = "36"
 asset_fee = "36000"
+epoch_blocks = 100
+proposal_ttl_s = "7d"
+delay_blocks = 10
+retention_s = "7d"
+evidence_window_blocks = 302400
+absence_jail_turns = 1000
+
+[roles]
+curator = "ADDRESS1"
 
 [[assets]]
 symbol = "AIT"
@@ -71,6 +80,7 @@ const JSON: &str = r#"{
   ],
   "params": {"block_time_ms": 1000, "empty_block_interval_ms": "5000ms"},
   "consensus_mode": "poa", "quorum_rule": "byzantine", "stake_asset": "STK",
+  "roles": {"curator": "ADDRESS1"},
   "salt": "0x0707070707070707070707070707070707070707070707070707070707070707",
   "genesis_time": 1769860800000, "name": "sample"
 }"#;
@@ -132,6 +142,10 @@ fn any_other_value_is_another_chain() {
         ("minter = \"ADDRESS1\"", "minter = \"ADDRESS2\""),
         ("minter = \"ADDRESS1\"", ""),
         ("weight = 1", "weight = 2"),
+        ("curator", "slasher"),
+        ("curator = \"ADDRESS1\"", "curator = \"ADDRESS2\""),
+        ("curator = \"ADDRESS1\"", ""),
+        ("delay_blocks = 10", "delay_blocks = 1"),
         ("5000000AIT", "5000001AIT"),
         ("1/3600AIT", "2/3600AIT"),
     ];
@@ -148,9 +162,12 @@ fn frozen_vector() {
     // The sample's parameters are all given, so only a new kind of parameter changes this.
     let genesis = read(TOML).compile().unwrap();
     let (tree, header) = genesis.build().unwrap();
-    assert_eq!(genesis.chain_id().to_string(), "0xaead8845b39df906bf57f2fc696c0078c811d7908935353cf9e081ee5f739c9e");
-    assert_eq!(tree.root().to_string(), "0xee36ea951a556a6126be87c379e1067d6661875e1692bf9aa3362ea2c5faea16");
-    assert_eq!(header.id().to_string(), "0x42a320232680218283cbc0beb0b476b5884477e8d7ba65f7c268084f5d08f6b0");
+    let expected = [
+        "0xcb1c84d732061f01556c90d84b8c8a29c4f0bcc0c9e8561aadfc4c3d880a9420",
+        "0xa8c779abb6c1f78c094b2bea231a0fc2f5231e93db2cfa087ccfc824939ae022",
+        "0x33efe27ebc0c2b27ae9acc077d3b9238fd4b88c0bd3d9b823dda44ae44b49934",
+    ];
+    assert_eq!([genesis.chain_id().to_string(), tree.root().to_string(), header.id().to_string()], expected);
 }
 
 #[test]
@@ -204,6 +221,8 @@ fn each_check_says_what_is_wrong_and_where() {
             "minter = \"ESCROW\"",
             "assets[1].minter: the minter of asset 1 is an account nobody",
         ),
+        ("curator = \"ADDRESS1\"", "curator = \"me\"", "roles.curator: not an address"),
+        ("curator = \"ADDRESS1\"", "curator = \"ESCROW\"", "roles.curator: the curator is an account nobody can sign"),
         ("\"KEY2\"", "\"KEY1\"", "validators[1].public_key: the same key as validators[0]"),
         ("\"KEY2\"", "\"0xZZ\"", "validators[1].public_key: expected 0x followed by 64 lower-case hex digits"),
         ("\"KEY2\"", "\"SMALL\"", "validators[1].public_key: a point has small order"),

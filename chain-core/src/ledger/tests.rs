@@ -1,6 +1,8 @@
 //! Snapshots and pruning: a chain of several validators without consensus, on a store that crashes.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod epochs;
+
 use super::*;
 use crate::block::{BLOCK_VERSION, Block, Body, FinalBlock, Header};
 use crate::codec::{self, Text};
