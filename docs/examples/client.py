@@ -130,17 +130,20 @@ def signature_holds(public, message, signature):
 # Genesis (section 4)
 
 PARAMS = [("block_time_ms", 4), ("empty_block_interval_ms", 4), ("max_block_bytes", 4), ("max_block_weight", 8),
-          ("max_block_txs", 4), ("min_fee_per_1000_weight", 16), ("burn_bps", 2), ("account_fee", 16), ("asset_fee", 16)]
+          ("max_block_txs", 4), ("min_fee_per_1000_weight", 16), ("burn_bps", 2), ("account_fee", 16), ("asset_fee", 16),
+          ("epoch_blocks", 4), ("proposal_ttl_s", 4), ("delay_blocks", 4), ("retention_s", 4),
+          ("evidence_window_blocks", 4), ("absence_jail_turns", 4)]
 
 
 def read_genesis(raw, chain):
     need(hash_of("ait/genesis/1", ZERO, raw) == chain, "genesis is not the pinned chain's")
     r = Reader(raw)
-    need(r.number(1) == 1, "genesis version")
+    need(r.number(1) == 2, "genesis version")
     genesis = {"name": r.text(), "time": r.number(8), "salt": r.take(32), "rule": r.number(1), "mode": r.number(1)}
     genesis["params"] = {name: r.number(size) for name, size in PARAMS}
     genesis["assets"] = r.listing(lambda: (r.text(), r.number(16), r.number(16), r.option(lambda: r.take(32))))
     genesis["stake_asset"] = r.number(4)
+    genesis["roles"] = [r.option(lambda: r.take(32)) for _ in range(3)]
     genesis["validators"] = r.listing(lambda: (r.take(32), r.number(8)))
     genesis["balances"] = r.listing(lambda: (r.take(32), r.number(4), r.number(16)))
     r.end()
@@ -239,7 +242,15 @@ def genesis_rows(genesis):
     params = genesis["params"]
     rows = {b"\5": b"".join(params[name].to_bytes(size, "little") for name, size in PARAMS),
             b"\6": validators_bytes(genesis["validators"]),
-            b"\7": u32(len(genesis["assets"]))}
+            b"\7": u32(len(genesis["assets"])),
+            b"\t": listing([key for key, _ in genesis["validators"]]),
+            b"\n": u32(1) + u8(genesis["rule"])}
+    if any(genesis["roles"]):
+        rows[b"\x0b"] = b"".join(option(account) for account in genesis["roles"])
+    for key, weight in genesis["validators"]:
+        in_set = listing([u64(1) + u8(0)])
+        rows[b"\b" + key] = (text("") + u64(weight) + u8(1) + u8(1) + u64(0) + u8(0) + in_set + u64(0) + u32(0)
+                             + u8(0))
     for number, (symbol, units, most, minter) in enumerate(genesis["assets"]):
         minted = sum(amount for _, asset, amount in genesis["balances"] if asset == number)
         rows[b"\3" + struct.pack(">I", number)] = (text(symbol) + u128(units) + u128(most) + option(minter)
