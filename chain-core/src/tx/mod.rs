@@ -120,8 +120,11 @@ pub const FAMILIES: &[Family] = &[
     // FAMILY (4 of 4): family!(<Family>, <family>, <number>),
 ];
 
+/// A family's work at the end of a block.
+type AtBlockEnd = fn(&mut BlockEnd<'_, '_>) -> Result<(), Fault>;
+
 /// What families do at the end of a block, in this order.
-const AT_BLOCK_END: &[fn(&mut BlockEnd<'_, '_>) -> Result<(), Fault>] = &[authority::at_block_end];
+const AT_BLOCK_END: &[AtBlockEnd] = &[authority::at_block_end];
 
 /// Does the work that is due at the end of a block. It can't be refused, only be left for later.
 pub fn at_block_end(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {

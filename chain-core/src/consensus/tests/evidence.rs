@@ -19,7 +19,8 @@ fn wish() -> impl Strategy<Value = Wish> {
     let kind = || prop::sample::select(vec![VoteKind::Notarize, VoteKind::Nullify, VoteKind::Finalize]);
     prop_oneof![
         12 => (kind(), 5u64..8, 0u32..3, 1u64..4).prop_map(|(kind, h, v, name)| Wish::Vote(kind, h, v, name)),
-        6 => (5u64..8, 0u32..3, 1u64..4, prop::option::of(0u32..3)).prop_map(|(h, v, name, w)| Wish::Propose(h, v, name, w)),
+        6 => (5u64..8, 0u32..3, 1u64..4, prop::option::of(0u32..3))
+            .prop_map(|(h, v, name, w)| Wish::Propose(h, v, name, w)),
         1 => (5u64..7).prop_map(Wish::Commit),
         1 => Just(Wish::Crash),
     ]
@@ -109,7 +110,9 @@ proptest! {
                 }
             };
             prop_assert_eq!(pair.equivocation().is_ok(), refused, "{:?}", pair);
-            prop_assert!(pair.signatures(&chain()).unwrap().iter().all(|(key, bytes, s)| crate::crypto::verify_one(key, bytes, s).is_ok()));
+            for (key, bytes, signature) in pair.signatures(&chain()).unwrap() {
+                prop_assert!(crate::crypto::verify_one(&key, &bytes, &signature).is_ok());
+            }
         }
     }
 }

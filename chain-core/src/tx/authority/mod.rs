@@ -6,7 +6,7 @@
 //! | `council_propose` | `01` | measure (below) |
 //! | `council_vote` | `02` | proposal u64 · approve (`00`, `01`) |
 //! | `validator_ready` | `03` | – |
-//! | `evidence_submit` | `04` | `01` and two votes, or `02` and two proposals, in the encoding they have between nodes |
+//! | `evidence_submit` | `04` | `01` and two votes, or `02` and two proposals, encoded as between nodes |
 //!
 //! | measure | bytes | fields |
 //! |---|---|---|

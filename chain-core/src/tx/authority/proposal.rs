@@ -112,6 +112,12 @@ pub fn proposals(tree: &Tree) -> impl Iterator<Item = Result<(ProposalId, Propos
     })
 }
 
+/// The passed proposals that wait for their block: its height and the proposal, first first.
+pub fn pending(tree: &Tree) -> Result<Vec<(Height, ProposalId)>, Fault> {
+    let rows = due(&ACTIVATIONS, tree, u64::MAX, usize::MAX)?;
+    Ok(rows.into_iter().map(|(height, id)| (Height::new(height), id)).collect())
+}
+
 /// The next free number.
 pub(super) fn take_number(state: &mut Overlay<'_>) -> Result<ProposalId, Fault> {
     let id = NEXT_PROPOSAL.get(state, &())?.unwrap_or(ProposalId::new(1));

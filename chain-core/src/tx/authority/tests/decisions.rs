@@ -11,9 +11,9 @@ fn rule_9_a_parameter_comes_into_force_after_whole_blocks_of_delay() {
     let (id, events) = pass(&mut chain, &[1, 2, 3], parameter("burn_bps", 123));
     let passed = chain.height.get();
     let activates = Height::new(passed + 3);
-    assert!(
-        matches!(events.last(), Some(Event::ProposalEnded { status: Status::Passed { activates: a }, .. }) if *a == activates)
-    );
+    let Some(Event::ProposalEnded { status: now, .. }) = events.last() else { panic!("{events:?}") };
+    assert_eq!(*now, Status::Passed { activates });
+    assert_eq!(super::super::proposal::pending(&chain.tree), Ok(vec![(activates, ProposalId::new(id))]));
     assert_eq!(idle(&mut chain), []);
     assert_eq!(params(&chain.tree).unwrap().burn_bps, 5_000, "in force in the next block, too");
     let events = idle(&mut chain);
@@ -149,12 +149,12 @@ fn rule_11_standing_counts_at_once_and_the_set_follows_at_the_end_of_the_epoch()
 fn roles_are_given_and_taken_at_once() {
     let mut chain = chain_of(1);
     assert_eq!(roles(&chain.tree).unwrap(), Default::default());
-    for account in [Some(address(3)), Some(address(4)), None] {
+    for (number, account) in (1..).zip([Some(address(3)), Some(address(4)), None]) {
         let before = roles(&chain.tree).unwrap().curator;
         let events = act(&mut chain, 1, propose(Measure::Role { role: Role::Curator, account })).unwrap();
-        assert!(
-            matches!(events.last(), Some(Event::RoleGiven { role: Role::Curator, before: b, after, .. }) if (*b, *after) == (before, account))
-        );
+        let expected =
+            Event::RoleGiven { proposal: ProposalId::new(number), role: Role::Curator, before, after: account };
+        assert_eq!(events.last(), Some(&expected));
         assert_eq!(roles(&chain.tree).unwrap().get(Role::Curator), account);
     }
 }

@@ -157,7 +157,11 @@ fn rule_17_a_validator_is_convicted_once_and_for_ever() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn rule_15_no_change_of_a_byte_makes_other_evidence(at in any::<prop::sample::Index>(), bit in 0u8..8, proposals in any::<bool>()) {
+    fn rule_15_no_change_of_a_bit_makes_other_evidence(
+        at in any::<prop::sample::Index>(),
+        bit in 0u8..8,
+        proposals in any::<bool>(),
+    ) {
         let evidence = if proposals {
             Evidence::Proposals(lead(4, (2, 1), 1), lead(4, (2, 1), 2))
         } else {

@@ -36,7 +36,8 @@ fn measure() -> impl Strategy<Value = Measure> {
         3 => seed().prop_map(jail),
         3 => seed().prop_map(unjail),
         2 => (names, values()).prop_map(|(name, value)| parameter(name, value)),
-        1 => (prop::option::of(1u8..=8)).prop_map(|to| Measure::Role { role: Role::Treasurer, account: to.map(address) }),
+        1 => prop::option::of(1u8..=8)
+            .prop_map(|to| Measure::Role { role: Role::Treasurer, account: to.map(address) }),
     ]
 }
 
@@ -116,7 +117,7 @@ proptest! {
                     let (_, proposal) = row.unwrap();
                     proposal.proposer == *key && proposal.status == Status::Open
                 };
-                super::super::proposal::proposals(&chain.tree).filter(|_| true).map(of).filter(|open| *open).count()
+                super::super::proposal::proposals(&chain.tree).map(of).filter(|open| *open).count()
             };
             for (key, record) in &known {
                 prop_assert_eq!(open(key), usize::from(record.open_proposals));
