@@ -22,6 +22,10 @@ pub const MAX_GENESIS_BYTES: usize = 64 * 1024 * 1024;
 pub const MAX_VALIDATORS: usize = 256;
 /// Most spans in the set remembered of one validator.
 pub const MAX_SPANS: usize = 16;
+/// Once so many decisions wait for their block, no further one may.
+pub const MAX_WAITING_PROPOSALS: usize = 64;
+/// How many blocks ahead an upgrade may be decided.
+pub const MAX_UPGRADE_AHEAD_BLOCKS: u64 = 10_000_000;
 /// Most proposals of one member the council has not decided.
 pub const MAX_OPEN_PROPOSALS: u8 = 8;
 /// Views of a height whose leaders are counted as absent: more than any schedule has turns.

@@ -33,9 +33,12 @@ impl Heard {
         self.last.get(signer) == Some(&height)
     }
 
-    /// Forgets who is no member any more.
-    pub fn keep_members(&mut self, set: &ValidatorSet) {
-        self.last.retain(|signer, _| set.index_of(signer).is_some());
+    /// Another set decides from `height` on: forgets who is no member any more, and gives newcomers the time
+    /// of everybody who was heard just now. They had nothing to say before.
+    pub fn change(&mut self, old: &ValidatorSet, new: &ValidatorSet, height: Height) {
+        self.last.retain(|signer, _| new.index_of(signer).is_some());
+        let joined = new.members().iter().filter(|member| old.index_of(&member.public_key).is_none());
+        self.last.extend(joined.map(|member| (member.public_key, height)));
     }
 
     /// Whether a leader seems to be off: over the last decided heights and this one we, `own`
