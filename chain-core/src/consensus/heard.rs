@@ -64,3 +64,38 @@ impl Heard {
         rule.is_quorum(heard, set.total_weight())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::crypto::SecretKey;
+    use crate::types::Validator;
+
+    fn set(seeds: std::ops::RangeInclusive<u8>) -> ValidatorSet {
+        let member = |seed| Validator { public_key: SecretKey::from_seed(&[seed; 32]).public(), weight: 1 };
+        let mut members: Vec<_> = seeds.map(member).collect();
+        members.sort_by_key(|member| member.public_key);
+        ValidatorSet::new(members).unwrap()
+    }
+
+    #[test]
+    fn who_joins_has_the_time_of_those_who_were_heard() {
+        let [silent, newcomer] = [1, 9].map(|seed| SecretKey::from_seed(&[seed; 32]).public());
+        let (old, new) = (set(1..=8), set(1..=9));
+        let mut heard = Heard::since(Height::ZERO);
+        let at = Height::new(20);
+        old.members().iter().filter(|m| m.public_key != silent).for_each(|m| heard.note(m.public_key, at));
+        let off = |heard: &Heard, leader, height| {
+            heard.is_off(&leader, None, Height::new(height), QuorumRule::Byzantine, &new)
+        };
+        assert!(off(&heard, newcomer, 21), "without being told of it");
+        heard.change(&old, &new, Height::new(21));
+        assert!(off(&heard, silent, 21) && !off(&heard, newcomer, 21));
+        let late = 22 + FAST_WINDOW_HEIGHTS;
+        old.members().iter().for_each(|m| heard.note(m.public_key, Height::new(late)));
+        assert!(off(&heard, newcomer, late), "not for long");
+        heard.change(&new, &set(2..=9), Height::new(late));
+        assert!(!heard.last.contains_key(&silent));
+    }
+}
