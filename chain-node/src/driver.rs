@@ -12,6 +12,7 @@
 use crate::catching_up::FAR_BEHIND;
 use crate::counts::Counts;
 use crate::exit::Exit;
+use crate::locks::lock;
 use chain_core::consensus::{Now, Offence, Peer};
 use chain_core::engine::{Announcement, Engine, Input, Output, Progress, SharedPool, Submission, Submitted, Ticket};
 use chain_core::execute::glance;
@@ -24,7 +25,7 @@ use chain_core::wire::{Lane, Message};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded, select_biased};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{Semaphore, broadcast, oneshot};
@@ -240,7 +241,7 @@ impl Driver {
     }
 
     fn offer(&self, job: Job) -> Result<(), Busy> {
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let jobs = lock(&self.jobs);
         jobs.as_ref().ok_or(Busy)?.try_send(job).map_err(|_: TrySendError<Job>| Busy)
     }
 
@@ -256,7 +257,7 @@ impl Driver {
 
     /// Asks the engine to write what it holds and end.
     pub fn stop(&self) {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        lock(&self.jobs).take();
         self.stopping.store(true, Ordering::Relaxed);
         // It only wakes: a full queue does that too, and if the engine is gone nothing is left to stop.
         let _ = self.urgent.try_send(Urgent::Stop);

@@ -3,6 +3,7 @@
 //!
 //! Not here: any rule of the chain (chain-core), JSON (chain-rpc), the form of a genesis (genesis).
 
+mod answers;
 pub mod backend;
 pub mod catching_up;
 pub mod cli;
@@ -13,6 +14,7 @@ pub mod db;
 pub mod devnet;
 pub mod driver;
 pub mod exit;
+mod locks;
 pub mod logging;
 mod meter;
 pub mod net;

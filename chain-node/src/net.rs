@@ -3,7 +3,9 @@
 //!
 //! Not here: sockets (`p2p`), what a message means (`chain_core::engine`).
 
+use crate::answers::Answers;
 use crate::driver::{Driver, Links, Verdicts};
+use crate::locks::lock;
 use crate::p2p::{GossipTicket, GossipVerdict, Network, NetworkEvent, PeerSummary};
 use crate::remote::{Local, Pace, Remotes};
 use crate::snapshots::Shelf;
@@ -12,7 +14,6 @@ use chain_core::consensus::{self, Offence, Peer};
 use chain_core::crypto::PublicKey;
 use chain_core::engine::{self, Announcement, Input, SharedPool};
 use chain_core::ledger::Chain;
-use chain_core::limits::MAX_FRAME_BYTES;
 use chain_core::mempool::Status;
 use chain_core::state::validators;
 use chain_core::tx::Checked;
@@ -22,19 +23,15 @@ use chain_rpc::backend::PeerInfo;
 use libp2p::bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 
-/// Ranges of old blocks read at the same time.
-const SERVING: usize = 4;
 /// Frames of gossip whose transactions are being verified.
 const JUDGING: usize = 64;
 /// Open questions remembered per peer; the engine has far fewer.
 const OPEN_QUESTIONS: usize = 256;
-/// Bytes of answers that are read for strangers or wait to be written to them, of all together.
-const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// The network as the node uses it.
 pub struct Net {
@@ -43,45 +40,13 @@ pub struct Net {
     heights: Mutex<BTreeMap<Peer, Height>>,
     /// Who is connected, and how the answers to our open questions begin.
     asked: Mutex<BTreeMap<Peer, VecDeque<Vec<u8>>>>,
-    /// Whose question is being answered.
-    served: Mutex<BTreeSet<Peer>>,
     told: Mutex<Told>,
     passed: Mutex<Passed>,
     /// The highest block that came from a remote site.
     from_sites: AtomicU64,
     shelf: Arc<Shelf>,
-    serving: Arc<Semaphore>,
-    answers: Arc<Semaphore>,
+    answers: Arc<Answers>,
     judging: Arc<Semaphore>,
-}
-
-/// A peer's question that is being answered: its place is free again when this goes.
-struct Serving {
-    net: Arc<Net>,
-    peer: Peer,
-    _place: OwnedSemaphorePermit,
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        lock(&self.net.served).remove(&self.peer);
-    }
-}
-
-/// An answer, with its part of the room for answers until it is written.
-struct Answer {
-    bytes: Vec<u8>,
-    _room: Option<OwnedSemaphorePermit>,
-}
-
-impl AsRef<[u8]> for Answer {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Links for Net {
@@ -121,13 +86,11 @@ impl Net {
             remotes: OnceLock::new(),
             heights: Mutex::default(),
             asked: Mutex::default(),
-            served: Mutex::default(),
             told: Mutex::default(),
             passed: Mutex::default(),
             from_sites: AtomicU64::new(0),
             shelf,
-            serving: Arc::new(Semaphore::new(SERVING)),
-            answers: Arc::new(Semaphore::new(ANSWER_BYTES)),
+            answers: Answers::new(),
             judging: Arc::new(Semaphore::new(JUDGING)),
         })
     }
@@ -141,6 +104,10 @@ impl Net {
     /// The network, once it runs.
     pub fn network(&self) -> Option<&Network> {
         self.network.get()
+    }
+
+    fn is_connected(&self, peer: Peer) -> bool {
+        lock(&self.asked).contains_key(&peer)
     }
 
     /// Whether nobody is connected.
@@ -262,43 +229,33 @@ impl Net {
     /// peer has not read what it asked for before.
     fn serve(self: &Arc<Self>, driver: &Arc<Driver>, to: Peer, question: Message) -> bool {
         let Some(network) = self.network.get().cloned() else { return false };
-        let is_stranger = network.is_stranger(to);
-        if is_stranger && network.has_backlog(to) {
+        let stranger = network.stranger(to);
+        if stranger.is_some() && !network.is_idle(to) {
             return false;
         }
-        let Ok(place) = self.serving.clone().try_acquire_owned() else { return false };
-        let room = match is_stranger.then(|| self.answers.clone().try_acquire_many_owned(MAX_FRAME_BYTES as u32)) {
-            Some(Err(_)) => return false,
-            Some(Ok(room)) => Some(room),
-            None => None,
-        };
-        // One at a time for each peer, so that none takes all the places.
-        if !lock(&self.served).insert(to) {
-            return false;
-        }
-        let serving = Serving { net: self.clone(), peer: to, _place: place };
-        let chain = driver.chain().clone();
-        tokio::task::spawn_blocking(move || {
-            match serving.net.answer(&chain, &question) {
-                Ok(Some(answer)) => {
-                    let (bytes, mut room) = (answer.encode(), room);
-                    // What it does not need goes back at once.
-                    let _room = room.as_mut().and_then(|room| room.split(bytes.len()));
-                    drop(room);
-                    network.send(&[to], answer.lane(), Bytes::from_owner(Answer { bytes, _room }));
-                }
-                Ok(None) => {}
-                // The engine meets a fault of the database at its next read and stops the node.
-                Err(error) => tracing::error!(%error, "what a peer asks for cannot be read"),
+        let Some(turn) = self.answers.begin(to) else { return false };
+        let (net, chain, there) = (self.clone(), driver.chain().clone(), self.clone());
+        let read = move || net.answer(&chain, &question);
+        tokio::spawn(async move {
+            if let Some(answer) = turn.answer(stranger, || there.is_connected(to), read).await {
+                network.send(&[to], Lane::Bulk, Bytes::from_owner(answer));
             }
         });
         true
     }
 
-    fn answer(&self, chain: &Chain, question: &Message) -> Result<Option<Message>, String> {
-        match engine::answer(chain, question) {
+    fn answer(&self, chain: &Chain, question: &Message) -> Option<Vec<u8>> {
+        let found = match engine::answer(chain, question) {
             Ok(None) => self.shelf.answer(question).map_err(|e| e.to_string()),
             found => found.map_err(|e| e.to_string()),
+        };
+        match found {
+            Ok(answer) => answer.map(|answer| answer.encode()),
+            Err(error) => {
+                // The engine meets a fault of the database at its next read and stops the node.
+                tracing::error!(%error, "what a peer asks for cannot be read");
+                None
+            }
         }
     }
 
@@ -536,20 +493,5 @@ mod tests {
         }
         assert_eq!(lock(&net.asked).get(&peer).unwrap().len(), OPEN_QUESTIONS);
         assert!(net.was_asked(peer, &answer(999)) && !net.was_asked(peer, &answer(1)));
-    }
-
-    #[test]
-    fn a_question_gives_its_place_back_even_if_its_answer_fails() {
-        let (_dir, net) = net();
-        lock(&net.served).insert(Peer(1));
-        let place = net.serving.clone().try_acquire_owned().unwrap();
-        let serving = Serving { net: net.clone(), peer: Peer(1), _place: place };
-        let failed = std::thread::spawn(move || {
-            let _serving = serving;
-            std::panic::resume_unwind(Box::new("a mistake"));
-        });
-        assert!(failed.join().is_err());
-        assert!(lock(&net.served).is_empty());
-        assert_eq!(net.serving.available_permits(), SERVING);
     }
 }

@@ -3,10 +3,11 @@
 //! Not here: what counts as an offence (`session`, the engine), the accounts themselves (`guard`).
 
 use super::guard::{Bucket, Pace, REJECTED_GOSSIP_POINTS, USELESS_FRAMES};
-use super::link::{Link, lock};
+use super::link::Link;
 use super::session::End;
 use super::task::Task;
 use super::{GossipTicket, GossipVerdict, NetworkEvent};
+use crate::locks::lock;
 use chain_core::limits::MAX_GOSSIP_BYTES;
 use chain_core::wire::HelloError;
 use libp2p::gossipsub::Message;

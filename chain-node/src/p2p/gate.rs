@@ -11,7 +11,8 @@
 
 use super::guard::{Bans, Bucket, Pace};
 use super::limits::Rate;
-use super::link::{ip_of, lock};
+use super::link::ip_of;
+use crate::locks::lock;
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
 use libp2p::multiaddr::Protocol;

@@ -3,8 +3,8 @@
 //! Not here: what a frame holds (`chain_core::wire`).
 
 use super::P2pError;
-use super::link::lock;
 use super::metrics::Metrics;
+use crate::locks::lock;
 use chain_core::limits::MAX_GOSSIP_BYTES;
 use chain_core::types::ChainId;
 use libp2p::gossipsub::{

@@ -5,6 +5,7 @@
 
 use super::Limits;
 use super::metrics::Metrics;
+use crate::locks::lock;
 use chain_core::crypto::PublicKey;
 use chain_core::wire::Lane;
 use libp2p::bytes::Bytes;
@@ -13,14 +14,9 @@ use libp2p::{Multiaddr, PeerId};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
-
-/// A lock whose holder cannot leave it half changed: a panic elsewhere does not make it useless.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Whose account a connection goes to: the IP address inside a multiaddress, if it names one; of
 /// version 6 the /64, for a host has all of that to choose from.

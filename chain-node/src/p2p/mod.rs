@@ -38,6 +38,7 @@ mod tests;
 pub use identity::load_or_create_identity;
 pub use limits::{Limits, Rate};
 
+use crate::locks::lock;
 use chain_core::consensus::{Offence, Peer};
 use chain_core::crypto::{PublicKey, SecretKey};
 use chain_core::types::ChainId;
@@ -47,9 +48,10 @@ use libp2p::bytes::Bytes;
 use libp2p::gossipsub::{MessageAcceptance, MessageId};
 use libp2p::identity::Keypair;
 use libp2p::{Multiaddr, PeerId};
-use link::{Link, lock};
+use link::Link;
 use shared::Shared;
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use task::Order;
@@ -261,14 +263,17 @@ impl Network {
         }
     }
 
-    /// Whether a peer came to us and has no place of its own; nobody counts as such once it has gone.
-    pub fn is_stranger(&self, peer: Peer) -> bool {
-        self.shared.link(peer).is_some_and(|link| self.shared.is_stranger(&link))
+    /// Where a peer that came to us and has no place of its own is from: who shares an address shares what
+    /// is left for strangers. None for any other peer, and for who has gone.
+    pub fn stranger(&self, peer: Peer) -> Option<IpAddr> {
+        let link = self.shared.link(peer).filter(|link| self.shared.is_stranger(link))?;
+        // One account for all addresses without an IP: there are none among the transports we have.
+        Some(link::ip_of(&link.address).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
     }
 
-    /// Whether a peer has not read all that it was sent on the bulk lane.
-    pub fn has_backlog(&self, peer: Peer) -> bool {
-        self.shared.link(peer).is_some_and(|link| link.has_backlog(Lane::Bulk))
+    /// Whether a peer has read all that it was sent on the bulk lane.
+    pub fn is_idle(&self, peer: Peer) -> bool {
+        self.shared.link(peer).is_some_and(|link| !link.has_backlog(Lane::Bulk))
     }
 
     /// Whether the network has stopped, by itself or because it was told to.

@@ -3,10 +3,11 @@
 //! Not here: anything that only one of them needs.
 
 use super::guard::{Bans, points};
-use super::link::{Link, ip_of, lock};
+use super::link::{Link, ip_of};
 use super::metrics::Metrics;
 use super::session::End;
 use super::{Limits, NetworkEvent, Validators};
+use crate::locks::lock;
 use chain_core::consensus::{Offence, Peer};
 use chain_core::crypto::PublicKey;
 use chain_core::types::ChainId;

@@ -20,6 +20,7 @@ mod push;
 #[cfg(test)]
 mod tests;
 
+use crate::locks::lock;
 use chain_core::consensus::Peer;
 use chain_core::engine::{Announcement, Input};
 use chain_core::tx::Checked;
@@ -27,7 +28,7 @@ use chain_core::types::{ChainId, Height};
 use chain_core::wire::Message;
 use chain_rpc::backend::PeerInfo;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
@@ -203,7 +204,7 @@ impl Site {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.seen)
     }
 
     /// Hands over to the engine, waiting while its queue is full.

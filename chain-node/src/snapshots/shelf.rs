@@ -4,6 +4,7 @@
 
 use crate::data_dir::make_private_dir;
 use crate::exit::Exit;
+use crate::locks::lock;
 use chain_core::crypto::Hash;
 use chain_core::ledger::{Chain, SnapshotError};
 use chain_core::limits::MAX_SNAPSHOT_PART_BYTES;
@@ -13,7 +14,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// How many are kept: who fetches the one before may end with it.
@@ -62,7 +63,7 @@ impl Shelf {
     }
 
     fn kept(&self) -> MutexGuard<'_, Vec<SnapshotOffer>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept)
     }
 
     /// The answer to a peer's question about snapshots; nothing for any other message. Reads files.

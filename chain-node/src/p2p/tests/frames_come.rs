@@ -98,13 +98,14 @@ fn a_peer_that_does_not_read_has_a_backlog_until_it_does() {
         let hello = Hello::new(chain(1), None, &rogue.id.to_bytes());
         let _streams = rogue.connect(&first, &hello.encode()).await;
         let peer = first.joined().await;
-        assert!(first.network.is_stranger(peer) && !first.network.has_backlog(peer));
+        assert_eq!(first.network.stranger(peer), Some(std::net::Ipv4Addr::LOCALHOST.into()));
+        assert!(first.network.is_idle(peer));
         // More than the other side's window takes.
         first.network.send(&[peer], Lane::Bulk, vec![1; Lane::Bulk.max_frame_bytes()].into());
-        assert!(first.network.has_backlog(peer));
+        assert!(!first.network.is_idle(peer));
         let link = first.network.shared.link(peer).unwrap();
         first.left(peer).await;
-        assert!(!first.network.is_stranger(peer) && !first.network.has_backlog(peer), "it has gone");
+        assert!(first.network.stranger(peer).is_none() && !first.network.is_idle(peer), "it has gone");
         assert!(!link.has_backlog(Lane::Bulk), "what waited has gone with it");
     });
 }
@@ -115,8 +116,8 @@ fn a_peer_that_reads_has_no_backlog_for_long() {
         let (first, at_first, mut second, _) = pair(|_| {}).await;
         first.network.send(&[at_first], Lane::Bulk, vec![1; 1 << 20].into());
         second.frame().await;
-        eventually("it is written", || !first.network.has_backlog(at_first)).await;
-        assert!(first.network.is_stranger(at_first));
+        eventually("it is written", || first.network.is_idle(at_first)).await;
+        assert!(first.network.stranger(at_first).is_some());
     });
 }
 
