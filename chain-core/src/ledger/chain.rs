@@ -130,6 +130,12 @@ impl Head {
         Ok(Some((self.tree.prove_with(&delta, key).map_err(stale)?, height)))
     }
 
+    /// The newest set not flushed yet that a block below a height brought in.
+    pub(super) fn unflushed_set(&self, height: Height) -> Option<Vec<Validator>> {
+        let below = self.new_sets.iter().rev().find(|(brought_in, _)| *brought_in < height);
+        below.map(|(_, members)| members.clone())
+    }
+
     fn recent(&self, height: Height) -> Option<Arc<CommittedBlock>> {
         let first = self.recent.front()?.header.height;
         let place = height.get().checked_sub(first.get())?;

@@ -21,6 +21,7 @@ mod history;
 mod keys;
 mod open;
 mod prune;
+mod sets;
 mod snapshot;
 mod sums;
 mod summary;

@@ -135,3 +135,21 @@ fn a_snapshot_carries_every_change_of_the_set() {
     copy.decide(&[4, 5, 6, 7], Measure::Remove { public_key: key(7).public() }, None);
     assert_eq!(copy.maker.height().get(), source.maker.height().get() + u64::from(EPOCH));
 }
+
+#[test]
+fn the_set_of_every_height_is_known() {
+    let source = four_seven_four();
+    let chain = &source.maker.chain;
+    let agree = || {
+        for (header, _, next) in &source.headers {
+            let (signs, follows) = (chain.validator_set(header.height), chain.validator_set(header.height.next()));
+            assert_eq!(signs.unwrap().unwrap().hash(&chain.id()), header.validators_hash, "{}", header.height);
+            assert_eq!(follows.unwrap().unwrap().members(), next);
+        }
+    };
+    agree();
+    chain.flush().unwrap();
+    agree();
+    let newest = chain.head().block.header.height;
+    assert_eq!(chain.validator_set(newest.next().next()).unwrap().map(drop), None);
+}
