@@ -12,6 +12,7 @@ pub mod data_dir;
 pub mod db;
 pub mod devnet;
 pub mod driver;
+mod evidence;
 pub mod exit;
 pub mod logging;
 mod meter;

@@ -1,7 +1,7 @@
 //! What the consensus machine reports to people and metrics.
 
 use crate::crypto::PublicKey;
-use crate::types::{BlockId, Equivocation, Height, View, VoteKind};
+use crate::types::{BlockId, EquivocationKind, Height, View, VoteKind};
 use serde::Serialize;
 
 /// One step of the agreement worth telling.
@@ -57,9 +57,13 @@ pub enum ConsensusEvent {
     },
     /// A validator was heard to contradict itself: two signed words prove it.
     Equivocation {
+        /// At which height.
+        height: Height,
+        /// In which view.
+        view: View,
+        /// Which rule was broken.
+        kind: EquivocationKind,
         /// Whose words.
         validator: PublicKey,
-        /// What they prove.
-        equivocation: Equivocation,
     },
 }
