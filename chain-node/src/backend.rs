@@ -90,6 +90,10 @@ impl Backend for Node {
         self.chain.validator_set(height).map_err(fault)?.ok_or(BackendError::NotFound)
     }
 
+    fn set_changes(&self, from: Height, limit: usize) -> Answer<Vec<Height>> {
+        self.chain.set_changes(from, limit).map_err(fault)
+    }
+
     fn look(&self, look: &mut dyn FnMut(&CommittedBlock, &Tree) -> Result<(), Fault>) -> Answer<()> {
         let head = self.chain.head();
         look(&head.block, &head.tree).map_err(fault)

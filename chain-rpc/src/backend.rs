@@ -53,6 +53,8 @@ pub trait Backend: Send + Sync + 'static {
     fn validators(&self) -> Answer<ValidatorSet>;
     /// The set that signs a height. `NotFound` above the next one.
     fn validator_set(&self, height: Height) -> Answer<ValidatorSet>;
+    /// Heights of final blocks, from a height on, after which another set signs: ascending, at most `limit`.
+    fn set_changes(&self, from: Height, limit: usize) -> Answer<Vec<Height>>;
     /// Takes a short look at the newest final block with the state after it: a commit waits meanwhile.
     fn look(&self, look: &mut dyn FnMut(&CommittedBlock, &Tree) -> Result<(), Fault>) -> Answer<()>;
     /// The account with all its balances. An address nobody used is an empty account.

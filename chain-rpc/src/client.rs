@@ -147,6 +147,8 @@ impl Client {
         get_params() -> ParamsView;
         /// The set that signs the next block, and who else was admitted.
         get_validators() -> ValidatorsView;
+        /// A page of changes of the validator set, oldest first.
+        get_set_changes(from: Height, limit: Option<u32>) -> SetChangesView;
         /// What validators did in the newest blocks.
         get_uptime(blocks: Option<u32>) -> UptimesView;
         /// A page of what the council is and was asked, newest first.

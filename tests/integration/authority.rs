@@ -113,6 +113,17 @@ async fn four_validators_become_seven_and_four_others_by_the_command_line() {
         let status = http::get(cluster.rpc(node), "/sync_status").await.json();
         assert_eq!((&status["validator"], &status["syncing"], &status["held_back"]), (&json!(false), &json!(false), &json!(false)));
     }
+    // A proof by the new set is believed by who knows nothing but the genesis.
+    let file = cluster.beside("proof.json");
+    said(&cluster, 6, &format!("proof get --account dev1 --out {}", file.display()));
+    let genesis = cluster.dir().join("genesis.json");
+    let proven = said(&cluster, 6, &format!("proof verify {} --genesis {}", file.display(), genesis.display()));
+    assert_eq!((&proven["validators"], &proven["present"]), (&json!(4), &json!(true)));
+    let mut cut: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    cut["set_changes"].as_array_mut().unwrap().remove(2);
+    std::fs::write(&file, cut.to_string()).unwrap();
+    let line = format!("proof verify {} --genesis {}", file.display(), genesis.display());
+    assert_eq!(chain(&cluster, 6, &line).status.code(), Some(1), "a hop is missing");
     // Nobody needs them any more.
     for node in 0..3 {
         assert_eq!(cluster.stop(node).await, Some(0));

@@ -136,6 +136,11 @@ impl Head {
         below.map(|(_, members)| members.clone())
     }
 
+    /// The blocks that brought in sets not flushed yet, ascending.
+    pub(super) fn unflushed_changes(&self) -> Vec<Height> {
+        self.new_sets.iter().map(|(brought_in, _)| *brought_in).collect()
+    }
+
     fn recent(&self, height: Height) -> Option<Arc<CommittedBlock>> {
         let first = self.recent.front()?.header.height;
         let place = height.get().checked_sub(first.get())?;

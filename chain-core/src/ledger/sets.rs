@@ -11,6 +11,7 @@ use crate::limits::MAX_FRAME_BYTES;
 use crate::state::validators;
 use crate::storage::{Direction, KeyRange, Table};
 use crate::types::{Height, Validator, ValidatorSet};
+use std::collections::BTreeSet;
 
 impl Chain {
     /// The set that signs the block at a height; `None` above the next one, which nobody knows.
@@ -35,6 +36,19 @@ impl Chain {
         };
         let set = ValidatorSet::new(members).map_err(|e| Fault::new(format!("the validators of {height}: {e}")))?;
         Ok(Some(set))
+    }
+
+    /// Heights of final blocks, from a height on, that brought in another set for the next one: ascending, at
+    /// most `limit`. Their headers and certificates are always kept.
+    pub fn set_changes(&self, from: Height, limit: usize) -> Result<Vec<Height>, Fault> {
+        // Memory first: what is flushed meanwhile is found twice, not missed.
+        let recent = self.head().unflushed_changes();
+        let range = KeyRange::between(&set_key(from), &set_key(Height::MAX));
+        let stored = self.store().scan(Table::Meta, &range, Direction::Forward, limit)?;
+        let stored = stored.iter().map(|(key, _)| keys::read_height(key.get(SET_PREFIX.len()..).unwrap_or_default()));
+        let mut heights = stored.collect::<Result<BTreeSet<_>, _>>()?;
+        heights.extend(recent.into_iter().filter(|height| *height >= from));
+        Ok(heights.into_iter().take(limit).collect())
     }
 
     /// The newest stored set that a block below a height brought in.

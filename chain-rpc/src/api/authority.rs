@@ -23,6 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const MAX_UPTIME_BLOCKS: u32 = 1000;
 /// Blocks the uptime in `get_validators` is of.
 const UPTIME_BLOCKS: u32 = 100;
+/// Most changes of the set in one answer; each may hold 256 signatures.
+const MAX_SET_CHANGES: u32 = 100;
 /// Most entries in one page.
 const MAX_PAGE: u32 = 1000;
 
@@ -35,6 +37,9 @@ pub const METHODS: &[Method] = &[
         "get_param_history", "Every change of a parameter since the genesis, newest first, in pages."),
     entry!("chain", disk get_validators, ValidatorsParams => ValidatorsView, 20, "{}", [(Get, "/rpc/validators")],
         "get_validators", "The set that signs the next block or a given height, and everybody else who was admitted."),
+    entry!("chain", disk get_set_changes, SetChangesParams => SetChangesView, 50, r#"{"from":"0"}"#,
+        [(Get, "/rpc/set_changes")],
+        "get_set_changes", "Final headers after which another set signs, with certificates and members, for light clients."),
     entry!("chain", disk get_uptime, UptimeParams => UptimesView, 50, r#"{"blocks":10}"#, [(Get, "/rpc/uptime")],
         "get_uptime", "What validators did in the newest blocks: turns taken and missed, votes in certificates."),
     entry!("chain", now get_proposals, ProposalsParams => ProposalsView, 10, r#"{"limit":10}"#,
@@ -214,6 +219,22 @@ impl Known {
             Standing::Admitted => ValidatorStatus::Waiting,
         }
     }
+}
+
+fn get_set_changes(context: &Context, asked: SetChangesParams) -> Result<SetChangesView, RpcError> {
+    let limit = limit(asked.limit, 20, MAX_SET_CHANGES)?;
+    let mut heights = context.backend.set_changes(asked.from, limit + 1)?;
+    let next = heights.get(limit).copied();
+    heights.truncate(limit);
+    let mut changes = Vec::with_capacity(heights.len());
+    for height in heights {
+        let header = context.backend.header(height)?;
+        let certificate = context.backend.certificate(height)?;
+        let certificate = certificate.ok_or_else(|| BackendError::Fault(format!("block {height} has no certificate")))?;
+        let members = context.backend.validator_set(height.next())?.members().to_vec();
+        changes.push(SetChangeView { header, certificate, members });
+    }
+    Ok(SetChangesView { changes, next })
 }
 
 fn get_uptime(context: &Context, asked: UptimeParams) -> Result<UptimesView, RpcError> {

@@ -245,6 +245,9 @@ impl Backend for TestNode {
         let next = self.head().header.height.next();
         if height <= next { self.validators() } else { Err(BackendError::NotFound) }
     }
+    fn set_changes(&self, _: Height, _: usize) -> Answer<Vec<Height>> {
+        Ok(vec![])
+    }
     fn look(
         &self,
         look: &mut dyn FnMut(&CommittedBlock, &Tree) -> Result<(), chain_core::Fault>,

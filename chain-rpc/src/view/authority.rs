@@ -1,10 +1,13 @@
 //! Who validates, what the council decides, and by which rules blocks are made.
 
 use super::{AddressText, Decimal, Hex32, Object, ReasonView, U64};
+use chain_core::block::Header;
 use chain_core::crypto::{Hash, PublicKey};
 use chain_core::state::{JailCause, Params, Roles};
 use chain_core::tx::authority::Measure;
-use chain_core::types::{Address, Amount, Equivocation, Height, ProposalId, QuorumRule, TimestampMs};
+use chain_core::types::{
+    Address, Amount, Certificate, Equivocation, Height, ProposalId, QuorumRule, TimestampMs, Validator,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +104,44 @@ pub struct ValidatorView {
     /// Of its turns in the newest 100 blocks how many it took, in 1/10,000; absent where it had none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uptime_bps: Option<u32>,
+}
+
+/// Which changes of the validator set.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetChangesParams {
+    /// The first block to look at. Default: 0.
+    #[serde(default)]
+    #[schemars(with = "Decimal")]
+    pub from: Height,
+    /// At most this many, up to 100. Default: 20.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// Changes of the validator set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SetChangesView {
+    /// Ascending. Whoever trusts one set follows them to the next (docs/wire.md, section 13).
+    pub changes: Vec<SetChangeView>,
+    /// `from` of the next page; absent after the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Decimal>")]
+    pub next: Option<Height>,
+}
+
+/// A final block after which another set signs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SetChangeView {
+    /// Its header, which names both sets by their hashes.
+    #[schemars(with = "Object")]
+    pub header: Header,
+    /// The proof that it is final, by the old set.
+    #[schemars(with = "Object")]
+    pub certificate: Certificate,
+    /// The members of the new set, ascending by key.
+    #[schemars(with = "Vec<Object>")]
+    pub members: Vec<Validator>,
 }
 
 /// How far back to look.

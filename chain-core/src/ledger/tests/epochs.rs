@@ -146,6 +146,10 @@ fn the_set_of_every_height_is_known() {
             assert_eq!(signs.unwrap().unwrap().hash(&chain.id()), header.validators_hash, "{}", header.height);
             assert_eq!(follows.unwrap().unwrap().members(), next);
         }
+        let changed = source.headers.iter().filter(|(h, ..)| h.validators_hash != h.next_validators_hash);
+        let changed: Vec<_> = changed.map(|(header, ..)| header.height).collect();
+        assert_eq!(chain.set_changes(Height::ZERO, 100).unwrap(), changed);
+        assert_eq!(chain.set_changes(changed[1], 2).unwrap(), changed[1..3]);
     };
     agree();
     chain.flush().unwrap();
