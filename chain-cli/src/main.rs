@@ -17,8 +17,8 @@ use clap_complete::Shell;
 
 use app::{App, NodeArgs};
 use commands::{
-    account, anchor, asset, authority, balance, block, evidence, history, keys as key_commands, proof, status, store::KeystoreArgs, supply,
-    transfer, tx, watch,
+    account, anchor, asset, authority, balance, block, evidence, history, keys as key_commands, proof, status,
+    store::KeystoreArgs, supply, transfer, tx, watch,
 };
 use error::{Answer, CliError};
 

@@ -115,7 +115,12 @@ impl World {
     }
 
     fn check_outcome(&self, outcome: OutcomeProof, signed: Option<&[u8]>, tx_id: Option<TxId>) -> Answer<Proven> {
-        verify(&self.genesis, &ProofView::Outcome(Box::new(outcome)), Beside { signed_tx: signed, hops: &[] }, Subject { account: None, tx_id })
+        verify(
+            &self.genesis,
+            &ProofView::Outcome(Box::new(outcome)),
+            Beside { signed_tx: signed, hops: &[] },
+            Subject { account: None, tx_id },
+        )
     }
 
     /// The account's proof after this change fails at this step.

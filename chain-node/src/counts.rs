@@ -92,7 +92,10 @@ impl Counts {
                 "blockchain_equivocations_total",
                 "Contradictions heard of validators; many may be of one offence",
             )?,
-            evidence: gauge("blockchain_evidence_kept", "Validators this node holds evidence against that are not convicted")?,
+            evidence: gauge(
+                "blockchain_evidence_kept",
+                "Validators this node holds evidence against that are not convicted",
+            )?,
             syncs: histograms("blockchain_log_sync_seconds", "Bringing a log to disk", "log")?,
             steps: histograms("blockchain_engine_step_seconds", "One step of the engine, writes included", "input")?,
             verified: histogram("blockchain_verify_seconds", "Verifying one batch of transactions", SECONDS)?,

@@ -217,9 +217,11 @@ impl Reporter {
             sign(least.saturating_add(Amount::new(least.get() / 4)))
         });
         Ok(match signed {
-            Ok(signed) if signed.transaction().fee > account.balance => {
-                Due::Cannot(format!("{sender} holds {} base units, the fee is {}", account.balance, signed.transaction().fee))
-            }
+            Ok(signed) if signed.transaction().fee > account.balance => Due::Cannot(format!(
+                "{sender} holds {} base units, the fee is {}",
+                account.balance,
+                signed.transaction().fee
+            )),
             Ok(signed) => Due::Send(Box::new(signed)),
             Err(why) => Due::Cannot(why),
         })
@@ -287,4 +289,81 @@ fn turn(tree: &Tree, height: Height, key: &PublicKey) -> Result<u64, Fault> {
     let members = u32::try_from(set.members().len()).unwrap_or(u32::MAX);
     let own = (0..members).find(|view| set.leader(height, View::new(*view)).public_key == *key);
     Ok(own.unwrap_or(members).into())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use chain_core::crypto::Hash;
+    use chain_core::state::Overlay;
+    use chain_core::state::validators::{found, put_record};
+    use chain_core::types::{BlockId, SignedMessage, Validator, Vote, VoteKind};
+
+    fn key(seed: u8) -> SecretKey {
+        SecretKey::from_seed(&[seed; 32])
+    }
+
+    /// Validators 1 to 4 of weight 1; some of them convicted.
+    fn state(convicted: &[u8]) -> Tree {
+        let mut tree = Tree::new(&ChainId::default().0);
+        let mut overlay = Overlay::new(&tree);
+        let mut members: Vec<_> = (1..=4).map(|seed| Validator { public_key: key(seed).public(), weight: 1 }).collect();
+        members.sort_by_key(|member| member.public_key);
+        found(&mut overlay, &members).unwrap();
+        for seed in convicted {
+            let public = key(*seed).public();
+            let mut record = VALIDATORS.get(&overlay, &public).unwrap().unwrap();
+            record.equivocation = Some(evidence(*seed, 1).equivocation().unwrap());
+            put_record(&mut overlay, &public, &record).unwrap();
+        }
+        let delta = tree.preview(overlay.into_changes());
+        tree.commit(delta).unwrap();
+        tree
+    }
+
+    fn evidence(seed: u8, height: u64) -> Evidence {
+        let vote = |block: u8| {
+            let block = Some(BlockId(Hash([block; 32])));
+            let height = Height::new(height);
+            let message = SignedMessage { kind: VoteKind::Notarize, height, view: View::ZERO, block };
+            Vote::sign(message, &ChainId::default(), &key(seed)).unwrap()
+        };
+        Evidence::Votes(vote(1), vote(2))
+    }
+
+    #[test]
+    fn whoever_leads_first_reports_first() {
+        let (tree, height) = (state(&[]), Height::new(7));
+        let set = next_set(&tree).unwrap();
+        for view in 0..4 {
+            let leader = set.leader(height, View::new(view)).public_key;
+            assert_eq!(turn(&tree, height, &leader).unwrap(), u64::from(view));
+        }
+        assert_eq!(turn(&tree, height, &key(9).public()).unwrap(), 4, "who is not in the set comes last");
+    }
+
+    #[test]
+    fn evidence_is_over_once_it_proves_nothing_new() {
+        let params = Params { evidence_window_blocks: 10, ..Params::default() };
+        let judge = |convicted: &[u8], head: u64, evidence: Evidence| match settled(
+            &state(convicted),
+            &params,
+            Height::new(head),
+            &evidence,
+        )
+        .unwrap()
+        {
+            None => "submit",
+            Some(Due::Over(why)) => why,
+            Some(_) => "wait",
+        };
+        assert_eq!(judge(&[], 7, evidence(1, 8)), "submit");
+        assert_eq!(judge(&[2], 7, evidence(1, 8)), "submit");
+        assert_eq!(judge(&[1], 7, evidence(1, 8)), "the validator is convicted");
+        assert_eq!(judge(&[], 7, evidence(1, 9)), "wait");
+        assert_eq!(judge(&[], 17, evidence(1, 8)), "submit");
+        assert_eq!(judge(&[], 18, evidence(1, 8)), "it is too old");
+        assert_eq!(judge(&[], 7, evidence(9, 7)), "its signer was no validator then");
+    }
 }

@@ -148,14 +148,8 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
     let shelf = Arc::new(Shelf::open(dir.snapshots())?);
     let net = Net::new(shelf.clone());
     let (evidence, found) = mpsc::channel(evidence::FOUND);
-    let (driver, engine) = Driver::start(
-        engine,
-        outputs,
-        clock,
-        config.advanced.verify_threads,
-        net.clone(),
-        (counts.clone(), evidence),
-    );
+    let (driver, engine) =
+        Driver::start(engine, outputs, clock, config.advanced.verify_threads, net.clone(), (counts.clone(), evidence));
     net.remember(&pool);
     let reporter = Reporter {
         dir: dir.evidence(),

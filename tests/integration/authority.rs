@@ -111,7 +111,10 @@ async fn four_validators_become_seven_and_four_others_by_the_command_line() {
     cluster.wait_equal(&cluster.all()).await;
     for node in 0..3 {
         let status = http::get(cluster.rpc(node), "/sync_status").await.json();
-        assert_eq!((&status["validator"], &status["syncing"], &status["held_back"]), (&json!(false), &json!(false), &json!(false)));
+        assert_eq!(
+            (&status["validator"], &status["syncing"], &status["held_back"]),
+            (&json!(false), &json!(false), &json!(false))
+        );
     }
     // A proof by the new set is believed by who knows nothing but the genesis.
     let file = cluster.beside("proof.json");
@@ -132,7 +135,8 @@ async fn four_validators_become_seven_and_four_others_by_the_command_line() {
     let uptime = said(&cluster, 6, "authority uptime --blocks 10");
     assert_eq!(uptime["validators"].as_array().unwrap().len(), 4);
     let table = said(&cluster, 6, "authority validators");
-    let names: BTreeSet<_> = table["validators"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    let names: BTreeSet<_> =
+        table["validators"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
     assert_eq!(names, BTreeSet::from(["", "site-4", "site-5", "site-6"]));
 }
 
@@ -210,7 +214,8 @@ async fn a_network_stops_before_rules_it_does_not_know() {
     let pending = &rules["upgrade"]["pending"][0];
     assert_eq!((&pending["version"], &pending["height"]), (&json!(2), &json!(first.to_string())));
     assert_eq!(pending["is_known"], false);
-    let words = format!("stopped before block {first}: the chain follows version 2 of the rules from the next block on");
+    let words =
+        format!("stopped before block {first}: the chain follows version 2 of the rules from the next block on");
     for node in cluster.all() {
         let process = cluster.process(node);
         assert_eq!(process.end().await.code(), Some(7), "node-{node}: {}", process.output());
@@ -256,7 +261,10 @@ async fn a_parameter_is_changed_by_vote_and_every_wrong_word_has_its_number() {
     .await;
     let history = said(&cluster, 3, "authority history burn_bps");
     let change = &history["changes"][0];
-    assert_eq!((&change["before"], &change["after"], &change["proposal"]), (&json!("5000"), &json!("6000"), &json!("1")));
+    assert_eq!(
+        (&change["before"], &change["after"], &change["proposal"]),
+        (&json!("5000"), &json!("6000"), &json!("1"))
+    );
     decide(&cluster, 0, "role curator dev2", &[1, 2, 3]);
     let roles = said(&cluster, 0, "authority rules")["roles"]["roles"].clone();
     assert_eq!(roles["curator"], json!(cluster.wallets()[2].address));

@@ -359,7 +359,10 @@ async fn uptime(app: &App, blocks: u32) -> Answer<()> {
     let rows: Vec<_> = view.validators.iter().map(row).collect();
     app.print(&view, |lines| {
         lines.table(&["validator", "turns taken", "built", "missed", "in certificates", "of blocks"], &rows);
-        lines.line(format_args!("blocks {} to {}; a vote that comes after the quorum is in no certificate", view.from, view.to));
+        lines.line(format_args!(
+            "blocks {} to {}; a vote that comes after the quorum is in no certificate",
+            view.from, view.to
+        ));
     })
 }
 
@@ -371,14 +374,9 @@ async fn params(app: &App) -> Answer<()> {
         .iter()
         .map(|bounds| {
             let pending = view.pending.iter().filter(|pending| pending.name == bounds.name);
-            let pending = pending.map(|p| format!("{} from block {}", p.value, p.height)).collect::<Vec<_>>().join(", ");
-            vec![
-                bounds.name.clone(),
-                bounds.value.to_string(),
-                bounds.min.to_string(),
-                bounds.max.to_string(),
-                pending,
-            ]
+            let pending =
+                pending.map(|p| format!("{} from block {}", p.value, p.height)).collect::<Vec<_>>().join(", ");
+            vec![bounds.name.clone(), bounds.value.to_string(), bounds.min.to_string(), bounds.max.to_string(), pending]
         })
         .collect();
     app.print(&view, |lines| {

@@ -47,7 +47,8 @@ pub async fn run(app: &App, args: &EvidenceArgs) -> Answer<()> {
         EvidenceAction::Show { file } => {
             let evidence = read(file)?;
             let signer = evidence.signer();
-            let proves = evidence.equivocation().map_err(|why| CliError::Failed(format!("it proves nothing: {why}")))?;
+            let proves =
+                evidence.equivocation().map_err(|why| CliError::Failed(format!("it proves nothing: {why}")))?;
             app.print(&json!({ "validator": signer, "equivocation": proves, "evidence": evidence }), |lines| {
                 lines.pair("validator", app.names().validator(&signer));
                 lines.pair("shows", proves);

@@ -151,7 +151,8 @@ fn validator_key(path: &Path) -> Result<Option<Signer>, KeyError> {
 
 /// An account of a devnet, or the validator key of one of its nodes.
 fn devnet_signer(name: &str, accounts: Option<&Path>) -> Result<Option<Signer>, KeyError> {
-    let node = accounts.and_then(Path::parent).filter(|_| is_node(name)).map(|dir| dir.join(name).join("validator_key"));
+    let node =
+        accounts.and_then(Path::parent).filter(|_| is_node(name)).map(|dir| dir.join(name).join("validator_key"));
     match node.filter(|path| path.is_file()) {
         Some(path) => Ok(validator_key(&path)?.map(|signer| Signer { name: name.to_owned(), ..signer })),
         None => devnet_account(name, accounts),

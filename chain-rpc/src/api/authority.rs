@@ -230,7 +230,8 @@ fn get_set_changes(context: &Context, asked: SetChangesParams) -> Result<SetChan
     for height in heights {
         let header = context.backend.header(height)?;
         let certificate = context.backend.certificate(height)?;
-        let certificate = certificate.ok_or_else(|| BackendError::Fault(format!("block {height} has no certificate")))?;
+        let certificate =
+            certificate.ok_or_else(|| BackendError::Fault(format!("block {height} has no certificate")))?;
         let members = context.backend.validator_set(height.next())?.members().to_vec();
         changes.push(SetChangeView { header, certificate, members });
     }
@@ -346,7 +347,11 @@ fn proposal_view(id: ProposalId, proposal: Proposal, council: &[PublicKey]) -> P
         opened: proposal.opened,
         expires_at: proposal.expires_at,
         expires: rfc3339(proposal.expires_at),
-        votes: proposal.votes.iter().map(|vote| CouncilVoteView { member: vote.member, approve: vote.approve }).collect(),
+        votes: proposal
+            .votes
+            .iter()
+            .map(|vote| CouncilVoteView { member: vote.member, approve: vote.approve })
+            .collect(),
         tally: (status == ProposalStatus::Open).then_some(tally),
     }
 }

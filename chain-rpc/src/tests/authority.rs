@@ -202,7 +202,10 @@ async fn proposals_come_in_pages_newest_first() {
     }
     assert_eq!(seen, [5, 4, 3, 2, 1]);
     let ended = council.client.get_proposals(Some(false), None, None).await.unwrap().proposals;
-    assert_eq!(ended.iter().map(|ended| (ended.proposal.get(), ended.status)).collect::<Vec<_>>(), [(2, ProposalStatus::Refused)]);
+    assert_eq!(
+        ended.iter().map(|ended| (ended.proposal.get(), ended.status)).collect::<Vec<_>>(),
+        [(2, ProposalStatus::Refused)]
+    );
     assert_eq!(ended[0].tally, None);
     assert_eq!(council.client.get_proposals(Some(true), None, None).await.unwrap().proposals.len(), 4);
     let to = council.world.door.address;

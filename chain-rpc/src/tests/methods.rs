@@ -1,8 +1,8 @@
 //! Every method by name, by position and over REST; documents; errors; proofs.
 
 use super::World;
-use super::http::{call, get, get_with, post, rpc};
 use super::authority::propose;
+use super::http::{call, get, get_with, post, rpc};
 use super::node::{address, key};
 use crate::api::{SUBSCRIPTIONS, Verb, methods};
 use crate::backend::Backend;
@@ -27,7 +27,12 @@ async fn served() -> (World, Vec<(&'static str, String)>) {
     world.node.submit(vec![asked]).await.pop().unwrap().unwrap();
     world.node.produce();
     let next = Bytes(world.node.transfer(2, 0, 5)).to_string();
-    let values = vec![("$address", address(1).to_string()), ("$tx_id", sent.tx_id.to_string()), ("$signed_tx", next), ("$proposal", "1".into())];
+    let values = vec![
+        ("$address", address(1).to_string()),
+        ("$tx_id", sent.tx_id.to_string()),
+        ("$signed_tx", next),
+        ("$proposal", "1".into()),
+    ];
     (world, values)
 }
 

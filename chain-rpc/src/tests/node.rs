@@ -9,9 +9,7 @@ use chain_core::ledger::CommittedBlock;
 use chain_core::mempool::Status;
 use chain_core::state::money::{self, ASSETS};
 use chain_core::state::validators::{self, next_set};
-use chain_core::state::{
-    Account, Asset, Overlay, PARAMS, Params, RowKey, Supply, Tree, ValidatorRecord, protocol,
-};
+use chain_core::state::{Account, Asset, Overlay, PARAMS, Params, RowKey, Supply, Tree, ValidatorRecord, protocol};
 use chain_core::tx::{Action, Checked, Signed, Transaction, check_one, transfer};
 use chain_core::types::*;
 use futures_util::future::BoxFuture;
@@ -248,10 +246,7 @@ impl Backend for TestNode {
     fn set_changes(&self, _: Height, _: usize) -> Answer<Vec<Height>> {
         Ok(vec![])
     }
-    fn look(
-        &self,
-        look: &mut dyn FnMut(&CommittedBlock, &Tree) -> Result<(), chain_core::Fault>,
-    ) -> Answer<()> {
+    fn look(&self, look: &mut dyn FnMut(&CommittedBlock, &Tree) -> Result<(), chain_core::Fault>) -> Answer<()> {
         let inner = self.inner.lock().unwrap();
         look(inner.blocks.last().unwrap(), &inner.tree).map_err(fault)
     }
