@@ -149,7 +149,7 @@ async fn a_byzantine_twin_is_convicted_by_the_nodes_and_leaves_the_set() {
     let others = [0, 1, 2];
     let mut feed = cluster.socket(0).await.subscribe::<Value>("consensus_events", &json!({})).await.unwrap();
     let nodes: Vec<_> = others.iter().map(|node| cluster.p2p(*node)).collect();
-    let mut peer = TestPeer::start(chain_id, Some(twin.clone()), &nodes).await;
+    let mut peer = TestPeer::start(chain_id, Some(cluster.key(3)), &nodes).await;
     let mut joined = Vec::new();
     while joined.len() < others.len() {
         joined.push(peer.joined().await);
