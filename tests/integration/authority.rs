@@ -162,8 +162,8 @@ async fn a_byzantine_twin_is_convicted_by_the_nodes_and_leaves_the_set() {
         Message::Agreement { message: consensus::Message::Vote(vote), block: None }
     };
     let own = |view: &chain_rpc::view::ValidatorsView| {
-        let all = view.validators.iter().chain(&view.others);
-        all.cloned().find(|one| one.public_key == twin.public()).expect("it is known")
+        let mut all = view.validators.iter().chain(&view.others);
+        all.find(|one| one.public_key == twin.public()).cloned().expect("it is known")
     };
     let convicted = eventually("it is convicted", || async {
         // Whoever decides fast has the height behind it: then it is said of the next.
