@@ -143,7 +143,10 @@ impl Reporter {
     fn tell(&self, one: &mut Kept, why: String) {
         if one.told.as_ref() != Some(&why) {
             let file = self.path(&one.evidence.signer());
-            tracing::warn!(file = %file.display(), "this node does not submit evidence: {why}. Anybody may: chain evidence submit FILE");
+            tracing::warn!(
+                file = %file.display(),
+                "this node does not submit evidence: {why}. Anybody may: chain evidence submit FILE"
+            );
             one.told = Some(why);
         }
     }

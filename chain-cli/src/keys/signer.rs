@@ -5,7 +5,7 @@
 //! | `key:alice` | the key `alice` of the keystore |
 //! | `devnet:dev0` | the account `dev0` of the devnet's `accounts.json` |
 //! | `devnet:node-0` | the validator key of the devnet's node, `node-0/validator_key` |
-//! | `./some/file` (none of the above, has a `/`) | that key file, or a node's `validator_key` (64 hex digits, mode 0600) |
+//! | `./some/file` (none of the above, has a `/`) | that key file, or a node's `validator_key` (64 hex digits, 0600) |
 //! | `alice`, `node-0` | the key, account or node of this name; refused if there are two |
 //!
 //! Accounts of a devnet lie unencrypted in a file that everybody may read: they are worth nothing and no secret.
