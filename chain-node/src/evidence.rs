@@ -90,8 +90,10 @@ impl Reporter {
         loop {
             tokio::select! {
                 evidence = found.recv() => match evidence {
-                    Some(evidence) => self.keep(&mut kept, evidence, true),
-                    None => return,
+                    Some(evidence) if self.keep(&mut kept, evidence, true) => {}
+                    Some(_) => continue,
+                    // The engine has ended, and the node is about to.
+                    None => std::future::pending().await,
                 },
                 announcement = announcements.recv() => match announcement {
                     Ok(Announcement::Block(_)) | Err(RecvError::Lagged(_)) => {}
@@ -104,11 +106,12 @@ impl Reporter {
         }
     }
 
-    fn keep(&self, kept: &mut BTreeMap<PublicKey, Kept>, evidence: Evidence, is_new: bool) {
-        let (signer, Ok(equivocation)) = (evidence.signer(), evidence.equivocation()) else { return };
+    /// Whether it is the first of its signer.
+    fn keep(&self, kept: &mut BTreeMap<PublicKey, Kept>, evidence: Evidence, is_new: bool) -> bool {
+        let (signer, Ok(equivocation)) = (evidence.signer(), evidence.equivocation()) else { return false };
         let is_own = self.key.as_ref().is_some_and(|key| key.public() == signer);
         if is_own || kept.contains_key(&signer) {
-            return;
+            return false;
         }
         tracing::warn!(validator = %signer, %equivocation, "a validator contradicted itself");
         if is_new && let Err(error) = self.write(&evidence) {
@@ -116,6 +119,7 @@ impl Reporter {
         }
         let found_at = self.driver.chain().head().block.header.height;
         kept.insert(signer, Kept { evidence, found_at, sent: None, attempts: 0, told: None });
+        true
     }
 
     async fn look(&self, kept: &mut BTreeMap<PublicKey, Kept>) {
@@ -151,80 +155,41 @@ impl Reporter {
         }
     }
 
-    fn due(&self, one: &mut Kept) -> Result<Due, Fault> {
+    fn due(&self, one: &Kept) -> Result<Due, Fault> {
         let chain = self.driver.chain();
-        if let Some(id) = one.sent {
-            let waits = matches!(self.pool.read().status(&id), Status::Pending | Status::Queued);
-            if waits && chain.place(&id)?.is_none() {
-                return Ok(Due::Wait);
-            }
-        }
+        // The pool before the head, and neither while the other is held.
+        let (waits, next_nonce) = {
+            let pool = self.pool.read();
+            let own = one.sent.is_some_and(|id| matches!(pool.status(&id), Status::Pending | Status::Queued));
+            let sender = self.key.as_ref().map(|key| Address::of_key(&key.public()));
+            let next = sender.and_then(|sender| pool.next_nonce(&sender));
+            (own || pool.candidates().any(|pooled| accuses(pooled, &one.evidence.signer())), next)
+        };
         let head = chain.head();
         let (height, params) = (head.block.header.height, params(&head.tree)?);
         if let Some(settled) = settled(&head.tree, &params, height, &one.evidence)? {
             return Ok(settled);
         }
         let Some(key) = &self.key else { return Ok(Due::Cannot("it has no validator key".into())) };
+        if waits || height < one.found_at.saturating_add(turn(&head.tree, one.found_at.next(), &key.public())?) {
+            return Ok(Due::Wait);
+        }
         if one.attempts >= MAX_ATTEMPTS {
             return Ok(Due::Cannot(format!("{MAX_ATTEMPTS} attempts were refused")));
         }
-        let turn = turn(&head.tree, one.found_at.next(), &key.public())?;
-        if height < one.found_at.saturating_add(turn) || self.is_pooled(&one.evidence.signer()) {
-            return Ok(Due::Wait);
-        }
-        self.transaction(chain.id(), &head.tree, (height, &params), one.evidence.clone())
-    }
-
-    /// Whether somebody's evidence against this validator waits for a block.
-    fn is_pooled(&self, validator: &PublicKey) -> bool {
-        let pool = self.pool.read();
-        pool.candidates().any(|transaction| {
-            transaction.transaction().actions.iter().any(|action| match action {
-                Action::Authority(authority::Action::EvidenceSubmit { evidence }) => evidence.signer() == *validator,
-                _ => false,
-            })
-        })
-    }
-
-    fn transaction(
-        &self,
-        chain: ChainId,
-        tree: &Tree,
-        (height, params): (Height, &Params),
-        evidence: Evidence,
-    ) -> Result<Due, Fault> {
-        let Some(key) = &self.key else { return Ok(Due::Wait) };
         let sender = Address::of_key(&key.public());
-        let account = money::account(tree, &sender)?;
+        let account = money::account(&head.tree, &sender)?;
+        drop(head);
         if account.authority != Authority::Derived {
             return Ok(Due::Cannot(format!("other keys sign for {sender} now")));
         }
-        let nonce = self.pool.read().next_nonce(&sender).map_or(account.nonce, |next| next.max(account.nonce));
-        let actions = List::new(vec![Action::Authority(authority::Action::prove(evidence))]);
-        let sign = |fee: Amount| {
-            let transaction = Transaction {
-                version: TRANSACTION_VERSION,
-                chain_tag: chain.tag(),
-                sender,
-                nonce,
-                fee_payer: None,
-                fee,
-                valid_until: height.saturating_add(VALID_BLOCKS),
-                actions: actions.clone().map_err(|e| e.to_string())?,
-            };
-            check_one(&chain, &codec::encode(&transaction.sign(&chain, key))).map_err(|rejected| rejected.to_string())
-        };
-        // The weight does not depend on the fee. A quarter more than the least goes before those who pay that.
-        let signed = sign(Amount::ZERO).and_then(|draft| {
-            let least = params.min_fee(draft.weight());
-            sign(least.saturating_add(Amount::new(least.get() / 4)))
-        });
+        let nonce = next_nonce.map_or(account.nonce, |next| next.max(account.nonce));
+        let signed = sign(&chain.id(), key, nonce, (height, &params), &one.evidence);
         Ok(match signed {
-            Ok(signed) if signed.transaction().fee > account.balance => Due::Cannot(format!(
-                "{sender} holds {} base units, the fee is {}",
-                account.balance,
-                signed.transaction().fee
-            )),
+            Ok(signed) if signed.transaction().fee > account.balance => {
+                let (held, fee) = (account.balance, signed.transaction().fee);
+                Due::Cannot(format!("{sender} holds {held} base units, the fee is {fee}"))
+            }
             Ok(signed) => Due::Send(Box::new(signed)),
             Err(why) => Due::Cannot(why),
         })
@@ -268,6 +233,42 @@ impl Reporter {
         };
         files.filter_map(read).collect()
     }
+}
+
+/// Whether a transaction is evidence against this validator.
+fn accuses(transaction: &Checked, validator: &PublicKey) -> bool {
+    transaction.transaction().actions.iter().any(|action| match action {
+        Action::Authority(authority::Action::EvidenceSubmit { evidence }) => evidence.signer() == *validator,
+        _ => false,
+    })
+}
+
+/// The transaction that proves it, from the plain account of a key.
+fn sign(
+    chain: &ChainId,
+    key: &SecretKey,
+    nonce: u64,
+    (height, params): (Height, &Params),
+    evidence: &Evidence,
+) -> Result<Checked, String> {
+    let actions = List::new(vec![Action::Authority(authority::Action::prove(evidence.clone()))]);
+    let actions = actions.map_err(|e| e.to_string())?;
+    let with = |fee: Amount| {
+        let transaction = Transaction {
+            version: TRANSACTION_VERSION,
+            chain_tag: chain.tag(),
+            sender: Address::of_key(&key.public()),
+            nonce,
+            fee_payer: None,
+            fee,
+            valid_until: height.saturating_add(VALID_BLOCKS),
+            actions: actions.clone(),
+        };
+        check_one(chain, &codec::encode(&transaction.sign(chain, key))).map_err(|rejected| rejected.to_string())
+    };
+    // The weight does not depend on the fee. A quarter more than the least goes before those who pay that.
+    let least = params.min_fee(with(Amount::ZERO)?.weight());
+    with(least.saturating_add(Amount::new(least.get() / 4)))
 }
 
 /// Whether there is nothing to prove any more, or not yet.

@@ -147,7 +147,17 @@ async fn a_byzantine_twin_is_convicted_by_the_nodes_and_leaves_the_set() {
     let (chain_id, twin) = (cluster.genesis().chain_id(), cluster.key(3));
     cluster.kill(3);
     let others = [0, 1, 2];
-    let mut feed = cluster.socket(0).await.subscribe::<Value>("consensus_events", &json!({})).await.unwrap();
+    let socket = cluster.socket(0).await;
+    let mut feed = socket.subscribe::<Value>("consensus_events", &json!({})).await.unwrap();
+    // Read all the while: who reads too slowly is dropped.
+    let told = tokio::spawn(async move {
+        loop {
+            let event = feed.next().await.expect("it goes on").unwrap();
+            if event["type"] == "equivocation" {
+                return event;
+            }
+        }
+    });
     let nodes: Vec<_> = others.iter().map(|node| cluster.p2p(*node)).collect();
     let mut peer = TestPeer::start(chain_id, Some(cluster.key(3)), &nodes).await;
     let mut joined = Vec::new();
@@ -183,12 +193,7 @@ async fn a_byzantine_twin_is_convicted_by_the_nodes_and_leaves_the_set() {
     let left = client.get_head().await.unwrap().height;
     // The set changes after heights divisible by five.
     assert!(left.get() <= convicted.since.get() + 2 * 5, "it left only at {left}");
-    let event = loop {
-        let event = feed.next().await.unwrap().unwrap();
-        if event["type"] == "equivocation" {
-            break event;
-        }
-    };
+    let event = told.await.unwrap();
     assert_eq!((&event["validator"], &event["kind"]), (&json!(twin.public()), &json!("notarizes")));
     assert!(cluster.metric(0, "blockchain_equivocations_total").await >= 1.0);
     // Once is enough: nobody else paid for the same.
