@@ -90,8 +90,11 @@ impl Reporter {
         loop {
             tokio::select! {
                 evidence = found.recv() => match evidence {
-                    Some(evidence) if self.keep(&mut kept, evidence, true) => {}
-                    Some(_) => continue,
+                    Some(evidence) => {
+                        if !self.keep(&mut kept, evidence, true) {
+                            continue;
+                        }
+                    }
                     // The engine has ended, and the node is about to.
                     None => std::future::pending().await,
                 },
