@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes a devnet's directory: devnet/init.sh --validators 4 --followers 1
+# Makes a devnet's directory: devnet/init.sh --validators 4 --candidates 3 --followers 1
 # Options: devnet/init.sh --help; which devnet: --dir DIR or DEVNET_DIR.
 set -eu
 . "$(dirname "$0")/binary.sh"

@@ -49,7 +49,10 @@ pub struct App {
 /// What `nodes.json` of a devnet says of a node; other fields are the devnet's business.
 #[derive(Deserialize)]
 struct DevnetNode {
+    name: String,
     rpc: String,
+    validator: Option<PublicKey>,
+    candidate: Option<PublicKey>,
 }
 
 /// What `accounts.json` of a devnet says of an account, without its secret.
@@ -107,6 +110,10 @@ impl App {
         let devnet = fs::read(self.store.accounts()).ok();
         let devnet = devnet.and_then(|bytes| serde_json::from_slice::<Vec<DevnetAccount>>(&bytes).ok());
         names.extend(devnet.unwrap_or_default().into_iter().map(|account| (account.address, account.name)));
+        let nodes = fs::read(self.store.devnet_dir.join("nodes.json")).ok();
+        let nodes = nodes.and_then(|bytes| serde_json::from_slice::<Vec<DevnetNode>>(&bytes).ok()).unwrap_or_default();
+        let nodes = nodes.into_iter().filter_map(|node| Some((node.validator.or(node.candidate)?, node.name)));
+        names.extend(nodes.map(|(key, name)| (Address::of_key(&key), name)));
         let keys = self.store.keystore().and_then(|keystore| keystore.list()).unwrap_or_default();
         let keys = keys.into_iter().filter_map(|(name, file)| Some((*file.ok()?.public_key(), name.to_string())));
         names.extend(keys.map(|(key, name)| (Address::from_bytes(key), name)));
@@ -137,6 +144,11 @@ impl Names {
         }
     }
 
+    /// The name of a validator by its key, or the key.
+    pub fn validator(&self, key: &PublicKey) -> String {
+        self.get(&Address::of_key(key)).map_or_else(|| key.to_string(), str::to_owned)
+    }
+
     /// The name, or the address.
     pub fn short(&self, address: &Address) -> String {
         self.get(address).map_or_else(|| address.to_string(), str::to_owned)
@@ -144,6 +156,10 @@ impl Names {
 
     /// The text with names in place of addresses.
     pub fn replace(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, (address, name)| text.replace(&address.to_string(), name))
+        self.0.iter().fold(text.to_owned(), |text, (address, name)| {
+            // A plain account's address is its key, and validators are named by that.
+            let key = PublicKey(*address.as_bytes());
+            text.replace(&address.to_string(), name).replace(&key.to_string(), name)
+        })
     }
 }

@@ -17,8 +17,8 @@ use clap_complete::Shell;
 
 use app::{App, NodeArgs};
 use commands::{
-    account, anchor, asset, balance, block, history, keys as key_commands, proof, status, store::KeystoreArgs, supply,
-    transfer, tx, watch,
+    account, anchor, asset, authority, balance, block, evidence, history, keys as key_commands, proof, status,
+    store::KeystoreArgs, supply, transfer, tx, watch,
 };
 use error::{Answer, CliError};
 
@@ -65,6 +65,10 @@ enum Command {
     Asset(asset::AssetArgs),
     /// Say on the chain that a document exists, by its hash
     Anchor(anchor::AnchorArgs),
+    /// Who validates and by which rules: ask the council, vote, look
+    Authority(authority::AuthorityArgs),
+    /// Show or submit evidence against a validator
+    Evidence(evidence::EvidenceArgs),
     /// Show what exists of every asset (reads the node's whole state)
     Supply,
     /// Show whether the node can be relied on; exit code 1 if not
@@ -109,6 +113,8 @@ async fn run(app: &App, command: &Command) -> Answer<()> {
         Command::Account(args) => account::run(app, args).await,
         Command::Asset(args) => asset::run(app, args).await,
         Command::Anchor(args) => anchor::run(app, args).await,
+        Command::Authority(args) => authority::run(app, args).await,
+        Command::Evidence(args) => evidence::run(app, args).await,
         Command::Supply => supply::run(app).await,
         Command::Status => status::run(app).await,
         Command::Completions { shell } => {

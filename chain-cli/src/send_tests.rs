@@ -16,6 +16,8 @@ fn params(rate: u128) -> ParamsView {
         params: Params { min_fee_per_1000_weight: Amount::new(rate), block_time_ms: 2000, ..Params::default() },
         quorum_rule: QuorumRule::Byzantine,
         consensus_mode: "poa".into(),
+        bounds: vec![],
+        pending: vec![],
     }
 }
 

@@ -19,7 +19,7 @@ use chain_core::{
     tx::{Action, Signed},
     types::{Address, Amount, AssetId, BlockId, ChainId, Height, TimestampMs, TxId, WireId},
 };
-use chain_rpc::view::{Anchor, OutcomeProof, OutcomeView, ProofView, RowProofView};
+use chain_rpc::view::{Anchor, OutcomeProof, OutcomeView, ProofView, RowProofView, SetChangeView};
 use serde::Serialize;
 
 use crate::error::{Answer, CliError};
@@ -113,16 +113,25 @@ pub struct ProvenTx {
     pub actions: Vec<Action>,
 }
 
+/// What stands beside a proof in its file.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beside<'f> {
+    /// The complete bytes of the transaction whose outcome is proven.
+    pub signed_tx: Option<&'f [u8]>,
+    /// Every change of the validator set below the proof's block, oldest first.
+    pub hops: &'f [SetChangeView],
+}
+
 /// Checks every step.
-pub fn verify(genesis: &Genesis, proof: &ProofView, signed_tx: Option<&[u8]>, subject: Subject) -> Answer<Proven> {
+pub fn verify(genesis: &Genesis, proof: &ProofView, beside: Beside<'_>, subject: Subject) -> Answer<Proven> {
     let anchor = match proof {
         ProofView::Row(row) => &row.anchor,
         ProofView::Outcome(outcome) => &outcome.anchor,
     };
-    let block = believe(genesis, anchor)?;
+    let block = believe(genesis, anchor, beside.hops)?;
     let fact = match proof {
         ProofView::Row(row) => check_row(&block, row, subject)?,
-        ProofView::Outcome(outcome) => check_outcome(&block, outcome, signed_tx, subject)?,
+        ProofView::Outcome(outcome) => check_outcome(&block, outcome, beside.signed_tx, subject)?,
     };
     Ok(Proven {
         chain_id: block.header().chain_id,
@@ -159,12 +168,16 @@ impl From<LightError> for CliError {
 }
 
 /// The header that the file rests on, if it is final on the genesis's chain.
-fn believe(genesis: &Genesis, anchor: &Anchor) -> Answer<TrustedHeader> {
+fn believe(genesis: &Genesis, anchor: &Anchor, hops: &[SetChangeView]) -> Answer<TrustedHeader> {
     let header = &anchor.header;
     if header.id() != anchor.hash {
         return fails("header", format_args!("the header's hash is {}, the file says {}", header.id(), anchor.hash));
     }
-    Ok(LightClient::from_genesis(genesis)?.header(header.clone(), anchor.certificate.as_ref())?)
+    let mut client = LightClient::from_genesis(genesis)?;
+    for hop in hops {
+        client.hop(hop.header.clone(), &hop.certificate, hop.members.clone())?;
+    }
+    Ok(client.header(header.clone(), anchor.certificate.as_ref())?)
 }
 
 fn check_row(block: &TrustedHeader, row: &RowProofView, subject: Subject) -> Answer<Fact> {

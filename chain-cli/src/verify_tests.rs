@@ -111,11 +111,16 @@ impl World {
     }
 
     fn check(&self, row: RowProofView) -> Answer<Proven> {
-        verify(&self.genesis, &ProofView::Row(Box::new(row)), None, Subject::default())
+        verify(&self.genesis, &ProofView::Row(Box::new(row)), Beside::default(), Subject::default())
     }
 
     fn check_outcome(&self, outcome: OutcomeProof, signed: Option<&[u8]>, tx_id: Option<TxId>) -> Answer<Proven> {
-        verify(&self.genesis, &ProofView::Outcome(Box::new(outcome)), signed, Subject { account: None, tx_id })
+        verify(
+            &self.genesis,
+            &ProofView::Outcome(Box::new(outcome)),
+            Beside { signed_tx: signed, hops: &[] },
+            Subject { account: None, tx_id },
+        )
     }
 
     /// The account's proof after this change fails at this step.
@@ -240,7 +245,7 @@ fn another_genesis_proves_nothing() {
         let mut other = world.genesis.clone();
         change(&mut other);
         let proof = ProofView::Row(Box::new(world.account(1)));
-        assert_eq!(failed_step(verify(&other, &proof, None, Subject::default())), "chain");
+        assert_eq!(failed_step(verify(&other, &proof, Beside::default(), Subject::default())), "chain");
     }
 }
 
@@ -267,13 +272,13 @@ fn a_spoiled_row_fails_at_its_step() {
 fn a_row_is_not_taken_for_another_subject() {
     let world = World::new();
     let proof = ProofView::Row(Box::new(world.account(1)));
-    let about = |account, tx_id| verify(&world.genesis, &proof, None, Subject { account, tx_id });
+    let about = |account, tx_id| verify(&world.genesis, &proof, Beside::default(), Subject { account, tx_id });
     assert!(about(Some(address(1)), None).is_ok());
     assert_eq!(failed_step(about(Some(address(2)), None)), "subject");
     assert_eq!(failed_step(about(None, Some(TxId::default()))), "subject");
     let asset = ProofView::Row(Box::new(world.row(ASSETS.key(&USD))));
     let subject = Subject { account: Some(address(1)), tx_id: None };
-    assert_eq!(failed_step(verify(&world.genesis, &asset, None, subject)), "subject");
+    assert_eq!(failed_step(verify(&world.genesis, &asset, Beside::default(), subject)), "subject");
 }
 
 #[test]
@@ -315,5 +320,5 @@ fn a_spoiled_outcome_fails_at_its_step() {
     let account = Some(address(1));
     let subject = Subject { account, tx_id: None };
     let proof = ProofView::Outcome(Box::new(world.outcome()));
-    assert_eq!(failed_step(verify(&world.genesis, &proof, None, subject)), "subject");
+    assert_eq!(failed_step(verify(&world.genesis, &proof, Beside::default(), subject)), "subject");
 }

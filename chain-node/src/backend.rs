@@ -10,10 +10,10 @@ use chain_core::crypto::PublicKey;
 use chain_core::engine::{Announcement, SharedPool};
 use chain_core::execute::{BlockContext, Unfit, execute_block};
 use chain_core::fault::Failure;
-use chain_core::ledger::{Chain, CommittedBlock, HistoryPosition};
+use chain_core::ledger::{Chain, CommittedBlock, HistoryPosition, Hop};
 use chain_core::mempool::{PoolLimits, Status};
 use chain_core::state::money::{self, BALANCES};
-use chain_core::state::{Asset, Params, RowKey, Supply, params, validators};
+use chain_core::state::{Asset, Params, RowKey, Supply, Tree, params, validators};
 use chain_core::tx::Checked;
 use chain_core::types::{Address, Amount, AssetId, BlockId, Certificate, Height, TxId, ValidatorSet, View};
 use chain_rpc::backend::{
@@ -29,7 +29,7 @@ use tokio::sync::broadcast;
 pub struct Node {
     /// What the chain is.
     pub facts: ChainFacts,
-    /// What this node is.
+    /// What this node is; `role` as if it were no validator.
     pub info: NodeInfo,
     /// The chain.
     pub chain: Arc<Chain>,
@@ -84,6 +84,19 @@ impl Backend for Node {
 
     fn validators(&self) -> Answer<ValidatorSet> {
         validators::next_set(&self.chain.head().tree).map_err(fault)
+    }
+
+    fn set_of(&self, height: Height) -> Answer<ValidatorSet> {
+        self.chain.set_of(height).map_err(fault)?.ok_or(BackendError::NotFound)
+    }
+
+    fn hops(&self, from: Height, limit: usize) -> Answer<Vec<Hop>> {
+        self.chain.hops(from.saturating_sub(1), limit).map_err(fault)
+    }
+
+    fn look(&self, look: &mut dyn FnMut(&CommittedBlock, &Tree) -> Result<(), Fault>) -> Answer<()> {
+        let head = self.chain.head();
+        look(&head.block, &head.tree).map_err(fault)
     }
 
     fn account(&self, address: &Address) -> Answer<AccountState> {
@@ -222,12 +235,15 @@ impl Backend for Node {
         let target = self.driver.progress().target().max(height);
         let caught_up = fresh && target.get().saturating_sub(height.get()) <= CLOSE_BLOCKS;
         let peers = u32::try_from(self.net.peers().len()).unwrap_or(u32::MAX);
-        let held_back = held_back(barrier, height).filter(|_| self.info.validator.is_some());
-        SyncState { height, target, caught_up, agreeing: !self.driver.is_halted(), peers, held_back }
+        let validator = self.info.validator.is_some_and(|key| is_in_set(&head.tree, &key));
+        let held_back = held_back(barrier, height).filter(|_| validator);
+        SyncState { height, target, caught_up, agreeing: !self.driver.is_halted(), peers, validator, held_back }
     }
 
     fn node(&self) -> NodeInfo {
-        NodeInfo { oldest_body: self.chain.oldest_body(), ..self.info.clone() }
+        let (oldest_body, signs) = (self.chain.oldest_body(), self.sync().validator);
+        let role = if signs { "validator".into() } else { self.info.role.clone() };
+        NodeInfo { oldest_body, role, ..self.info.clone() }
     }
 
     fn peers(&self) -> Vec<PeerInfo> {
@@ -281,14 +297,18 @@ fn parse_cursor(cursor: &str) -> Answer<HistoryPosition> {
     parse().ok_or(BackendError::NotFound)
 }
 
-/// The node's shape for `node_info`: it signs, it forgets old blocks, it has all of them, or all since
-/// a snapshot.
-pub fn role(key: Option<&PublicKey>, set: &ValidatorSet, prunes: bool, oldest_body: Height) -> &'static str {
-    match key {
-        Some(key) if set.index_of(key).is_some() => "validator",
-        _ if prunes => "pruned",
-        _ if oldest_body == Height::ZERO => "archive",
-        _ => "follower",
+/// Whether a key is in the set that signs the next block. Without a set, no: the engine meets the same fault.
+fn is_in_set(tree: &Tree, key: &PublicKey) -> bool {
+    validators::next_set(tree).is_ok_and(|set| set.index_of(key).is_some())
+}
+
+/// The shape of a node that does not sign, for `node_info`: it forgets old blocks, it has all of them, or
+/// all since a snapshot.
+pub fn role(prunes: bool, oldest_body: Height) -> &'static str {
+    match (prunes, oldest_body == Height::ZERO) {
+        (true, _) => "pruned",
+        (false, true) => "archive",
+        (false, false) => "follower",
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Counts {
     timeouts: IntCounter,
     votes: IntCounter,
     missed: IntCounterVec,
+    equivocations: IntCounter,
+    evidence: IntGauge,
     syncs: HistogramVec,
     steps: HistogramVec,
     /// Seconds to verify the signatures of one batch.
@@ -86,6 +88,14 @@ impl Counts {
             timeouts: counter("blockchain_view_timeouts_total", "Views whose time ran out here")?,
             votes: counter("blockchain_votes_counted_total", "Votes counted, own ones too")?,
             missed,
+            equivocations: counter(
+                "blockchain_equivocations_total",
+                "Contradictions heard of validators; many may be of one offence",
+            )?,
+            evidence: gauge(
+                "blockchain_evidence_kept",
+                "Validators this node holds evidence against that are not convicted",
+            )?,
             syncs: histograms("blockchain_log_sync_seconds", "Bringing a log to disk", "log")?,
             steps: histograms("blockchain_engine_step_seconds", "One step of the engine, writes included", "input")?,
             verified: histogram("blockchain_verify_seconds", "Verifying one batch of transactions", SECONDS)?,
@@ -96,6 +106,16 @@ impl Counts {
     /// The engine's thread has come round.
     pub fn turned(&self) {
         self.turned_ms.store(self.start.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// A validator was heard to contradict itself.
+    pub fn equivocation(&self) {
+        self.equivocations.inc();
+    }
+
+    /// Against so many validators evidence waits to be final.
+    pub fn evidence_kept(&self, validators: usize) {
+        self.evidence.set(i64::try_from(validators).unwrap_or(i64::MAX));
     }
 
     /// The clock of one step on what the label names.

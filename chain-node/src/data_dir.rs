@@ -6,6 +6,7 @@
 //! DIR/db/                 the database
 //! DIR/logs/               consensus WAL and mempool log
 //! DIR/snapshots/          snapshots for others, and one that is being fetched
+//! DIR/evidence/           contradictions of validators that no block has taken yet
 //! DIR/p2p_key             the identity among peers, mode 0600
 //! DIR.sign_state          beside it, so that a restored DIR is noticed: how far the key has signed
 //! ```
@@ -71,6 +72,11 @@ impl DataDir {
     /// Snapshots for others, and one that is being fetched.
     pub fn snapshots(&self) -> PathBuf {
         self.0.join("snapshots")
+    }
+
+    /// Contradictions of validators that no block has taken yet.
+    pub fn evidence(&self) -> PathBuf {
+        self.0.join("evidence")
     }
 
     /// The identity among peers.

@@ -13,14 +13,15 @@ use crate::catching_up::FAR_BEHIND;
 use crate::counts::Counts;
 use crate::exit::Exit;
 use crate::locks::lock;
-use chain_core::consensus::{Now, Offence, Peer};
+use chain_core::consensus::{ConsensusEvent, Now, Offence, Peer};
 use chain_core::engine::{Announcement, Engine, Input, Output, Progress, SharedPool, Submission, Submitted, Ticket};
 use chain_core::execute::glance;
 use chain_core::fault::Failure;
 use chain_core::ledger::Chain;
 use chain_core::state::params;
+use chain_core::state::protocol::{RULES_VERSION, check_version};
 use chain_core::tx::{self, Checked, Formed};
-use chain_core::types::{Height, Rejected, TimestampMs};
+use chain_core::types::{Equivocation, Evidence, Height, Rejected, TimestampMs};
 use chain_core::wire::{Lane, Message};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded, select_biased};
 use std::collections::HashMap;
@@ -28,7 +29,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::{Semaphore, broadcast, oneshot};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 
 /// Submissions waiting for a verify thread.
 const VERIFY_QUEUE: usize = 1024;
@@ -49,6 +50,9 @@ const ANNOUNCEMENTS: usize = 65_536;
 const HEARD_PER_TICK: usize = 64;
 /// The engine's thread comes round at least so often, so that a jam shows.
 const MAX_WAIT_MS: u64 = 1_000;
+
+/// How long a node serves what it has after the last block under rules it knows.
+const FAREWELL_MS: u64 = 2_000;
 
 /// Where what the engine says to peers goes. Never blocks.
 pub trait Links: Send + Sync {
@@ -142,7 +146,7 @@ impl Driver {
         clock: MonoClock,
         verify_threads: usize,
         links: Arc<dyn Links>,
-        counts: Arc<Counts>,
+        (counts, evidence): (Arc<Counts>, mpsc::Sender<Evidence>),
     ) -> (Arc<Self>, Running) {
         let (jobs, job_queue) = bounded(VERIFY_QUEUE);
         let (verified, verified_queue) = bounded(ENGINE_QUEUE);
@@ -161,14 +165,21 @@ impl Driver {
             links,
             progress: progress.clone(),
             counts,
+            evidence,
             clock,
             wake_at: None,
             own_key_seen: None,
+            outdated_at: None,
+            has_new_block: false,
             urgent_bytes: urgent_bytes.clone(),
             stopping: stopping.clone(),
             replies: HashMap::new(),
         };
-        let engine = std::thread::spawn(move || outside.run(engine, outputs, &urgent_queue, &verified_queue));
+        let behind = chain.clone();
+        let engine = std::thread::spawn(move || {
+            let ended = outside.run(engine, outputs, &urgent_queue, &verified_queue);
+            ended.map_err(|exit| exit.before(behind.head().block.header.height.next()))
+        });
         let (jobs, room) = (Mutex::new(Some(jobs)), Semaphore::new(WAITING_BYTES));
         (
             Arc::new(Self { jobs, urgent, urgent_bytes, stopping, announcements, progress, chain, room }),
@@ -367,6 +378,11 @@ struct Outside {
     urgent_bytes: Arc<AtomicUsize>,
     stopping: Arc<AtomicBool>,
     own_key_seen: Option<Height>,
+    evidence: mpsc::Sender<Evidence>,
+    /// Since when, on the monotonic clock, the next block is under rules nobody here knows.
+    outdated_at: Option<u64>,
+    /// A block became final in this turn.
+    has_new_block: bool,
     replies: HashMap<u64, Reply>,
 }
 
@@ -386,7 +402,8 @@ impl Outside {
             if self.stopping.load(Ordering::Relaxed) {
                 return Ok(engine.shut_down()?);
             }
-            let due = self.wake_at.map(|at| at.saturating_sub(now().mono_ms));
+            let wakes = self.wake_at.into_iter().chain(self.outdated_at.map(|since| since.saturating_add(FAREWELL_MS)));
+            let due = wakes.min().map(|at| at.saturating_sub(now().mono_ms));
             let wait = Duration::from_millis(due.unwrap_or(MAX_WAIT_MS).min(MAX_WAIT_MS));
             // Words of the agreement never wait behind transactions.
             let input = select_biased! {
@@ -422,6 +439,14 @@ impl Outside {
                 let outputs = engine.handle(&now, Input::Tick)?;
                 timer.observe_duration();
                 self.perform(outputs);
+            }
+            if std::mem::take(&mut self.has_new_block) {
+                self.note_version(engine.chain());
+            }
+            if self.outdated_at.is_some_and(|since| since.saturating_add(FAREWELL_MS) <= now().mono_ms) {
+                let outdated = check_version(&engine.chain().head().tree, RULES_VERSION);
+                engine.shut_down()?;
+                return Ok(outdated?);
             }
             if let Some(height) = self.own_key_seen {
                 engine.shut_down()?;
@@ -487,6 +512,7 @@ impl Outside {
                 }
                 Output::Announce(announcement) => {
                     self.log(&announcement);
+                    self.has_new_block |= matches!(announcement, Announcement::Block(_));
                     // Nobody listening is fine.
                     let _ = self.announcements.send(announcement);
                 }
@@ -502,7 +528,7 @@ impl Outside {
                     "this validator's memory of what it signed is too old: the block of this height holds a vote that it lacks. \
                      The memory is thrown away: nothing is signed until the others have made newer blocks final"
                 ),
-                Output::Evidence(evidence) => tracing::warn!(?evidence, "a validator contradicted itself"),
+                Output::Evidence(evidence) => self.tell_evidence(*evidence),
                 Output::Halted(reason) => {
                     tracing::error!(
                         ?reason,
@@ -511,6 +537,27 @@ impl Outside {
                 }
             }
         }
+    }
+
+    /// Whether the next block is under rules this program does not know. What it has it serves for a moment
+    /// longer: others may still need the newest block.
+    fn note_version(&mut self, chain: &Chain) {
+        let is_outdated = check_version(&chain.head().tree, RULES_VERSION).is_err_and(|fault| fault.is_outdated());
+        if is_outdated && self.outdated_at.is_none() {
+            tracing::error!("the next block is under rules this program does not know; the node stops");
+            self.outdated_at = Some(self.clock.now().mono_ms);
+        }
+    }
+
+    fn tell_evidence(&self, evidence: Evidence) {
+        self.counts.equivocation();
+        if let Ok(Equivocation { height, view, kind }) = evidence.equivocation() {
+            let event = ConsensusEvent::Equivocation { height, view, kind, validator: evidence.signer() };
+            // Nobody listening is fine.
+            let _ = self.announcements.send(Announcement::Consensus(event));
+        }
+        // One who says so much in contradiction is known already.
+        let _ = self.evidence.try_send(evidence);
     }
 
     fn answer(&mut self) {
@@ -578,6 +625,9 @@ mod tests {
             clock: MonoClock::start(),
             wake_at: None,
             own_key_seen: None,
+            evidence: mpsc::channel(1).0,
+            outdated_at: None,
+            has_new_block: false,
             urgent_bytes: Arc::new(AtomicUsize::new(300)),
             stopping: Arc::default(),
             replies: HashMap::new(),

@@ -3,6 +3,7 @@
 use chain_core::Fault;
 use chain_core::ledger::{OpenError, SnapshotError};
 use chain_core::storage::{JournalError, StoreError};
+use chain_core::types::Height;
 
 /// Why the node can't start or go on. The number is the process' exit code.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,9 @@ pub enum Exit {
     /// 6: the disk is full.
     #[error("{0}")]
     Disk(String),
+    /// 7: the chain has gone over to rules this program does not know.
+    #[error("{0}")]
+    Outdated(String),
 }
 
 impl Exit {
@@ -37,6 +41,15 @@ impl Exit {
             Self::Database(_) => 4,
             Self::Key(_) => 5,
             Self::Disk(_) => 6,
+            Self::Outdated(_) => 7,
+        }
+    }
+
+    /// Names the first block that can't be made for want of newer software, if that is why.
+    pub fn before(self, block: Height) -> Self {
+        match self {
+            Self::Outdated(why) => Self::Outdated(format!("stopped before block {block}: {why}")),
+            other => other,
         }
     }
 }
@@ -100,9 +113,10 @@ impl From<SnapshotError> for Exit {
 
 impl From<Fault> for Exit {
     fn from(fault: Fault) -> Self {
-        match fault.is_disk_full() {
-            true => Self::Disk(format!("{fault}. Free some space and start again")),
-            false => Self::Database(fault.to_string()),
+        match (fault.is_disk_full(), fault.is_outdated()) {
+            (true, _) => Self::Disk(format!("{fault}. Free some space and start again")),
+            (_, true) => Self::Outdated(fault.to_string()),
+            (false, false) => Self::Database(fault.to_string()),
         }
     }
 }

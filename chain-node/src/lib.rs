@@ -13,6 +13,7 @@ pub mod data_dir;
 pub mod db;
 pub mod devnet;
 pub mod driver;
+mod evidence;
 pub mod exit;
 mod locks;
 pub mod logging;

@@ -7,6 +7,7 @@ use crate::config::{Advanced, Config, SyncMode};
 use crate::counts::{self, Counts};
 use crate::data_dir::DataDir;
 use crate::driver::{Driver, MonoClock, Running, wall_clock};
+use crate::evidence::{self, Reporter};
 use crate::exit::Exit;
 use crate::net::{self, Net};
 use crate::p2p::{self, Network, P2pConfig};
@@ -17,6 +18,8 @@ use chain_core::engine::{Engine, EngineLog, Options, SharedPool, SignMemory, Sta
 use chain_core::genesis::Genesis;
 use chain_core::ledger::{self, Chain, index_history};
 use chain_core::mempool::PoolLimits;
+use chain_core::state::protocol::{RULES_VERSION, check_version};
+use chain_core::state::validators::next_set;
 use chain_core::storage::{DirLock, Journal, RocksOptions, RocksStore, SignFile, SignOwner, Store};
 use chain_core::types::{Address, ChainId, Height};
 use chain_rpc::backend::{ChainFacts, NodeInfo};
@@ -31,7 +34,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// The name of the log of what was signed and heard.
@@ -70,6 +73,8 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
         wal_is_lost = false;
     }
     let chain = open_ledger(config, &genesis)?;
+    let next = chain.head().block.header.height.next();
+    check_version(&chain.head().tree, RULES_VERSION).map_err(|fault| Exit::from(fault).before(next))?;
     let facts = ChainFacts {
         id: chain.id(),
         name: genesis.name.to_string(),
@@ -78,12 +83,11 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
         genesis: genesis.encode(),
         spec: serde_json::to_value(&spec).map_err(|e| Exit::Configuration(format!("genesis: {e}")))?,
     };
-    let set = genesis.validator_set().map_err(|e| Exit::OtherChain(format!("genesis: {e}")))?;
-    let public = key.as_ref().map(|key| key.public());
+    let is_validator = validates(&chain, key.as_deref())?;
     let mut info = NodeInfo {
         version: env!("CARGO_PKG_VERSION").into(),
-        role: role(public.as_ref(), &set, config.advanced.prune_keep_blocks > 0, chain.oldest_body()).into(),
-        validator: public.filter(|key| set.index_of(key).is_some()),
+        role: role(config.advanced.prune_keep_blocks > 0, chain.oldest_body()).into(),
+        validator: key.as_ref().map(|key| key.public()),
         peer_id: None,
         oldest_body: chain.oldest_body(),
         started_ms: wall_clock().get(),
@@ -91,7 +95,7 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
     let clock = MonoClock::start();
     let counts = Counts::new().map_err(|e| Exit::Configuration(format!("metrics: {e}")))?;
     let pool_limits = PoolLimits::default();
-    if wal_is_lost && info.validator.is_some() && chain.head().block.header.height > Height::ZERO {
+    if wal_is_lost && is_validator && chain.head().block.header.height > Height::ZERO {
         if !config.advanced.accept_lost_consensus_log {
             return Err(Exit::Key(format!(
                 "{} holds no consensus log though the chain has blocks: this validator does not know what it has signed. \
@@ -130,7 +134,7 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
     };
     let (engine, outputs) = Engine::start(start, &move || clock.now())?;
     let status = engine.status();
-    if info.validator.is_some() && status.barrier >= status.height {
+    if is_validator && status.barrier >= status.height {
         tracing::error!(
             height = status.height.get(),
             barrier = status.barrier.get(),
@@ -143,12 +147,22 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
     let listeners = bind(config).await?;
     let shelf = Arc::new(Shelf::open(dir.snapshots())?);
     let net = Net::new(shelf.clone());
+    let (evidence, found) = mpsc::channel(evidence::FOUND);
     let (driver, engine) =
-        Driver::start(engine, outputs, clock, config.advanced.verify_threads, net.clone(), counts.clone());
+        Driver::start(engine, outputs, clock, config.advanced.verify_threads, net.clone(), (counts.clone(), evidence));
     net.remember(&pool);
+    let reporter = Reporter {
+        dir: dir.evidence(),
+        driver: driver.clone(),
+        net: net.clone(),
+        pool: pool.clone(),
+        key: key.clone(),
+        counts: counts.clone(),
+    };
     let mut tasks = vec![
         tokio::spawn(counts::follow(counts.clone(), driver.clone())),
         tokio::spawn(catching_up::watch(driver.clone())),
+        tokio::spawn(reporter.run(found)),
     ];
     tasks.extend(start_network(config, &dir, key, (&net, &driver, pool.clone())).await?);
     info.peer_id = net.network().map(|network| network.local_id().to_string());
@@ -246,6 +260,12 @@ pub fn compile(path: &Path) -> Result<(ChainSpec, Genesis), Exit> {
         Exit::Configuration(format!("{} is not a chain spec:\n{}", path.display(), lines.join("\n")))
     })?;
     Ok((spec, genesis))
+}
+
+/// Whether a key is in the set that signs the next block.
+fn validates(chain: &Chain, key: Option<&SecretKey>) -> Result<bool, Fault> {
+    let set = next_set(&chain.head().tree)?;
+    Ok(key.is_some_and(|key| set.index_of(&key.public()).is_some()))
 }
 
 fn read_genesis(dir: &DataDir, config: &Config) -> Result<(ChainSpec, Genesis), Exit> {

@@ -107,7 +107,9 @@ fn write(options: &Options, hosts: &[String], dir: &Path) -> Result<ChainId, Exi
     let seeds: Vec<Zeroizing<[u8; 32]>> = hosts.iter().map(|_| draw_seed()).collect();
     let keys: Vec<PublicKey> = seeds.iter().map(|seed| SecretKey::from_seed(seed).public()).collect();
     let accounts = draw_accounts(ACCOUNTS);
-    let addresses: Vec<Address> = accounts.iter().map(|account| account.address).collect();
+    // The accounts of validators' keys act on the council and report: that costs fees.
+    let addresses = accounts.iter().map(|account| account.address).chain(keys.iter().map(Address::of_key));
+    let addresses: Vec<Address> = addresses.collect();
     let facts = Facts { validators: &keys, accounts: &addresses, now: wall_clock(), salt: *draw_seed() };
     let spec = testnet(facts, &options.chain_name, options.block_time)?;
     let chain = check_spec(&spec)?.chain_id();

@@ -4,11 +4,12 @@
 //!
 //! Not here: JSON, sockets, limits. chain-node implements this; tests have one in memory.
 
+use chain_core::Fault;
 use chain_core::block::{Header, Outcome};
 use chain_core::engine::Announcement;
-use chain_core::ledger::CommittedBlock;
+use chain_core::ledger::{CommittedBlock, Hop};
 use chain_core::mempool::Status;
-use chain_core::state::{Account, Asset, Params, Proof, RowKey, Supply};
+use chain_core::state::{Account, Asset, Params, Proof, RowKey, Supply, Tree};
 use chain_core::tx::{Checked, Event};
 use chain_core::types::{
     Address, Amount, AssetId, BlockId, Certificate, ChainId, Height, QuorumRule, Rejected, TxId, ValidatorSet, WireId,
@@ -50,6 +51,13 @@ pub trait Backend: Send + Sync + 'static {
     fn params(&self) -> Answer<Params>;
     /// The set that signs the next block.
     fn validators(&self) -> Answer<ValidatorSet>;
+    /// The set that signs a height. `NotFound` for block 0, which nobody signs, and above the next one.
+    fn set_of(&self, height: Height) -> Answer<ValidatorSet>;
+    /// The final blocks, from a height on, after which another set signs, with their certificates and the
+    /// members of that set: ascending, at most `limit`.
+    fn hops(&self, from: Height, limit: usize) -> Answer<Vec<Hop>>;
+    /// Takes a short look at the newest final block with the state after it: a commit waits meanwhile.
+    fn look(&self, look: &mut dyn FnMut(&CommittedBlock, &Tree) -> Result<(), Fault>) -> Answer<()>;
     /// The account with all its balances. An address nobody used is an empty account.
     fn account(&self, address: &Address) -> Answer<AccountState>;
     /// What an account holds of an asset, and the height at which that is true.
@@ -198,6 +206,8 @@ pub struct SyncState {
     pub agreeing: bool,
     /// Connected peers.
     pub peers: u32,
+    /// Whether this node's key is in the set that signs the next block.
+    pub validator: bool,
     /// Only on a validator that may not sign the next height.
     pub held_back: Option<HeldBack>,
 }
@@ -216,7 +226,7 @@ pub struct NodeInfo {
     pub version: String,
     /// `validator`, `follower`, `archive` or `pruned`.
     pub role: String,
-    /// The validator's key, if it is one.
+    /// The validator's key it holds, whether or not it is in the set now.
     pub validator: Option<chain_core::crypto::PublicKey>,
     /// The name in the network, if it has one.
     pub peer_id: Option<String>,

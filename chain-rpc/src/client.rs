@@ -5,7 +5,7 @@
 
 use crate::errors::{ErrorData, RpcError};
 use crate::view::*;
-use chain_core::types::{Address, AssetId, Height, TxId};
+use chain_core::types::{Address, AssetId, Height, ProposalId, TxId};
 use jsonrpsee::core::client::{ClientT, Error as CallError, Subscription, SubscriptionClientT};
 use jsonrpsee::core::params::ObjectParams;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
@@ -145,8 +145,22 @@ impl Client {
         get_genesis() -> GenesisView;
         /// The parameters in force.
         get_params() -> ParamsView;
-        /// The set that signs the next block.
+        /// The set that signs the next block, and who else was admitted.
         get_validators() -> ValidatorsView;
+        /// A page of changes of the validator set, oldest first.
+        get_set_changes(from: Height, limit: Option<u32>) -> SetChangesView;
+        /// What validators did in the newest blocks.
+        get_uptime(blocks: Option<u32>) -> UptimesView;
+        /// A page of what the council is and was asked, newest first.
+        get_proposals(open: Option<bool>, cursor: Option<String>, limit: Option<u32>) -> ProposalsView;
+        /// A proposal with its votes.
+        get_proposal(proposal: ProposalId) -> ProposalView;
+        /// A page of changes of parameters, newest first.
+        get_param_history(name: Option<String>, cursor: Option<String>, limit: Option<u32>) -> ParamHistoryView;
+        /// Who has which role.
+        get_roles() -> RolesView;
+        /// The version of the rules, and what follows.
+        get_upgrade() -> UpgradeView;
         /// What exists of every asset.
         get_supply() -> SupplyView;
         /// Actions, rejections and codes.

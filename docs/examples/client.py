@@ -213,10 +213,35 @@ def header_bytes(h):
             + unhex(h["state_root"]) + unhex(h["validators_hash"]) + unhex(h["next_validators_hash"]))
 
 
-def verify_final(chain, genesis, header, certificate):
-    """The block id of a header that a quorum of the genesis' validators finalized."""
+def validators_in_charge(node, chain, genesis, height):
+    """The set that signs a height, followed from the genesis by the headers that hand over (section 13)."""
+    validators, start, below = genesis["validators"], 0, -1
+    while start is not None:
+        page = node.get(f"/rpc/set_changes?from={start}")
+        for change in page["changes"]:
+            header = change["header"]
+            need(int(header["height"]) > below, "changes of the set in another order")
+            below = int(header["height"])
+            if below >= height:
+                return validators
+            verify_final(chain, genesis, validators, header, change["certificate"])
+            members = [(unhex(one["public_key"]), int(one["weight"])) for one in change["members"]]
+            set_hash = hash_of("ait/validators/1", chain, validators_bytes(members))
+            need(unhex(header["next_validators_hash"]) == set_hash, "other members than the header hands over to")
+            validators = members
+        start = int(page["next"]) if "next" in page else None
+    return validators
+
+
+def verify_newest(node, chain, genesis, header, certificate):
+    """The block id of a header that the validators in charge finalized."""
+    validators = validators_in_charge(node, chain, genesis, int(header["height"]))
+    return verify_final(chain, genesis, validators, header, certificate)
+
+
+def verify_final(chain, genesis, validators, header, certificate):
+    """The block id of a header that a quorum of these validators finalized."""
     need(header["version"] == 1 and unhex(header["chain_id"]) == chain, "header of another chain")
-    validators = genesis["validators"]
     set_hash = hash_of("ait/validators/1", chain, validators_bytes(validators))
     need(unhex(header["validators_hash"]) == set_hash, "signed by another validator set")
     block = hash_of("ait/block/1", chain, header_bytes(header))
@@ -336,7 +361,7 @@ def verified_balance(node, chain, genesis, address, asset=0):
     """The balance and its height, believing nothing but the chain id (section 13)."""
     answer = node.get(f"/rpc/proof?address={address}&asset={asset}")
     header = answer["header"]
-    verify_final(chain, genesis, header, answer["certificate"])
+    verify_newest(node, chain, genesis, header, answer["certificate"])
     raw = address_bytes(address)
     key = b"\1" + raw if asset == 0 else b"\2" + raw + struct.pack(">I", asset)
     value = verify_row(chain, unhex(header["state_root"]), key, answer["proof"])
@@ -351,7 +376,7 @@ def verified_balance(node, chain, genesis, address, asset=0):
 
 def verified_outcome(node, chain, genesis, signed, tx_id):
     answer = node.get(f"/rpc/proof?tx_id=0x{tx_id.hex()}")
-    verify_final(chain, genesis, answer["header"], answer["certificate"])
+    verify_newest(node, chain, genesis, answer["header"], answer["certificate"])
     outcome, verdict = answer["outcome"], answer["outcome"]["verdict"]
     need(unhex(outcome["wire_id"]) == hash_of("ait/wire/1", chain, signed), "outcome of other bytes")
     how = u8(0) if verdict == "ok" else u8(1) + u16(verdict["rejected"]["number"]) + u8(verdict["rejected"]["action"])

@@ -54,27 +54,37 @@ struct Node {
 impl Cluster {
     /// Makes a devnet with a block every 200 ms; nothing runs yet.
     pub fn new(validators: usize, followers: usize) -> Self {
-        Self::made(validators, followers, "200ms", None)
+        Self::made((validators, 0, followers), "200ms", None)
+    }
+
+    /// As `new`, with nodes behind the validators that have a key which the council can admit.
+    pub fn with_candidates(validators: usize, candidates: usize) -> Self {
+        Self::made((validators, candidates, 0), "200ms", None)
     }
 
     /// Makes a devnet; nothing runs yet.
     pub fn with_block_time(validators: usize, followers: usize, block_time: &str) -> Self {
-        Self::made(validators, followers, block_time, None)
+        Self::made((validators, 0, followers), block_time, None)
     }
 
     /// Makes a devnet of as many validators as `site_of` is long, each at one of two sites, which
     /// are network namespaces with one link between them. Where that is not allowed, says why.
     pub fn at_sites(site_of: &[usize]) -> Result<Self, String> {
         let sites = Sites::new(site_of)?;
-        Ok(Self::made(site_of.len(), 0, "200ms", Some(sites)))
+        Ok(Self::made((site_of.len(), 0, 0), "200ms", Some(sites)))
     }
 
-    fn made(validators: usize, followers: usize, block_time: &str, sites: Option<Sites>) -> Self {
+    fn made(
+        (validators, candidates, followers): (usize, usize, usize),
+        block_time: &str,
+        sites: Option<Sites>,
+    ) -> Self {
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("devnet");
         let mut command = chain_node();
         command.args(["devnet", "init", "--base-port", "0", "--block-time", block_time]);
         command.args(["--validators", &validators.to_string(), "--followers", &followers.to_string()]);
+        command.args(["--candidates", &candidates.to_string()]);
         if let Some(sites) = &sites {
             command.args(["--rpc-host", &sites.rpc_hosts(), "--p2p-host", &sites.p2p_hosts()]);
         }

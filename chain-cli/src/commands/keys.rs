@@ -230,7 +230,7 @@ fn show(store: &KeystoreArgs, name: &str, verify: bool, json: bool, console: &mu
     let located = locate(name, &keystore, Some(&accounts))?;
     let mut view = match &located {
         Located::Key(file) => key_view(file, None),
-        Located::Devnet(signer) => account_view(signer.name(), &located.public_key()),
+        Located::Plain(signer) => account_view(signer.name(), &located.public_key()),
     };
     if verify {
         resolve_signer(name, &keystore, Some(&accounts), &store.passphrase()?)?;

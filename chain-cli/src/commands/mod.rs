@@ -3,8 +3,10 @@
 pub mod account;
 pub mod anchor;
 pub mod asset;
+pub mod authority;
 pub mod balance;
 pub mod block;
+pub mod evidence;
 pub mod history;
 pub mod keys;
 pub mod proof;

@@ -11,9 +11,9 @@ use chain_core::{
     codec,
     genesis::Genesis,
     state::Authority,
-    types::{Address, AssetId, TxId},
+    types::{Address, AssetId, Height, TxId},
 };
-use chain_rpc::view::{Bytes, ProofParams, ProofView, rfc3339};
+use chain_rpc::view::{Bytes, ProofParams, ProofView, SetChangeView, rfc3339};
 use clap::{ArgGroup, Args, Subcommand};
 use genesis::ChainSpec;
 use serde_json::{Value, json};
@@ -22,14 +22,26 @@ use super::tx::outcome_text;
 use crate::{
     app::{App, Names},
     error::{Answer, CliError},
+    node::Node,
     output::{Lines, money},
-    verify::{Fact, Proven, Subject, verify},
+    verify::{Beside, Fact, Proven, Subject, verify},
 };
 
-/// Longest proof file, in bytes: a certificate of 256 validators in JSON and much room.
-const MAX_FILE_BYTES: u64 = 4 << 20;
+/// Longest proof file, in bytes: certificates of 256 validators in JSON for thousands of changes of the set.
+const MAX_FILE_BYTES: u64 = 256 << 20;
 /// The field that `get` adds to an outcome's proof: the transaction's complete bytes.
 const SIGNED_TX: &str = "signed_tx";
+
+/// The field that `get` adds: every change of the validator set below the proof's block.
+const HOPS: &str = "set_changes";
+
+/// A proof as its file holds it.
+#[derive(Debug)]
+struct File {
+    proof: ProofView,
+    signed_tx: Option<Bytes>,
+    hops: Vec<SetChangeView>,
+}
 
 /// Arguments of `chain proof`.
 #[derive(Debug, Args)]
@@ -100,17 +112,34 @@ async fn get(app: &App, args: &GetArgs) -> Answer<()> {
         let signed = signed.ok_or_else(|| CliError::Failed(format!("the node no longer has the bytes of {id}")))?;
         fields.insert(SIGNED_TX.into(), Bytes(codec::encode(&signed)).to_string().into());
     }
-    write(&args.out, &document)?;
     let anchor = match &proof {
         ProofView::Row(row) => &row.anchor,
         ProofView::Outcome(outcome) => &outcome.anchor,
     };
     let (height, hash) = (anchor.header.height, anchor.hash);
+    if let Value::Object(fields) = &mut document {
+        let hops = hops(&node, height).await?;
+        fields.insert(HOPS.into(), serde_json::to_value(hops).map_err(std::io::Error::from)?);
+    }
+    write(&args.out, &document)?;
     app.print(&json!({ "file": args.out, "height": height, "block": hash }), |lines| {
         let file = args.out.display();
         lines.line(format_args!("wrote {file}: the proof as of block {height}"));
         lines.line(format_args!("check it anywhere: chain proof verify {file} --genesis genesis.json"));
     })
+}
+
+/// The changes of the validator set below a block, oldest first.
+async fn hops(node: &Node, below: Height) -> Answer<Vec<SetChangeView>> {
+    let (mut hops, mut from) = (Vec::new(), Some(Height::ZERO));
+    while let Some(first) = from.filter(|first| *first < below) {
+        let page = node.client.get_set_changes(first, None).await?;
+        hops.extend(page.changes);
+        // A node that sends us round in circles is not followed.
+        from = page.next.filter(|next| *next > first);
+    }
+    hops.retain(|hop: &SetChangeView| hop.header.height < below);
+    Ok(hops)
 }
 
 fn write(path: &Path, document: &Value) -> Answer<()> {
@@ -120,15 +149,15 @@ fn write(path: &Path, document: &Value) -> Answer<()> {
 
 fn check(app: &App, args: &VerifyArgs) -> Answer<()> {
     let account = args.account.as_ref().map(|text| app.address(text)).transpose()?;
-    let (proof, signed_tx) = read_proof(&args.file)?;
+    let File { proof, signed_tx, hops } = read_proof(&args.file)?;
     let genesis = read_genesis(&args.genesis)?;
-    let signed_tx = signed_tx.as_ref().map(|bytes| bytes.0.as_slice());
-    let proven = verify(&genesis, &proof, signed_tx, Subject { account, tx_id: args.tx })?;
+    let beside = Beside { signed_tx: signed_tx.as_ref().map(|bytes| bytes.0.as_slice()), hops: &hops };
+    let proven = verify(&genesis, &proof, beside, Subject { account, tx_id: args.tx })?;
     app.print(&proven, |lines| show(lines, app, &genesis, &proven))
 }
 
-/// The proof in a file, and the transaction's bytes beside it.
-fn read_proof(path: &Path) -> Answer<(ProofView, Option<Bytes>)> {
+/// The proof in a file, and what stands beside it.
+fn read_proof(path: &Path) -> Answer<File> {
     let fails = |why: String| CliError::Unproven { step: "file", why: format!("{}: {why}", path.display()) };
     let length = fs::metadata(path).map_err(|error| fails(error.to_string()))?.len();
     if length > MAX_FILE_BYTES {
@@ -138,10 +167,13 @@ fn read_proof(path: &Path) -> Answer<(ProofView, Option<Bytes>)> {
     parse_proof(&bytes).map_err(|error| fails(format!("not a proof: {error}")))
 }
 
-fn parse_proof(bytes: &[u8]) -> Result<(ProofView, Option<Bytes>), serde_json::Error> {
+fn parse_proof(bytes: &[u8]) -> Result<File, serde_json::Error> {
     let mut document: Value = serde_json::from_slice(bytes)?;
-    let signed = document.as_object_mut().and_then(|fields| fields.remove(SIGNED_TX));
-    Ok((serde_json::from_value(document)?, signed.map(serde_json::from_value).transpose()?))
+    let mut take = |name| document.as_object_mut().and_then(|fields| fields.remove(name));
+    let (signed, hops) = (take(SIGNED_TX), take(HOPS));
+    let hops = hops.map(serde_json::from_value).transpose()?.unwrap_or_default();
+    let signed_tx = signed.map(serde_json::from_value).transpose()?;
+    Ok(File { proof: serde_json::from_value(document)?, signed_tx, hops })
 }
 
 fn read_genesis(path: &Path) -> Answer<Genesis> {

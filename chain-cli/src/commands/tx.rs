@@ -1,6 +1,6 @@
 //! `chain tx`: what became of a transaction.
 //!
-//! Not here: sending (`send`).
+//! Not here: sending (`send`), the council's events in words (`authority`).
 
 use std::time::Duration;
 
@@ -95,6 +95,7 @@ async fn show(app: &App, node: &Node, view: &GetTxView, whole: bool) -> Answer<(
         if let Some(outcome) = &view.outcome {
             lines.pair("  outcome", outcome_text(outcome));
         }
+        super::authority::told(lines, &names, view.events.iter().flatten());
         if whole {
             events(lines, view);
         }

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `key:alice` | the key `alice` of the keystore |
 //! | `devnet:dev0` | the account `dev0` of the devnet's `accounts.json` |
-//! | `./some/file.json` (none of the above, has a `/`) | that key file |
-//! | `alice` | the key or the account of this name; refused if there are both |
+//! | `devnet:node-0` | the validator key of the devnet's node, `node-0/validator_key` |
+//! | `./some/file` (none of the above, has a `/`) | that key file, or a node's `validator_key` (64 hex digits, 0600) |
+//! | `alice`, `node-0` | the key, account or node of this name; refused if there are two |
 //!
 //! Accounts of a devnet lie unencrypted in a file that everybody may read: they are worth nothing and no secret.
+//! A node's `validator_key` is a secret without a passphrase, as the node has to read it alone.
 //! Not here: signing.
 
 use std::{
@@ -18,7 +20,7 @@ use std::{
 use chain_core::types::Address;
 use serde::Deserialize;
 
-use super::{KeyError, KeyFile, KeyName, Keystore, PassphraseSource, Seed, files, keystore::read_key_file};
+use super::{FileError, KeyError, KeyFile, KeyName, Keystore, PassphraseSource, Seed, files, keystore::read_key_file};
 
 /// Longest accounts file, in bytes: room for thousands of accounts.
 const MAX_ACCOUNTS_BYTES: u64 = 1 << 20;
@@ -55,8 +57,8 @@ impl Signer {
 pub enum Located {
     /// A key file.
     Key(KeyFile),
-    /// An account of a devnet, which nothing locks.
-    Devnet(Signer),
+    /// An account of a devnet or a node's key, which nothing locks.
+    Plain(Signer),
 }
 
 impl Located {
@@ -65,7 +67,7 @@ impl Located {
     pub fn public_key(&self) -> [u8; 32] {
         match self {
             Self::Key(file) => *file.public_key(),
-            Self::Devnet(signer) => signer.seed.public_key(),
+            Self::Plain(signer) => signer.seed.public_key(),
         }
     }
 
@@ -80,7 +82,7 @@ impl Located {
                 let seed = file.unseal(&passphrase.unlocking(&name)?)?.seed();
                 Ok(Signer { name, seed })
             }
-            Self::Devnet(signer) => Ok(signer),
+            Self::Plain(signer) => Ok(signer),
         }
     }
 }
@@ -101,16 +103,19 @@ pub fn locate(from: &str, keystore: &Keystore, accounts: Option<&Path>) -> Resul
         accounts: accounts.map_or_else(|| "a devnet (none given)".to_owned(), |path| path.display().to_string()),
     };
     if let Some(name) = from.strip_prefix("devnet:") {
-        return devnet_account(name, accounts)?.map(Located::Devnet).ok_or_else(|| no_such(name));
+        return devnet_signer(name, accounts)?.map(Located::Plain).ok_or_else(|| no_such(name));
     }
     if from.contains('/') {
-        return Ok(Located::Key(read_key_file(Path::new(from))?));
+        return match validator_key(Path::new(from))? {
+            Some(signer) => Ok(Located::Plain(signer)),
+            None => Ok(Located::Key(read_key_file(Path::new(from))?)),
+        };
     }
     let name: KeyName = from.parse()?;
-    match (keystore.contains(&name), devnet_account(from, accounts)?) {
+    match (keystore.contains(&name), devnet_signer(from, accounts)?) {
         (true, Some(_)) => Err(KeyError::Ambiguous(from.to_owned())),
         (true, None) => Ok(Located::Key(keystore.read(&name)?)),
-        (false, Some(signer)) => Ok(Located::Devnet(signer)),
+        (false, Some(signer)) => Ok(Located::Plain(signer)),
         (false, None) => Err(no_such(from)),
     }
 }
@@ -126,6 +131,38 @@ pub fn resolve_signer(
     passphrase: &PassphraseSource,
 ) -> Result<Signer, KeyError> {
     locate(from, keystore, accounts)?.unlock(passphrase)
+}
+
+/// Longest `validator_key`, in bytes: 64 digits, and white space around.
+const MAX_VALIDATOR_KEY_BYTES: u64 = 128;
+
+/// A node's validator key, if that is what a file holds.
+fn validator_key(path: &Path) -> Result<Option<Signer>, KeyError> {
+    let bytes = match files::read(path, MAX_VALIDATOR_KEY_BYTES) {
+        Err(FileError::TooLong { .. }) => return Ok(None),
+        other => other?,
+    };
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
+    let Ok(seed) = Seed::from_hex(text) else { return Ok(None) };
+    // Only now it is known to be a secret: it must be closed to others, as for the node.
+    files::read_private(path, MAX_VALIDATOR_KEY_BYTES)?;
+    Ok(Some(Signer { name: path.display().to_string(), seed }))
+}
+
+/// An account of a devnet, or the validator key of one of its nodes.
+fn devnet_signer(name: &str, accounts: Option<&Path>) -> Result<Option<Signer>, KeyError> {
+    let node =
+        accounts.and_then(Path::parent).filter(|_| is_node(name)).map(|dir| dir.join(name).join("validator_key"));
+    match node.filter(|path| path.is_file()) {
+        Some(path) => Ok(validator_key(&path)?.map(|signer| Signer { name: name.to_owned(), ..signer })),
+        None => devnet_account(name, accounts),
+    }
+}
+
+/// Whether a devnet's node can have this name: nothing else becomes part of a path.
+fn is_node(name: &str) -> bool {
+    let digits = name.strip_prefix("node-").unwrap_or_default();
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// One entry of `accounts.json`; other fields are the devnet's business.

@@ -146,3 +146,28 @@ fn debug_shows_no_secret() {
     let account = DevAccount { name: "n".into(), address: "a".into(), secret_key: "5ec2e7".into() };
     assert!(!format!("{account:?}").contains("5ec2e7"));
 }
+
+#[test]
+fn a_nodes_key_is_found_by_its_file_and_by_the_nodes_name() {
+    use std::os::unix::fs::PermissionsExt;
+    let fixture = Fixture::new();
+    let node = fixture.dir.path().join("node-3");
+    fs::create_dir(&node).unwrap();
+    let file = node.join("validator_key");
+    fs::write(&file, format!("{}\n", hex::encode([7; 32]))).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    for from in ["node-3", "devnet:node-3", file.to_str().unwrap()] {
+        let signer = fixture.resolve(from).unwrap();
+        assert_eq!((signer.seed().as_bytes(), signer.name()), (&[7; 32], from.trim_start_matches("devnet:")));
+    }
+    for absent in ["node-4", "node-", "node-3x", "devnet:node-3/..", "devnet:../node-3"] {
+        assert!(
+            matches!(fixture.resolve(absent), Err(KeyError::NoSuchSigner { .. } | KeyError::BadName(_))),
+            "{absent}"
+        );
+    }
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    for from in ["node-3", file.to_str().unwrap()] {
+        assert!(matches!(fixture.resolve(from), Err(KeyError::File(FileError::FileOpenToOthers { .. }))), "{from}");
+    }
+}

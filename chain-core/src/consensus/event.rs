@@ -1,7 +1,7 @@
 //! What the consensus machine reports to people and metrics.
 
 use crate::crypto::PublicKey;
-use crate::types::{BlockId, Height, View, VoteKind};
+use crate::types::{BlockId, EquivocationKind, Height, View, VoteKind};
 use serde::Serialize;
 
 /// One step of the agreement worth telling.
@@ -54,5 +54,16 @@ pub enum ConsensusEvent {
         height: Height,
         /// Which view.
         view: View,
+    },
+    /// A validator was heard to contradict itself: two signed words prove it.
+    Equivocation {
+        /// At which height.
+        height: Height,
+        /// In which view.
+        view: View,
+        /// Which rule was broken.
+        kind: EquivocationKind,
+        /// Whose words.
+        validator: PublicKey,
     },
 }

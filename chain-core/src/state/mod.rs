@@ -8,6 +8,8 @@
 //! | 5 | parameters | `params` |
 //! | 6, 8, 9 | validator sets, what is known of a validator, their keys | `validators` |
 //! | 10, 11 | version of the rules with the quorum rule, roles | `protocol` |
+//! | 22 | convicted keys | `validators` |
+//! | 23 | changes of parameters | `params` |
 //!
 //! A family's own tables are declared in its folder and have numbers from 16.
 
@@ -25,7 +27,7 @@ pub mod validators;
 pub use account::{ACCOUNTS, Account, Authority};
 pub use money::{Asset, Supply, Symbol};
 pub use overlay::{Mark, Overlay};
-pub use params::{PARAMS, Param, ParamChangeError, ParamError, Params};
+pub use params::{PARAM_CHANGES, PARAMS, Param, ParamChange, ParamChangeError, ParamError, Params};
 pub use proof::{Content, Proof, ProofError};
 pub use protocol::{Protocol, Role, Roles};
 pub use row_key::{BadRowKey, RowKey};

@@ -5,13 +5,31 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
 use super::table::Table;
-use crate::limits::{MAX_BLOCK_BYTES, MAX_BLOCK_TIME_MS, MAX_BLOCK_TXS, MAX_TX_BYTES, MIN_BLOCK_TIME_MS};
-use crate::types::Amount;
+use crate::codec::Text;
+use crate::limits::{
+    MAX_BLOCK_BYTES, MAX_BLOCK_TIME_MS, MAX_BLOCK_TXS, MAX_PARAM_NAME_BYTES, MAX_TX_BYTES, MIN_BLOCK_TIME_MS,
+};
+use crate::types::{Amount, Height, ProposalId};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 /// The one row of parameters.
 pub const PARAMS: Table<(), Params> = Table::new(5);
+/// Every change since the genesis, by the first block under it; kept for ever, as each took a vote.
+pub const PARAM_CHANGES: Table<(Height, ProposalId), ParamChange> = Table::new(23);
+
+/// One parameter changed.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+pub struct ParamChange {
+    /// Which.
+    pub name: Text<MAX_PARAM_NAME_BYTES>,
+    /// Its value until then.
+    #[serde(with = "crate::types::wide_decimal")]
+    pub before: u128,
+    /// Its value from then on.
+    #[serde(with = "crate::types::wide_decimal")]
+    pub after: u128,
+}
 
 /// What can be set without another version of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]

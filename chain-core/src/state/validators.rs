@@ -13,7 +13,7 @@ use crate::fault::Fault;
 use crate::limits::{MAX_NAME_BYTES, MAX_SPANS, MAX_VALIDATORS};
 use crate::types::{Equivocation, Height, Validator, ValidatorSet};
 use borsh::{BorshDeserialize, BorshSerialize};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The one row of validator sets.
 pub const VALIDATOR_SETS: Table<(), ValidatorSets> = Table::new(6);
@@ -73,7 +73,7 @@ pub enum Standing {
 }
 
 /// Why a validator was jailed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[borsh(use_discriminant = true)]
 #[repr(u8)]

@@ -42,9 +42,12 @@ pub struct NodeEntry {
     pub metrics: String,
     /// Host and port of the peer-to-peer network.
     pub p2p: String,
-    /// The validator's key; a follower has none.
+    /// The key of a validator of the genesis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validator: Option<PublicKey>,
+    /// The key of a node that may become one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<PublicKey>,
     /// The data directory.
     pub data_dir: PathBuf,
     /// The process it was started as; it may have ended since.
@@ -168,17 +171,21 @@ impl Layout {
 
     fn make(&self, making: &Making, new: &Path) -> Result<(), Exit> {
         let validators = making.validators.unwrap_or(1) as usize;
-        let seeds: Vec<Zeroizing<[u8; 32]>> = (0..validators).map(|_| draw_seed()).collect();
+        let with_key = validators + making.candidates as usize;
+        let seeds: Vec<Zeroizing<[u8; 32]>> = (0..with_key).map(|_| draw_seed()).collect();
         let keys: Vec<PublicKey> = seeds.iter().map(|seed| SecretKey::from_seed(seed).public()).collect();
+        let (signing, _) = keys.split_at(validators);
         let accounts = draw_accounts(making.accounts);
-        let addresses: Vec<Address> = accounts.iter().map(|account| account.address).collect();
-        let facts = Facts { validators: &keys, accounts: &addresses, now: wall_clock(), salt: *draw_seed() };
+        // The accounts of nodes' keys act on the council and report: that costs fees.
+        let addresses = accounts.iter().map(|account| account.address).chain(keys.iter().map(Address::of_key));
+        let addresses: Vec<Address> = addresses.collect();
+        let facts = Facts { validators: signing, accounts: &addresses, now: wall_clock(), salt: *draw_seed() };
         let spec = if making.bench { bench(facts) } else { devnet(facts, making.block_time) }?;
         let chain = check_spec(&spec)?.chain_id();
         let json = spec.to_json().map_err(|e| Exit::Configuration(e.to_string()))?;
         write_new(&new.join("genesis.json"), json.as_bytes(), 0o644)?;
         write_accounts(accounts, &new.join("accounts.json"))?;
-        let files = self.node_files(making, validators + making.followers as usize)?;
+        let files = self.node_files(making, with_key + making.followers as usize)?;
         let mut entries = Vec::new();
         for (index, file) in files.iter().enumerate() {
             let name = format!("node-{index}");
@@ -188,7 +195,9 @@ impl Layout {
                 seeds.get(index).map(|seed| ValidatorSeed::Unused(seed)),
             )?;
             write_new(&new.join(format!("{name}.toml")), file.to_toml()?.as_bytes(), 0o644)?;
-            entries.push(file.entry(name, keys.get(index).copied()));
+            let key = keys.get(index).copied();
+            let entry = file.entry(name, key.filter(|_| index < validators));
+            entries.push(NodeEntry { candidate: key.filter(|_| index >= validators), ..entry });
         }
         write_nodes(new, &entries)
     }
@@ -259,15 +268,29 @@ impl NodeFile {
         let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, self.metrics_port));
         let p2p = SocketAddr::new(self.p2p_host, self.p2p_port);
         let text = String::new;
-        let (data_dir, pid, pid_since, boot) = (self.data_dir.clone(), None, None, None);
-        let mut entry =
-            NodeEntry { name, rpc: text(), metrics: text(), p2p: text(), validator, data_dir, pid, pid_since, boot };
+        let mut entry = NodeEntry {
+            name,
+            rpc: text(),
+            metrics: text(),
+            p2p: text(),
+            validator,
+            candidate: None,
+            data_dir: self.data_dir.clone(),
+            pid: None,
+            pid_since: None,
+            boot: None,
+        };
         entry.listens(rpc, metrics, p2p);
         entry
     }
 }
 
 impl NodeEntry {
+    /// The key it has, whether or not it validates.
+    pub fn key(&self) -> Option<&PublicKey> {
+        self.validator.as_ref().or(self.candidate.as_ref())
+    }
+
     /// Writes down where the node listens, as one reaches it from here.
     pub fn listens(&mut self, rpc: SocketAddr, metrics: SocketAddr, p2p: SocketAddr) {
         let reached = |address: SocketAddr| SocketAddr::new(reach(address.ip()), address.port());
@@ -441,6 +464,7 @@ mod tests {
             metrics: text(),
             p2p: text(),
             validator,
+            candidate: None,
             data_dir: dir.path().join("node-0"),
             pid: None,
             pid_since: None,

@@ -124,7 +124,10 @@ pub struct Making {
     /// How many validators of equal weight [default: 1]
     #[arg(long, env = "VALIDATORS", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub validators: Option<u32>,
-    /// How many nodes of a new devnet follow without signing
+    /// How many nodes of a new devnet have a key that the council can admit; until then they follow
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=64))]
+    pub candidates: u32,
+    /// How many nodes of a new devnet follow without a key
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=64))]
     pub followers: u32,
     /// How many funded accounts a new devnet gets

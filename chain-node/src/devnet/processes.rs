@@ -221,7 +221,8 @@ mod tests {
     fn node(pid: Option<u32>, pid_since: Option<u64>) -> NodeEntry {
         let text = String::new;
         let (name, rpc, metrics, p2p) = (text(), text(), text(), text());
-        NodeEntry { name, rpc, metrics, p2p, validator: None, data_dir: "x".into(), pid, pid_since, boot: boot() }
+        let (validator, candidate, data_dir, boot) = (None, None, "x".into(), boot());
+        NodeEntry { name, rpc, metrics, p2p, validator, candidate, data_dir, pid, pid_since, boot }
     }
 
     #[test]

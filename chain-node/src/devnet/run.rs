@@ -160,8 +160,12 @@ fn banner(layout: &Layout, nodes: &[NodeEntry]) -> Result<String, Exit> {
         line(format!("  metrics, health  {}/metrics", node.metrics));
     } else {
         line("  JSON-RPC, REST, WebSocket; metrics:".into());
-        for NodeEntry { name, rpc, metrics, validator, .. } in nodes {
-            let role = if validator.is_some() { "validator" } else { "follower" };
+        for NodeEntry { name, rpc, metrics, validator, candidate, .. } in nodes {
+            let role = match (validator, candidate) {
+                (Some(_), _) => "validator",
+                (None, Some(_)) => "candidate",
+                (None, None) => "follower",
+            };
             line(format!("    {name:<8} {role:<10} {rpc}  {metrics}/metrics"));
         }
     }

@@ -21,7 +21,8 @@ const LOOK: Duration = Duration::from_millis(200);
 pub struct Row {
     /// `node-0`, …
     pub node: String,
-    /// `validator` or `follower`.
+    /// `validator`; `candidate`: it has a key that is not in the set; `follower`. Of a node that does not
+    /// answer, what it began as.
     pub role: &'static str,
     /// Its process, while it runs.
     pub pid: Option<u32>,
@@ -73,7 +74,7 @@ fn row(nodes: &[NodeEntry], node: &NodeEntry, pid: Option<u32>, answer: Option<(
     let (head, health) = answer.unzip();
     Row {
         node: node.name.clone(),
-        role: if node.validator.is_some() { "validator" } else { "follower" },
+        role: role(node, health.as_ref()),
         pid,
         state,
         height: head.as_ref().map(|head| head.height.get()),
@@ -86,12 +87,20 @@ fn row(nodes: &[NodeEntry], node: &NodeEntry, pid: Option<u32>, answer: Option<(
     }
 }
 
+fn role(node: &NodeEntry, health: Option<&HealthView>) -> &'static str {
+    match (node.key().is_some(), health.map_or(node.validator.is_some(), |health| health.validator)) {
+        (_, true) => "validator",
+        (true, false) => "candidate",
+        (false, false) => "follower",
+    }
+}
+
 /// The name of the node with this validator key; a stranger's key is shown as it is.
 pub fn proposer(nodes: &[NodeEntry], key: &PublicKey) -> Option<String> {
     if key.0 == [0; 32] {
         return None;
     }
-    let own = nodes.iter().find(|node| node.validator.as_ref() == Some(key));
+    let own = nodes.iter().find(|node| node.key() == Some(key));
     Some(own.map_or_else(|| key.to_string(), |node| node.name.clone()))
 }
 

@@ -1,4 +1,6 @@
-//! `chain`: blocks, certificates, parameters, validators, supply, proofs.
+//! `chain`: blocks, certificates, supply, proofs.
+//!
+//! Not here: who validates and by which rules (`authority`).
 
 use super::Verb::Get;
 use super::{Context, Method, entry};
@@ -13,7 +15,7 @@ use chain_core::limits::{MAX_RANGE_BLOCKS, RANGE_BYTES};
 use chain_core::mempool::Status;
 use chain_core::state::{ACCOUNTS, RowKey, money::BALANCES};
 use chain_core::tx::{FAMILIES, Family, Signed, all_rejections};
-use chain_core::types::{Address, AssetId, Height, TxId, WireId};
+use chain_core::types::{AssetId, Height, TxId, WireId};
 use std::sync::Arc;
 
 /// Most blocks in one answer of `get_blocks`.
@@ -43,10 +45,6 @@ pub const METHODS: &[Method] = &[
         "get_certificate", "The proof that a block is final."),
     entry!("chain", disk get_genesis, Nothing => GenesisView, 10, "{}", [(Get, "/rpc/genesis")],
         "get_genesis", "What the chain began with."),
-    entry!("chain", now get_params, Nothing => ParamsView, 1, "{}", [(Get, "/rpc/params")],
-        "get_params", "The parameters in force for the next block."),
-    entry!("chain", disk get_validators, ValidatorsParams => ValidatorsView, 5, "{}", [(Get, "/rpc/validators")],
-        "get_validators", "The set that signs the next block, or a given height where it is the same set."),
     entry!("chain", now get_supply, Nothing => SupplyView, 5, "{}", [(Get, "/rpc/supply")],
         "get_supply", "Per asset what exists and what all accounts hold."),
     entry!("chain", disk get_proof, ProofParams => ProofView, 20, r#"{"address":"$address"}"#, [(Get, "/rpc/proof")],
@@ -145,40 +143,6 @@ fn get_genesis(context: &Context, _: Nothing) -> Result<GenesisView, RpcError> {
         hash: context.backend.header(Height::ZERO)?.id(),
         spec: chain.spec.clone(),
         canonical_bytes: U64(chain.genesis.len() as u64),
-    })
-}
-
-fn get_params(context: &Context, _: Nothing) -> Result<ParamsView, RpcError> {
-    let chain = context.backend.chain();
-    Ok(ParamsView {
-        height: context.backend.head().header.height,
-        params: context.backend.params()?,
-        quorum_rule: chain.rule,
-        consensus_mode: chain.mode.clone(),
-    })
-}
-
-fn get_validators(context: &Context, params: ValidatorsParams) -> Result<ValidatorsView, RpcError> {
-    let (chain, next) = (context.backend.chain(), context.backend.head().header.height.next());
-    let set = context.backend.validators()?;
-    let height = params.height.unwrap_or(next);
-    // Sets of the past are not kept; a header says whether it was this one.
-    if height != next && context.backend.header(height)?.validators_hash != set.hash(&chain.id) {
-        return Err(NOT_FOUND.hint("another set signed this height, which is not kept"));
-    }
-    let leader = set.leader(height, Default::default()).public_key;
-    let members = set.members().iter().map(|member| ValidatorView {
-        public_key: member.public_key,
-        address: Address::of_key(&member.public_key),
-        weight: U64(member.weight),
-        leads_first: member.public_key == leader,
-    });
-    Ok(ValidatorsView {
-        height,
-        hash: set.hash(&chain.id),
-        quorum_rule: chain.rule,
-        total_weight: U64(set.total_weight()),
-        validators: members.collect(),
     })
 }
 

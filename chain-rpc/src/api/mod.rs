@@ -4,6 +4,7 @@
 //! Not here: JSON shapes (`view`), sockets and limits (`server`), documents (`document`).
 
 mod account;
+mod authority;
 mod chain;
 mod feed;
 mod node;
@@ -121,7 +122,7 @@ impl std::fmt::Debug for Method {
 
 /// Every method.
 pub fn methods() -> impl Iterator<Item = &'static Method> {
-    [chain::METHODS, tx::METHODS, account::METHODS, node::METHODS].into_iter().flatten()
+    [chain::METHODS, authority::METHODS, tx::METHODS, account::METHODS, node::METHODS].into_iter().flatten()
 }
 
 /// The method of a name.
@@ -219,6 +220,19 @@ impl<'de> serde::Deserializer<'de> for Listener<'_> {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
         unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
+}
+
+/// What a short look at the newest final block and the state after it finds.
+pub(crate) fn look<T>(
+    context: &Context,
+    find: impl Fn(&chain_core::ledger::CommittedBlock, &chain_core::state::Tree) -> Result<T, chain_core::Fault>,
+) -> Result<T, RpcError> {
+    let mut found = None;
+    context.backend.look(&mut |block, tree| {
+        found = Some(find(block, tree)?);
+        Ok(())
+    })?;
+    found.ok_or_else(|| crate::backend::BackendError::Fault("nobody looked".into()).into())
 }
 
 /// Turns "there is none" into `None`.

@@ -42,6 +42,7 @@ pub(crate) fn health(context: &Context, _: Nothing) -> Result<HealthView, RpcErr
         height: head.header.height,
         head_age_ms: U64(now.saturating_sub(head.header.timestamp_ms.get())),
         peers: sync.peers,
+        validator: sync.validator,
     })
 }
 
@@ -53,6 +54,7 @@ fn sync_status(context: &Context, _: Nothing) -> Result<SyncView, RpcError> {
         target: sync.target,
         behind: U64(sync.target.saturating_sub(sync.height.get()).get()),
         agreeing: sync.agreeing,
+        validator: sync.validator,
         held_back: sync.held_back.is_some(),
         signs_from: sync.held_back.and_then(|held| held.signs_from),
     })

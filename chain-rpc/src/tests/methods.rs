@@ -1,6 +1,7 @@
 //! Every method by name, by position and over REST; documents; errors; proofs.
 
 use super::World;
+use super::authority::propose;
 use super::http::{call, get, get_with, post, rpc};
 use super::node::{address, key};
 use crate::api::{SUBSCRIPTIONS, Verb, methods};
@@ -22,9 +23,16 @@ async fn served() -> (World, Vec<(&'static str, String)>) {
     let world = World::new(Limits::default()).await;
     let done = world.node.transfer(1, 0, 5);
     let sent = world.node.submit(vec![done]).await.pop().unwrap().unwrap();
+    let asked = world.node.sign(100, 0, propose("burn_bps", 6_000));
+    world.node.submit(vec![asked]).await.pop().unwrap().unwrap();
     world.node.produce();
     let next = Bytes(world.node.transfer(2, 0, 5)).to_string();
-    let values = vec![("$address", address(1).to_string()), ("$tx_id", sent.tx_id.to_string()), ("$signed_tx", next)];
+    let values = vec![
+        ("$address", address(1).to_string()),
+        ("$tx_id", sent.tx_id.to_string()),
+        ("$signed_tx", next),
+        ("$proposal", "1".into()),
+    ];
     (world, values)
 }
 
@@ -352,7 +360,7 @@ async fn health_pages_and_metrics() {
     let page = String::from_utf8(get(world.ops.address, "/metrics").await.body).unwrap();
     for name in [
         "blockchain_blocks_total 1",
-        "blockchain_transactions_total 1",
+        "blockchain_transactions_total 2",
         "blockchain_consensus_rounds 0",
         "blockchain_network_peers 3",
         "rpc_requests_total{code=\"0\",method=\"sync_status\"} 1",

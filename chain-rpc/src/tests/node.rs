@@ -5,16 +5,19 @@ use chain_core::block::{BLOCK_VERSION, Body, Header};
 use chain_core::crypto::{Hash, SecretKey};
 use chain_core::engine::Announcement;
 use chain_core::execute::{BlockContext, Execution, execute_block};
-use chain_core::ledger::CommittedBlock;
+use chain_core::ledger::{CommittedBlock, Hop};
 use chain_core::mempool::Status;
 use chain_core::state::money::{self, ASSETS};
 use chain_core::state::validators::{self, next_set};
-use chain_core::state::{Account, Asset, Overlay, PARAMS, Params, RowKey, Supply, Tree, protocol};
+use chain_core::state::{Account, Asset, Overlay, PARAMS, Params, RowKey, Supply, Tree, ValidatorRecord, protocol};
 use chain_core::tx::{Action, Checked, Signed, Transaction, check_one, transfer};
 use chain_core::types::*;
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex};
 use tokio::sync::broadcast;
+
+/// Who votes on proposals.
+pub(super) const COUNCIL: std::ops::RangeInclusive<u8> = 100..=103;
 
 pub(super) struct TestNode {
     facts: ChainFacts,
@@ -38,16 +41,17 @@ pub(super) fn address(seed: u8) -> Address {
 }
 
 impl TestNode {
-    /// Accounts 1 to 9 hold a million base units each.
+    /// Accounts 1 to 9 and those of the council, 100 to 103, hold a million base units each. Of the council
+    /// only 100 validates. A proposal expires after 60 s.
     pub(super) fn new() -> Arc<Self> {
         let id = ChainId(Hash([42; 32]));
         let mut tree = Tree::new(&id.0);
         let mut overlay = Overlay::new(&tree);
         let million = Amount::new(1_000_000);
-        for seed in 1..=9 {
+        for seed in (1..=9).chain(COUNCIL) {
             money::put_account(&mut overlay, &address(seed), &Account { balance: million, ..Account::default() });
         }
-        let minted = Amount::new(9_000_000);
+        let minted = Amount::new(13_000_000);
         let asset = Asset {
             symbol: chain_core::state::Symbol::new("AIT").unwrap(),
             units_per_token: Amount::new(3600),
@@ -57,9 +61,13 @@ impl TestNode {
             burned: Amount::ZERO,
         };
         ASSETS.put(&mut overlay, &AssetId::NATIVE, &asset);
-        PARAMS.put(&mut overlay, &(), &Params::default());
+        PARAMS.put(&mut overlay, &(), &Params { proposal_ttl_s: 60, ..Params::default() });
         protocol::found(&mut overlay, QuorumRule::Byzantine, &Default::default());
         validators::found(&mut overlay, &[Validator { public_key: key(100).public(), weight: 1 }]).unwrap();
+        for seed in COUNCIL.skip(1) {
+            let waiting = ValidatorRecord::admitted(Default::default(), 1, Height::ZERO);
+            validators::put_record(&mut overlay, &key(seed).public(), &waiting).unwrap();
+        }
         let delta = tree.preview(overlay.into_changes());
         tree.commit(delta).unwrap();
         let facts = ChainFacts {
@@ -88,6 +96,11 @@ impl TestNode {
             amount: Amount::new(amount),
             memo: Default::default(),
         };
+        self.sign(from, nonce, Action::Transfer(action))
+    }
+
+    /// A signed transaction of one action.
+    pub(super) fn sign(&self, from: u8, nonce: u64, action: Action) -> Vec<u8> {
         let tx = Transaction {
             version: 1,
             chain_tag: self.facts.id.tag(),
@@ -96,7 +109,7 @@ impl TestNode {
             fee_payer: None,
             fee: Amount::new(1000),
             valid_until: Height::ZERO,
-            actions: chain_core::codec::List::new(vec![Action::Transfer(action)]).unwrap(),
+            actions: chain_core::codec::List::new(vec![action]).unwrap(),
         };
         let signed: Signed = tx.sign(&self.facts.id, &key(from));
         chain_core::codec::encode(&signed)
@@ -226,6 +239,17 @@ impl Backend for TestNode {
     fn validators(&self) -> Answer<ValidatorSet> {
         next_set(&self.inner.lock().unwrap().tree).map_err(fault)
     }
+    fn set_of(&self, height: Height) -> Answer<ValidatorSet> {
+        let next = self.head().header.height.next();
+        if height <= next { self.validators() } else { Err(BackendError::NotFound) }
+    }
+    fn hops(&self, _: Height, _: usize) -> Answer<Vec<Hop>> {
+        Ok(vec![])
+    }
+    fn look(&self, look: &mut dyn FnMut(&CommittedBlock, &Tree) -> Result<(), chain_core::Fault>) -> Answer<()> {
+        let inner = self.inner.lock().unwrap();
+        look(inner.blocks.last().unwrap(), &inner.tree).map_err(fault)
+    }
     fn account(&self, address: &Address) -> Answer<AccountState> {
         let (height, inner) = (self.head().header.height, self.inner.lock().unwrap());
         let account = money::account(&inner.tree, address).map_err(fault)?;
@@ -317,7 +341,7 @@ impl Backend for TestNode {
     fn sync(&self) -> SyncState {
         let height = self.head().header.height;
         let agreeing = self.inner.lock().unwrap().agreeing;
-        SyncState { height, target: height, caught_up: true, agreeing, peers: 3, held_back: None }
+        SyncState { height, target: height, caught_up: true, agreeing, peers: 3, validator: true, held_back: None }
     }
     fn node(&self) -> NodeInfo {
         let (version, role, oldest_body) = ("0.0.0".into(), "validator".into(), Height::ZERO);

@@ -5,8 +5,7 @@ use chain_core::block::Header;
 use chain_core::crypto::{Hash, PublicKey};
 use chain_core::ledger::CommittedBlock;
 use chain_core::limits::MAX_RANGE_BLOCKS;
-use chain_core::state::Params;
-use chain_core::types::{Amount, AssetId, BlockId, Certificate, ChainId, Height, QuorumRule, TimestampMs, TxId, View};
+use chain_core::types::{Amount, AssetId, BlockId, Certificate, ChainId, Height, TimestampMs, TxId, View};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -208,16 +207,6 @@ pub struct FinalBlocksView {
     pub blocks: super::Base64,
 }
 
-/// Which validator set.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ValidatorsParams {
-    /// The height it signs. Default: the next block's.
-    #[serde(default)]
-    #[schemars(with = "Option<Decimal>")]
-    pub height: Option<Height>,
-}
-
 /// The proof that a block is final.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct CertificateView {
@@ -251,55 +240,6 @@ pub struct GenesisView {
     /// Length of the canonical bytes, which `GET /rpc/genesis` gives for
     /// `Accept: application/octet-stream`.
     pub canonical_bytes: U64,
-}
-
-/// The parameters in force for the next block.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct ParamsView {
-    /// The newest final block.
-    #[schemars(with = "Decimal")]
-    pub height: Height,
-    /// The parameters.
-    #[schemars(with = "Object")]
-    pub params: Params,
-    /// Which faults the chain tolerates.
-    #[schemars(with = "String")]
-    pub quorum_rule: QuorumRule,
-    /// How the chain agrees.
-    pub consensus_mode: String,
-}
-
-/// The set that signs the next block.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct ValidatorsView {
-    /// The height it signs.
-    #[schemars(with = "Decimal")]
-    pub height: Height,
-    /// Hash of the set.
-    #[schemars(with = "Hex32")]
-    pub hash: Hash,
-    /// Which faults the set tolerates.
-    #[schemars(with = "String")]
-    pub quorum_rule: QuorumRule,
-    /// The sum of the weights.
-    pub total_weight: U64,
-    /// The members, ascending by key.
-    pub validators: Vec<ValidatorView>,
-}
-
-/// A member of the validator set.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct ValidatorView {
-    /// Signs proposals and votes.
-    #[schemars(with = "Hex32")]
-    pub public_key: PublicKey,
-    /// Receives the proposer's fees.
-    #[schemars(with = "super::AddressText")]
-    pub address: chain_core::types::Address,
-    /// Voting weight.
-    pub weight: U64,
-    /// Whether its turn is first at this height.
-    pub leads_first: bool,
 }
 
 /// What exists of every asset.

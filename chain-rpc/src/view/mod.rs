@@ -5,6 +5,7 @@
 //! Not here: what is asked of the node (`api`), errors (`errors`).
 
 mod account;
+mod authority;
 mod block;
 mod node;
 mod proof;
@@ -12,6 +13,7 @@ mod text;
 mod tx;
 
 pub use account::*;
+pub use authority::*;
 pub use block::*;
 pub use node::*;
 pub use proof::*;

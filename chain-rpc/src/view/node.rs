@@ -24,6 +24,8 @@ pub struct HealthView {
     pub head_age_ms: U64,
     /// Connected peers.
     pub peers: u32,
+    /// Whether its key is in the set that signs the next block.
+    pub validator: bool,
 }
 
 /// How far the node is.
@@ -41,6 +43,8 @@ pub struct SyncView {
     pub behind: U64,
     /// Whether no certificate contradicts what this node holds.
     pub agreeing: bool,
+    /// Whether its key is in the set that signs the next block.
+    pub validator: bool,
     /// Whether this is a validator that may not sign the next height, because it may have signed
     /// before what it does not know of now.
     pub held_back: bool,
@@ -91,7 +95,7 @@ pub struct NodeView {
     /// The chain.
     #[schemars(with = "super::Hex32")]
     pub chain_id: chain_core::types::ChainId,
-    /// The validator's key, if it is one.
+    /// The validator's key it holds; `role` says whether it is in the set now.
     #[schemars(with = "Option<super::Hex32>")]
     pub validator: Option<PublicKey>,
     /// Its name in the network.

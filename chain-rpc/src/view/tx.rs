@@ -373,17 +373,22 @@ pub struct ReasonView {
     pub action: u8,
 }
 
+impl ReasonView {
+    /// A rejection by its number, at a place.
+    pub fn of(number: u16, action: u8) -> Self {
+        let known = rejection(number);
+        let name = known.map_or("unknown", |r| r.name).to_owned();
+        let message = known.map_or("a rejection this node does not know", |r| r.message).to_owned();
+        Self { number, name, message, action }
+    }
+}
+
 impl OutcomeView {
     /// An outcome in words.
     pub fn of(outcome: &Outcome) -> Self {
         let reason = match outcome.verdict {
             Verdict::Ok => None,
-            Verdict::Rejected { number, action } => {
-                let known = rejection(number);
-                let name = known.map_or("unknown", |r| r.name).to_owned();
-                let message = known.map_or("a rejection this node does not know", |r| r.message).to_owned();
-                Some(ReasonView { number, name, message, action })
-            }
+            Verdict::Rejected { number, action } => Some(ReasonView::of(number, action)),
         };
         Self { ok: reason.is_none(), reason, fee: outcome.fee, events_hash: outcome.events_hash }
     }

@@ -16,7 +16,7 @@ use crate::state::protocol::{PROTOCOL, protocol};
 use crate::state::validators::{
     VALIDATOR_SETS, VALIDATORS, ValidatorSets, next_set, put_record, records, remove_record,
 };
-use crate::state::{PARAMS, Protocol, Span, params};
+use crate::state::{PARAM_CHANGES, PARAMS, ParamChange, Protocol, Span, params};
 use crate::tx::BlockEnd;
 use crate::types::{Validator, ValidatorSet, View};
 use std::collections::{BTreeMap, BTreeSet};
@@ -175,6 +175,8 @@ fn set_parameter(
             let before = params.bounds().into_iter().find(|param| *param.name == *name);
             let before = before.map(|param| param.value).unwrap_or_default();
             PARAMS.put(block.state, &(), &changed);
+            let change = ParamChange { name: name.clone(), before, after: value };
+            PARAM_CHANGES.put(block.state, &(height, proposal), &change);
             Ok((Status::Enacted, Event::ParameterChanged { proposal, name, before, after: value, height }))
         }
         Ok(Err(error)) => Err(Fault::new(format!("a parameter that was judged right: {error}"))),

@@ -140,7 +140,7 @@ impl Measure {
     }
 
     /// In words, behind "to".
-    pub(super) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         match self {
             Self::Add { public_key, name, weight } => {
                 format!("admit the validator {public_key} with weight {weight} under the name {}", quoted(name))

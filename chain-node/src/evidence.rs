@@ -1,0 +1,376 @@
+//! Evidence this node found: kept as a file until the chain knows of it, and submitted by the node
+//! itself from the plain account of its validator key.
+//!
+//! 1. Of each validator the first contradiction that was found is kept, in `DIR/evidence/KEY.json`: a key
+//!    is convicted once. The file goes when the chain has convicted the key, or can't any more.
+//! 2. Whoever led first at the height where it was found submits at once, who leads a view later a block
+//!    later, and so on, so that most nodes find it done. Nobody submits what waits in the pool already.
+//! 3. It is signed anew until it is final; an attempt that was refused in a block is followed by others,
+//!    at most `MAX_ATTEMPTS` in all, as each costs a fee.
+//! 4. A node without a key, or whose account can't pay or has other keys now, says so once and keeps the
+//!    file: anybody may submit it (`chain evidence submit`).
+//!
+//! Not here: finding evidence (`chain_core::consensus`), what it does (the authority family).
+
+use crate::counts::Counts;
+use crate::data_dir::make_private_dir;
+use crate::driver::Driver;
+use crate::exit::Exit;
+use crate::net::Net;
+use chain_core::Fault;
+use chain_core::codec::{self, List};
+use chain_core::crypto::{PublicKey, SecretKey};
+use chain_core::engine::{Announcement, SharedPool};
+use chain_core::mempool::Status;
+use chain_core::state::validators::{VALIDATORS, next_set};
+use chain_core::state::{Authority, Params, Tree, money, params};
+use chain_core::tx::{Action, Checked, TRANSACTION_VERSION, Transaction, authority, check_one};
+use chain_core::types::{Address, Amount, ChainId, Evidence, Height, TxId, View};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+
+/// Evidence on its way from the engine; what finds no room is found again, or by others.
+pub const FOUND: usize = 64;
+/// Times one evidence is paid for.
+const MAX_ATTEMPTS: u32 = 5;
+/// Blocks an attempt is valid for.
+const VALID_BLOCKS: u64 = 50;
+
+/// What is known of one offence.
+struct Kept {
+    evidence: Evidence,
+    /// The head when it was found.
+    found_at: Height,
+    sent: Option<TxId>,
+    attempts: u32,
+    /// Why it is not submitted here, as it was told last.
+    told: Option<String>,
+}
+
+/// Keeps and submits evidence.
+pub struct Reporter {
+    /// Where it is kept.
+    pub dir: PathBuf,
+    /// The engine and the chain.
+    pub driver: Arc<Driver>,
+    /// The network.
+    pub net: Arc<Net>,
+    /// The pool.
+    pub pool: SharedPool,
+    /// Who reports.
+    pub key: Option<Arc<SecretKey>>,
+    /// Counters.
+    pub counts: Arc<Counts>,
+}
+
+/// What is to be done about an offence now.
+enum Due {
+    /// Nothing any more: convicted, or nothing can be proven; with the words for it.
+    Over(&'static str),
+    /// Not now.
+    Wait,
+    /// It can't be submitted here.
+    Cannot(String),
+    /// This transaction.
+    Send(Box<Checked>),
+}
+
+impl Reporter {
+    /// Reads what an earlier life kept, then works until the node ends.
+    pub async fn run(self, mut found: mpsc::Receiver<Evidence>) {
+        let mut announcements = self.driver.subscribe();
+        let mut kept = BTreeMap::new();
+        for evidence in self.read() {
+            self.keep(&mut kept, evidence, false);
+        }
+        loop {
+            tokio::select! {
+                evidence = found.recv() => match evidence {
+                    Some(evidence) => {
+                        if !self.keep(&mut kept, evidence, true) {
+                            continue;
+                        }
+                    }
+                    // The engine has ended, and the node is about to.
+                    None => std::future::pending().await,
+                },
+                announcement = announcements.recv() => match announcement {
+                    Ok(Announcement::Block(_)) | Err(RecvError::Lagged(_)) => {}
+                    Ok(_) => continue,
+                    Err(RecvError::Closed) => return,
+                },
+            }
+            self.look(&mut kept).await;
+            self.counts.evidence_kept(kept.len());
+        }
+    }
+
+    /// Whether it is the first of its signer.
+    fn keep(&self, kept: &mut BTreeMap<PublicKey, Kept>, evidence: Evidence, is_new: bool) -> bool {
+        let (signer, Ok(equivocation)) = (evidence.signer(), evidence.equivocation()) else { return false };
+        let is_own = self.key.as_ref().is_some_and(|key| key.public() == signer);
+        if is_own || kept.contains_key(&signer) {
+            return false;
+        }
+        tracing::warn!(validator = %signer, %equivocation, "a validator contradicted itself");
+        if is_new && let Err(error) = self.write(&evidence) {
+            tracing::error!(%error, "evidence is not kept on disk; it is gone with the next stop");
+        }
+        let found_at = self.driver.chain().head().block.header.height;
+        kept.insert(signer, Kept { evidence, found_at, sent: None, attempts: 0, told: None });
+        true
+    }
+
+    async fn look(&self, kept: &mut BTreeMap<PublicKey, Kept>) {
+        let mut over = Vec::new();
+        for (validator, one) in kept.iter_mut() {
+            match self.due(one) {
+                Ok(Due::Over(why)) => {
+                    tracing::info!(%validator, "evidence is done with: {why}");
+                    over.push(*validator);
+                }
+                Ok(Due::Wait) => {}
+                Ok(Due::Cannot(why)) => self.tell(one, why),
+                Ok(Due::Send(transaction)) => self.send(one, *transaction).await,
+                // The engine meets the same fault and stops the node.
+                Err(fault) => tracing::error!(%fault, "evidence can't be judged"),
+            }
+        }
+        for validator in over {
+            kept.remove(&validator);
+            // What can't be removed is read, and found to be over, at the next start.
+            let _ = fs::remove_file(self.path(&validator));
+        }
+    }
+
+    fn tell(&self, one: &mut Kept, why: String) {
+        if one.told.as_ref() != Some(&why) {
+            let file = self.path(&one.evidence.signer());
+            tracing::warn!(
+                file = %file.display(),
+                "this node does not submit evidence: {why}. Anybody may: chain evidence submit FILE"
+            );
+            one.told = Some(why);
+        }
+    }
+
+    fn due(&self, one: &Kept) -> Result<Due, Fault> {
+        let chain = self.driver.chain();
+        // The pool before the head, and neither while the other is held.
+        let (waits, next_nonce) = {
+            let pool = self.pool.read();
+            let own = one.sent.is_some_and(|id| matches!(pool.status(&id), Status::Pending | Status::Queued));
+            let sender = self.key.as_ref().map(|key| Address::of_key(&key.public()));
+            let next = sender.and_then(|sender| pool.next_nonce(&sender));
+            (own || pool.candidates().any(|pooled| accuses(pooled, &one.evidence.signer())), next)
+        };
+        let head = chain.head();
+        let (height, params) = (head.block.header.height, params(&head.tree)?);
+        if let Some(settled) = settled(&head.tree, &params, height, &one.evidence)? {
+            return Ok(settled);
+        }
+        let Some(key) = &self.key else { return Ok(Due::Cannot("it has no validator key".into())) };
+        if waits || height < one.found_at.saturating_add(turn(&head.tree, one.found_at.next(), &key.public())?) {
+            return Ok(Due::Wait);
+        }
+        if one.attempts >= MAX_ATTEMPTS {
+            return Ok(Due::Cannot(format!("{MAX_ATTEMPTS} attempts were refused")));
+        }
+        let sender = Address::of_key(&key.public());
+        let account = money::account(&head.tree, &sender)?;
+        drop(head);
+        if account.authority != Authority::Derived {
+            return Ok(Due::Cannot(format!("other keys sign for {sender} now")));
+        }
+        let nonce = next_nonce.map_or(account.nonce, |next| next.max(account.nonce));
+        let signed = sign(&chain.id(), key, nonce, (height, &params), &one.evidence);
+        Ok(match signed {
+            Ok(signed) if signed.transaction().fee > account.balance => {
+                let (held, fee) = (account.balance, signed.transaction().fee);
+                Due::Cannot(format!("{sender} holds {held} base units, the fee is {fee}"))
+            }
+            Ok(signed) => Due::Send(Box::new(signed)),
+            Err(why) => Due::Cannot(why),
+        })
+    }
+
+    async fn send(&self, one: &mut Kept, transaction: Checked) {
+        let bytes = vec![transaction.bytes().to_vec()];
+        let Ok(verdicts) = self.driver.submit(bytes.clone()).await else { return };
+        self.net.tell(&bytes, &verdicts);
+        match verdicts.into_iter().next() {
+            Some(Ok(submitted)) => {
+                tracing::info!(validator = %one.evidence.signer(), tx = %submitted.tx_id, "evidence submitted");
+                one.sent = Some(submitted.tx_id);
+                one.attempts = one.attempts.saturating_add(1);
+            }
+            Some(Err(rejected)) => self.tell(one, rejected.to_string()),
+            None => {}
+        }
+    }
+
+    fn path(&self, validator: &PublicKey) -> PathBuf {
+        self.dir.join(format!("{validator}.json"))
+    }
+
+    fn write(&self, evidence: &Evidence) -> Result<(), Exit> {
+        make_private_dir(&self.dir)?;
+        let (path, new) = (self.path(&evidence.signer()), self.dir.join("new"));
+        let wrong = |e: &dyn std::fmt::Display| Exit::Configuration(format!("{}: {e}", path.display()));
+        let json = serde_json::to_vec_pretty(evidence).map_err(|e| wrong(&e))?;
+        fs::write(&new, json).and_then(|()| fs::rename(&new, &path)).map_err(|e| wrong(&e))
+    }
+
+    /// What an earlier life kept; what can't be read is left where it is.
+    fn read(&self) -> Vec<Evidence> {
+        let paths = fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        let files = paths.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+        let read = |path: PathBuf| {
+            let evidence = fs::read(&path).map_err(|e| e.to_string());
+            let evidence = evidence.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|e| e.to_string()));
+            evidence.inspect_err(|why| tracing::warn!(file = %path.display(), %why, "this is no evidence")).ok()
+        };
+        files.filter_map(read).collect()
+    }
+}
+
+/// Whether a transaction is evidence against this validator.
+fn accuses(transaction: &Checked, validator: &PublicKey) -> bool {
+    transaction.transaction().actions.iter().any(|action| match action {
+        Action::Authority(authority::Action::EvidenceSubmit { evidence }) => evidence.signer() == *validator,
+        _ => false,
+    })
+}
+
+/// The transaction that proves it, from the plain account of a key.
+fn sign(
+    chain: &ChainId,
+    key: &SecretKey,
+    nonce: u64,
+    (height, params): (Height, &Params),
+    evidence: &Evidence,
+) -> Result<Checked, String> {
+    let actions = List::new(vec![Action::Authority(authority::Action::prove(evidence.clone()))]);
+    let actions = actions.map_err(|e| e.to_string())?;
+    let with = |fee: Amount| {
+        let transaction = Transaction {
+            version: TRANSACTION_VERSION,
+            chain_tag: chain.tag(),
+            sender: Address::of_key(&key.public()),
+            nonce,
+            fee_payer: None,
+            fee,
+            valid_until: height.saturating_add(VALID_BLOCKS),
+            actions: actions.clone(),
+        };
+        check_one(chain, &codec::encode(&transaction.sign(chain, key))).map_err(|rejected| rejected.to_string())
+    };
+    // The weight does not depend on the fee. A quarter more than the least goes before those who pay that.
+    let least = params.min_fee(with(Amount::ZERO)?.weight());
+    with(least.saturating_add(Amount::new(least.get() / 4)))
+}
+
+/// Whether there is nothing to prove any more, or not yet.
+fn settled(tree: &Tree, params: &Params, head: Height, evidence: &Evidence) -> Result<Option<Due>, Fault> {
+    let Ok(equivocation) = evidence.equivocation() else { return Ok(Some(Due::Over("it proves nothing"))) };
+    let record = VALIDATORS.get(tree, &evidence.signer())?;
+    Ok(match record {
+        Some(record) if record.equivocation.is_some() => Some(Due::Over("the validator is convicted")),
+        // The block that takes it is the next one at the earliest.
+        _ if equivocation.height > head.next() => Some(Due::Wait),
+        _ if equivocation.height.saturating_add(params.evidence_window_blocks.into()) < head.next() => {
+            Some(Due::Over("it is too old"))
+        }
+        Some(record) if record.signed_at(equivocation.height) => None,
+        _ => Some(Due::Over("its signer was no validator then")),
+    })
+}
+
+/// How many leaders of a height come before this key; all of them for who is not in the set.
+fn turn(tree: &Tree, height: Height, key: &PublicKey) -> Result<u64, Fault> {
+    let set = next_set(tree)?;
+    let members = u32::try_from(set.members().len()).unwrap_or(u32::MAX);
+    let own = (0..members).find(|view| set.leader(height, View::new(*view)).public_key == *key);
+    Ok(own.unwrap_or(members).into())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use chain_core::crypto::Hash;
+    use chain_core::state::Overlay;
+    use chain_core::state::validators::{found, put_record};
+    use chain_core::types::{BlockId, SignedMessage, Validator, Vote, VoteKind};
+
+    fn key(seed: u8) -> SecretKey {
+        SecretKey::from_seed(&[seed; 32])
+    }
+
+    /// Validators 1 to 4 of weight 1; some of them convicted.
+    fn state(convicted: &[u8]) -> Tree {
+        let mut tree = Tree::new(&ChainId::default().0);
+        let mut overlay = Overlay::new(&tree);
+        let mut members: Vec<_> = (1..=4).map(|seed| Validator { public_key: key(seed).public(), weight: 1 }).collect();
+        members.sort_by_key(|member| member.public_key);
+        found(&mut overlay, &members).unwrap();
+        for seed in convicted {
+            let public = key(*seed).public();
+            let mut record = VALIDATORS.get(&overlay, &public).unwrap().unwrap();
+            record.equivocation = Some(evidence(*seed, 1).equivocation().unwrap());
+            put_record(&mut overlay, &public, &record).unwrap();
+        }
+        let delta = tree.preview(overlay.into_changes());
+        tree.commit(delta).unwrap();
+        tree
+    }
+
+    fn evidence(seed: u8, height: u64) -> Evidence {
+        let vote = |block: u8| {
+            let block = Some(BlockId(Hash([block; 32])));
+            let height = Height::new(height);
+            let message = SignedMessage { kind: VoteKind::Notarize, height, view: View::ZERO, block };
+            Vote::sign(message, &ChainId::default(), &key(seed)).unwrap()
+        };
+        Evidence::Votes(vote(1), vote(2))
+    }
+
+    #[test]
+    fn whoever_leads_first_reports_first() {
+        let (tree, height) = (state(&[]), Height::new(7));
+        let set = next_set(&tree).unwrap();
+        for view in 0..4 {
+            let leader = set.leader(height, View::new(view)).public_key;
+            assert_eq!(turn(&tree, height, &leader).unwrap(), u64::from(view));
+        }
+        assert_eq!(turn(&tree, height, &key(9).public()).unwrap(), 4, "who is not in the set comes last");
+    }
+
+    #[test]
+    fn evidence_is_over_once_it_proves_nothing_new() {
+        let params = Params { evidence_window_blocks: 10, ..Params::default() };
+        let judge = |convicted: &[u8], head: u64, evidence: Evidence| match settled(
+            &state(convicted),
+            &params,
+            Height::new(head),
+            &evidence,
+        )
+        .unwrap()
+        {
+            None => "submit",
+            Some(Due::Over(why)) => why,
+            Some(_) => "wait",
+        };
+        assert_eq!(judge(&[], 7, evidence(1, 8)), "submit");
+        assert_eq!(judge(&[2], 7, evidence(1, 8)), "submit");
+        assert_eq!(judge(&[1], 7, evidence(1, 8)), "the validator is convicted");
+        assert_eq!(judge(&[], 7, evidence(1, 9)), "wait");
+        assert_eq!(judge(&[], 17, evidence(1, 8)), "submit");
+        assert_eq!(judge(&[], 18, evidence(1, 8)), "it is too old");
+        assert_eq!(judge(&[], 7, evidence(9, 7)), "its signer was no validator then");
+    }
+}
