@@ -196,7 +196,7 @@ fn change_set(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
 }
 
 /// Writes when a validator was in the set; forgets what can't be proven against it any more, and
-/// whoever was removed once nothing can.
+/// whoever was removed once nothing can. A conviction is never forgotten, or the key could come back.
 fn keep_record(
     block: &mut BlockEnd<'_, '_>,
     key: &PublicKey,
@@ -214,7 +214,8 @@ fn keep_record(
     spans.retain(|span| span.until.is_none_or(|until| until.saturating_add(window) > now));
     let too_many = spans.len().saturating_sub(MAX_SPANS);
     spans.drain(..too_many);
-    if record.standing == Standing::Removed && spans.is_empty() && record.open_proposals == 0 {
+    let is_over = record.standing == Standing::Removed && spans.is_empty() && record.open_proposals == 0;
+    if is_over && record.equivocation.is_none() {
         return remove_record(block.state, key);
     }
     if *spans != *record.spans {

@@ -150,7 +150,9 @@ fn rule_17_a_validator_is_convicted_once_and_for_ever() {
     pass(&mut chain, &[1, 2, 3], remove(5));
     assert_eq!(act(&mut chain, 1, propose(add(5))), Err(TOMBSTONED.number));
     assert_eq!(act(&mut chain, 5, Action::ValidatorReady {}), Err(NOT_ADMITTED.number));
+    // The heights it signed have left the window, and still nobody forgets.
     idle_to(&mut chain, 60);
+    assert_eq!(act(&mut chain, 1, propose(add(5))), Err(TOMBSTONED.number));
     assert_eq!(set(&chain), [1, 2, 3, 4]);
 }
 
