@@ -33,9 +33,12 @@ impl Heard {
         self.last.get(signer) == Some(&height)
     }
 
-    /// Forgets who is no member any more.
-    pub fn keep_members(&mut self, set: &ValidatorSet) {
-        self.last.retain(|signer, _| set.index_of(signer).is_some());
+    /// Another set decides above `head`: forgets who is no member any more. Whoever has just joined could
+    /// not be heard before, so it counts as heard of now.
+    pub fn change_set(&mut self, head: Height, (old, new): (&ValidatorSet, &ValidatorSet)) {
+        self.last.retain(|signer, _| new.index_of(signer).is_some());
+        let joined = new.members().iter().filter(|member| old.index_of(&member.public_key).is_none());
+        self.last.extend(joined.map(|member| (member.public_key, head)));
     }
 
     /// Whether a leader seems to be off: over the last decided heights and this one we, `own`
@@ -59,5 +62,36 @@ impl Heard {
         }
         let heard = set.members().iter().filter(|member| lately(&member.public_key)).map(|member| member.weight).sum();
         rule.is_quorum(heard, set.total_weight())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::testing::{key, members};
+
+    #[test]
+    fn who_has_just_joined_is_not_off_until_it_could_have_been_heard() {
+        let set = |seeds: &[u8]| ValidatorSet::new(members(seeds)).unwrap();
+        let (old, new) = (set(&[1, 2, 3, 4]), set(&[1, 2, 3, 5]));
+        let own = Some(key(1).public());
+        let is_off = |heard: &Heard, seed: u8, height: u64| {
+            heard.is_off(&key(seed).public(), own, Height::new(height), QuorumRule::Byzantine, &new)
+        };
+        let mut heard = Heard::since(Height::new(1));
+        let hear = |heard: &mut Heard, height: u64| {
+            [2, 3].into_iter().for_each(|seed| heard.note(key(seed).public(), Height::new(height)));
+        };
+        (1..=20).for_each(|height| hear(&mut heard, height));
+        heard.note(key(4).public(), Height::new(20));
+        heard.change_set(Height::new(20), (&old, &new));
+        assert!(!is_off(&heard, 5, 21), "nobody could have heard it");
+        heard.change_set(Height::new(20), (&new, &old));
+        assert!(is_off(&heard, 5, 21) && !heard.at(&key(5).public(), Height::new(20)), "it has left");
+        heard.change_set(Height::new(20), (&old, &new));
+        let silent = 21 + FAST_WINDOW_HEIGHTS;
+        (21..=silent).for_each(|height| hear(&mut heard, height));
+        assert!(is_off(&heard, 5, silent) && !is_off(&heard, 2, silent), "it had its chance");
     }
 }

@@ -287,6 +287,9 @@ impl Machine {
         }
         self.signer.commit(head.height, head.timestamp, fetched);
         self.round = Round::begin(&head, now, !self.pool_empty);
+        if head.set != self.head.set {
+            self.heard.change_set(head.height, (&self.head.set, &head.set));
+        }
         self.head = head;
         let height = self.round.height;
         if height > self.explained {
@@ -295,7 +298,6 @@ impl Machine {
                 self.out.persist(WalRecord::Barrier(barrier));
             }
         }
-        self.heard.keep_members(&self.head.set);
         self.report_view();
         self.count_own_again();
         let mut liars = BTreeSet::new();
