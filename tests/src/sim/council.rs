@@ -118,9 +118,13 @@ impl Council {
         let public_key = self.setting.keys[seat].public();
         let weight = self.random.between(1, self.most_weight);
         let record = known.records.get(&public_key);
+        let is_convicted = record.is_some_and(|record| record.equivocation.is_some());
         let measure = match record.map(|record| record.standing) {
             None | Some(Standing::Removed) => Measure::Add { public_key, name: Default::default(), weight },
-            Some(Standing::Jailed(_)) if self.random.chance(700) => Measure::Unjail { public_key },
+            // Whoever was convicted is removed, and asked back in vain.
+            Some(Standing::Jailed(_)) if self.random.chance(if is_convicted { 200 } else { 800 }) => {
+                Measure::Unjail { public_key }
+            }
             Some(Standing::Admitted) if self.random.chance(500) => Measure::Jail { public_key },
             _ => Measure::Remove { public_key },
         };

@@ -407,7 +407,11 @@ impl World {
             Output::Announce(Announcement::Block(block)) => {
                 let (height, id) = (block.header.height, block.id);
                 self.log.note(self.now, node, 3, id.0.as_bytes(), || format!("block {height} is final: {id}"));
-                return self.referee.hear_block(node, &block);
+                self.referee.hear_block(node, &block)?;
+                if block.header.validators_hash != block.header.next_validators_hash {
+                    let set = self.referee.seats().at(height.next());
+                    self.log.note(self.now, node, 11, &[], || format!("from {} on signs {set:?}", height.next()));
+                }
             }
             Output::Announce(Announcement::Status(id, status)) => self.referee.hear_status(node, id, status),
             Output::Announce(Announcement::Consensus(event)) => self.hear_event(node, &event),

@@ -55,6 +55,9 @@ impl World {
         let decided = self.council.act(tree).into_iter().map(|tx| (None, tx));
         let given: Vec<_> = decided.chain(self.witnesses.act(tree, newest)).collect();
         for (node, tx) in given {
+            let actions = &tx.transaction().actions;
+            self.log
+                .note(self.now, node.unwrap_or(99), 12, tx.id().0.as_bytes(), || format!("somebody gives {actions:?}"));
             self.referee.learn(&tx);
             self.liars.values_mut().for_each(|liar| liar.learn(&tx));
             let node = node.unwrap_or_else(|| self.random.place(self.nodes.len()));
