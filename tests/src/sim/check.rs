@@ -155,6 +155,11 @@ impl Referee {
         self.nonces.get(sender).copied().unwrap_or_default()
     }
 
+    /// Whether honest nodes with this key have signed something.
+    pub fn has_signed(&self, key: &PublicKey) -> bool {
+        self.said.keys().any(|(signer, _, _)| signer == key)
+    }
+
     /// Whether a key's owner may be accused.
     pub fn is_guilty(&self, key: &PublicKey) -> bool {
         self.guilty.contains(key)

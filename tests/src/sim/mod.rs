@@ -106,6 +106,7 @@ impl Campaign {
                 sums.transactions += figures.transactions;
                 sums.evidence += figures.evidence;
                 sums.sets += figures.sets;
+                sums.joined += figures.joined;
                 sums.convicted += figures.convicted;
                 sums.events += figures.events;
                 sums.virtual_ms += figures.virtual_ms;

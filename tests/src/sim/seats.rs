@@ -231,6 +231,9 @@ impl Seats {
             must(Rule::Sets, is_boundary, || format!("the set changes after {now}"))?;
             check_budget(now, &old, &next)?;
             self.check_quorum(now, &old, &next)?;
+        }
+        self.check_convicted(now, is_boundary, &next)?;
+        if next != old {
             self.sets.insert(now.next(), next);
         }
         Ok(())
@@ -249,6 +252,18 @@ impl Seats {
         let could = self.can_decide(&weights(old));
         let can = self.can_decide(&weights(next));
         must(Rule::Sets, can || !could, || format!("after {now} no quorum is left of {next:?}"))
+    }
+
+    /// Traitors weigh less than what may leave at once, so a convicted one is out after its epoch, unless
+    /// the others can't decide without it.
+    fn check_convicted(&self, now: Height, is_boundary: bool, next: &ValidatorSet) -> Verdict {
+        let next = weights(next);
+        let stays = next.keys().find(|key| {
+            let others = next.iter().filter(|(other, _)| other != key).map(|(other, weight)| (*other, *weight));
+            self.is_convicted(key) && self.can_decide(&others.collect())
+        });
+        let holds = !is_boundary || stays.is_none();
+        must(Rule::Conviction, holds, || format!("{stays:?} was convicted and has a seat after {now}"))
     }
 
     fn can_decide(&self, set: &Weights) -> bool {

@@ -74,6 +74,8 @@ pub struct Figures {
     pub evidence: u64,
     /// Changes of the validator set.
     pub sets: u64,
+    /// Candidates that joined and signed.
+    pub joined: u64,
     /// Validators convicted of contradicting themselves.
     pub convicted: u64,
     /// Events.
@@ -193,6 +195,8 @@ impl World {
         self.figures.blocks = self.referee.height().get();
         self.figures.transactions = self.referee.transactions();
         self.figures.sets = self.referee.seats().changes().count() as u64;
+        let candidates = self.setting.keys.iter().skip(self.scenario.validators());
+        self.figures.joined = candidates.filter(|key| self.referee.has_signed(&key.public())).count() as u64;
         self.figures.convicted = self.referee.seats().convicted().count() as u64;
         self.figures.log_hash = self.log.hash();
         Ok(self.figures)
