@@ -19,6 +19,15 @@ trap 'rm -f "$target/release/sim"; git -C "$root" worktree remove --force "$copy
 git -C "$root" worktree add -q --detach "$copy" HEAD
 missed=0
 
+# The simulator needs the core alone: nodes and their interfaces are not built anew for every mutant.
+bare() {
+    toml=$copy/tests/Cargo.toml
+    sed -i '/^chain-node\.\|^chain-rpc\.\|^futures\|^libp2p\|^proptest\|^tokio\|^tempfile\|^\[\[bin\]\]/d' "$toml"
+    sed -i '/^name = "delay-proxy"/,/^test = false/d' "$toml"
+    sed -i '/^pub mod \(disk\|sim\|wallet\);/!{/^pub mod /d}; /^use std::time/,$d' "$copy/tests/src/lib.rs"
+}
+bare
+
 # change FILE EXPRESSION: one sed expression that must change the file.
 change() {
     sed -i "$2" "$copy/$1"
@@ -56,6 +65,7 @@ hunt() {
         [ -n "$line" ] || missed=1
     fi
     git -C "$copy" checkout -q -- .
+    bare
 }
 
 mutant() {
