@@ -27,6 +27,8 @@ pub struct Witnesses {
     traitors: Vec<Arc<SecretKey>>,
     /// How often, of a thousand.
     meddles: u64,
+    /// Whether it also reports what can be proven.
+    is_prompt: bool,
     /// By account, what is to be reported.
     found: BTreeMap<usize, VecDeque<Evidence>>,
     /// By account, what was signed and is not final yet.
@@ -43,8 +45,10 @@ impl Witnesses {
         let guilty = scenario.traitors.iter().filter(|(_, what)| !what.is_honest());
         let traitors = guilty.map(|(who, _)| setting.keys[*who].clone()).collect();
         let meddles = random.pick(&[0, 0, 100, 400]);
+        let is_prompt = random.chance(300);
         let (found, waiting) = (BTreeMap::new(), BTreeMap::new());
-        Self { setting, random, traitors, meddles, found, waiting, heard: Vec::new(), reported: Vec::new() }
+        let (heard, reported) = (Vec::new(), Vec::new());
+        Self { setting, random, traitors, meddles, is_prompt, found, waiting, heard, reported }
     }
 
     /// A node found something.
@@ -91,9 +95,16 @@ impl Witnesses {
         }
         let key = self.traitors.get(self.random.place(self.traitors.len()))?.clone();
         let newest = newest.get();
-        let near = newest.saturating_sub(self.random.below(4));
-        let old = newest.saturating_sub(WINDOW_BLOCKS - 1 + self.random.below(4));
-        let height = Height::new(self.random.pick(&[near, old, old, old, newest + 2, newest + 9, 1]).max(1));
+        let near = newest.checked_sub(self.random.below(4));
+        let old = newest.checked_sub(WINDOW_BLOCKS + self.random.below(3));
+        let early = newest + self.random.between(2, 9);
+        // Whoever is convicted in time can't be too late: some meddlers are hardly ever in time.
+        let height = match self.is_prompt {
+            true => self.random.pick(&[near, near, old, Some(early), Some(1)]),
+            false if self.random.chance(50) => near,
+            false => self.random.pick(&[old, old, Some(early)]),
+        };
+        let height = Height::new(height.filter(|height| *height > 0)?);
         let mut word = |kind: VoteKind| {
             let block = BlockId(Hash([self.random.below(256) as u8; 32]));
             let block = (kind != VoteKind::Nullify).then_some(block);
