@@ -128,7 +128,8 @@ impl Council {
             Some(Standing::Admitted) if self.random.chance(500) => Measure::Jail { public_key },
             _ => Measure::Remove { public_key },
         };
-        let weight = record.map_or(weight, |record| record.weight);
+        // Who comes back gets the weight of the proposal, not the one it had.
+        let weight = record.filter(|_| !matches!(measure, Measure::Add { .. })).map_or(weight, |record| record.weight);
         Some(measure).filter(|measure| is_settled && self.is_borne(known, seat, (measure, weight)))
     }
 
