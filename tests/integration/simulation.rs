@@ -17,6 +17,8 @@ fn no_seed_breaks_a_rule() {
     let replay = |failure: &Failure| format!("make sim SEED={}: {}", failure.seed, failure.violation);
     let failures: Vec<_> = failures.iter().map(replay).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+    // Where nothing changes, nothing about changes is shown.
+    assert!(sums.sets > SEEDS / 2 && sums.joined > SEEDS / 20 && sums.convicted > SEEDS / 20, "{sums:?}");
 }
 
 #[test]

@@ -19,6 +19,15 @@ trap 'rm -f "$target/release/sim"; git -C "$root" worktree remove --force "$copy
 git -C "$root" worktree add -q --detach "$copy" HEAD
 missed=0
 
+# The simulator needs the core alone: nodes and their interfaces are not built anew for every mutant.
+bare() {
+    toml=$copy/tests/Cargo.toml
+    sed -i '/^chain-node\.\|^chain-rpc\.\|^futures\|^libp2p\|^proptest\|^tokio\|^tempfile\|^\[\[bin\]\]/d' "$toml"
+    sed -i '/^name = "delay-proxy"/,/^test = false/d' "$toml"
+    sed -i '/^pub mod \(disk\|sim\|wallet\);/!{/^pub mod /d}; /^use std::time/,$d' "$copy/tests/src/lib.rs"
+}
+bare
+
 # change FILE EXPRESSION: one sed expression that must change the file.
 change() {
     sed -i "$2" "$copy/$1"
@@ -26,6 +35,20 @@ change() {
         echo "mutant $name: '$2' changes nothing in $1" >&2
         exit 2
     fi
+}
+
+# Adds to chain-core a way to learn the set of the height before, for mutants that use it.
+old_set() {
+    cat >> "$copy/chain-core/src/state/validators.rs" <<'RUST'
+
+#[allow(missing_docs, clippy::missing_errors_doc)]
+pub fn old_set(rows: &impl Rows, head: Height) -> Result<ValidatorSet, Fault> {
+    let then = |record: &ValidatorRecord| record.signed_at(head.max(Height::ZERO.next()));
+    let all = records(rows)?.into_iter().filter(|(_, record)| then(record));
+    let members = all.map(|(public_key, record)| Validator { public_key, weight: record.weight }).collect();
+    ValidatorSet::new(members).map_err(|e| Fault::new(e.to_string()))
+}
+RUST
 }
 
 # hunt RULES: builds the mutant and expects one of these rules to be broken.
@@ -42,6 +65,7 @@ hunt() {
         [ -n "$line" ] || missed=1
     fi
     git -C "$copy" checkout -q -- .
+    bare
 }
 
 mutant() {
@@ -91,6 +115,68 @@ mutant() {
         change chain-core/src/engine/sync.rs 's/claim.failures = claim.failures.saturating_add(1).min(MAX_FAILURES);//'
         hunt 'Liveness'
         ;;
+    set-early)
+        change chain-core/src/tx/authority/block_end.rs 's/block\.height\.get()\.checked_rem(/block.height.next().get().checked_rem(/'
+        hunt 'Sets'
+        ;;
+    set-late)
+        old_set
+        change chain-core/src/engine/commit.rs 's/set: Arc::new(validators::next_set(&head\.tree)?)/set: Arc::new(validators::old_set(\&head.tree, head.block.header.height)?)/'
+        hunt 'Sets|Certificates'
+        ;;
+    set-certificate)
+        old_set
+        change chain-core/src/consensus/interface.rs 's/    pub set: Arc<ValidatorSet>,/&\n    #[allow(missing_docs)]\n    pub old: Arc<ValidatorSet>,/'
+        change chain-core/src/engine/commit.rs 's/        set: Arc::new(validators::next_set(&head\.tree)?),/&\n        old: Arc::new(validators::old_set(\&head.tree, head.block.header.height)?),/'
+        change chain-core/src/consensus/machine.rs 's/if certificate\.verify(&self\.config\.chain, self\.config\.rule, &self\.head\.set)/if certificate.verify(\&self.config.chain, self.config.rule, \&self.head.old)/'
+        hunt 'Sets|Certificates|Innocence|Liveness'
+        ;;
+    set-sync)
+        old_set
+        change chain-core/src/engine/commit.rs '/let Some(certificate) = certificate else/{n;s/validators::next_set(&self\.chain\.head()\.tree)?/validators::old_set(\&self.chain.head().tree, self.height())?/}'
+        hunt 'Certificates|Innocence|Liveness'
+        ;;
+    set-restart)
+        old_set
+        change chain-core/src/engine/start.rs 's/Machine::recover(config, consensus_head(&chain)?, words/Machine::recover(config, crate::consensus::Head { set: Arc::new(validators::old_set(\&chain.head().tree, chain.head().block.header.height)?), ..consensus_head(\&chain)? }, words/'
+        hunt 'Sets|Certificates|Innocence|Liveness'
+        ;;
+    set-member)
+        change chain-core/src/consensus/rules.rs 's/self\.signer\.public()\.is_some_and(|key| self\.head\.set\.index_of(&key)\.is_some())/self.signer.public().is_some()/'
+        hunt 'Sets'
+        ;;
+    set-budget)
+        change chain-core/src/tx/authority/epoch.rs 's/weights\.values()\.sum::<u64>() \/ 3/weights.values().sum::<u64>()/'
+        hunt 'Sets'
+        ;;
+    set-order)
+        change chain-core/src/tx/authority/epoch.rs 's/(0, _) if wanted\.convicted => 0,/(0, _) if wanted.convicted => 4,/'
+        hunt 'Sets'
+        ;;
+    set-ready)
+        change chain-core/src/state/validators.rs 's/self\.standing == Standing::Admitted && self\.ready/self.standing == Standing::Admitted/'
+        hunt 'Sets'
+        ;;
+    evidence-window)
+        change chain-core/src/tx/authority/evidence.rs 's/if height < oldest {/if false {/'
+        hunt 'Sets'
+        ;;
+    evidence-seat)
+        change chain-core/src/tx/authority/evidence.rs 's/\.filter(|record| record\.signed_at(equivocation\.height))//'
+        hunt 'Sets'
+        ;;
+    evidence-lost)
+        change chain-core/src/tx/authority/evidence.rs 's/let standing = if removed {/let standing = if true { record.standing } else if removed {/'
+        hunt 'Sets'
+        ;;
+    conviction-forgotten)
+        change chain-core/src/tx/authority/measure.rs 's/CONVICTED\.get(rows, key)?/None::<Equivocation>/'
+        hunt 'Sets'
+        ;;
+    light-hop)
+        change chain-core/src/light.rs 's/self\.set = next_set(&trusted\.header, next_members)?;/next_set(\&trusted.header, next_members)?;/'
+        hunt 'Sets'
+        ;;
     *)
         echo "no mutant $name" >&2
         exit 2
@@ -103,6 +189,8 @@ for name in "${@:-}"; do
 done
 if [ $# -eq 0 ]; then
     for name in quorum fsync duplicate-vote unordered-map nonce nullification certificate \
-        sync-certificate sync-body sync-liar; do mutant "$name"; done
+        sync-certificate sync-body sync-liar \
+        set-early set-late set-certificate set-sync set-restart set-member set-budget set-order set-ready \
+        evidence-window evidence-seat evidence-lost conviction-forgotten light-hop; do mutant "$name"; done
 fi
 exit "$missed"

@@ -33,12 +33,12 @@ impl Heard {
         self.last.get(signer) == Some(&height)
     }
 
-    /// Another set decides from `height` on: forgets who is no member any more, and gives newcomers the time
-    /// of everybody who was heard just now. They had nothing to say before.
-    pub fn change(&mut self, old: &ValidatorSet, new: &ValidatorSet, height: Height) {
+    /// Another set decides above `head`: forgets who is no member any more. Whoever has just joined could
+    /// not be heard before, so it counts as heard of now.
+    pub fn change_set(&mut self, head: Height, (old, new): (&ValidatorSet, &ValidatorSet)) {
         self.last.retain(|signer, _| new.index_of(signer).is_some());
         let joined = new.members().iter().filter(|member| old.index_of(&member.public_key).is_none());
-        self.last.extend(joined.map(|member| (member.public_key, height)));
+        self.last.extend(joined.map(|member| (member.public_key, head)));
     }
 
     /// Whether a leader seems to be off: over the last decided heights and this one we, `own`
@@ -69,33 +69,29 @@ impl Heard {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::crypto::SecretKey;
-    use crate::types::Validator;
-
-    fn set(seeds: std::ops::RangeInclusive<u8>) -> ValidatorSet {
-        let member = |seed| Validator { public_key: SecretKey::from_seed(&[seed; 32]).public(), weight: 1 };
-        let mut members: Vec<_> = seeds.map(member).collect();
-        members.sort_by_key(|member| member.public_key);
-        ValidatorSet::new(members).unwrap()
-    }
+    use crate::testing::{key, members};
 
     #[test]
-    fn who_joins_has_the_time_of_those_who_were_heard() {
-        let [silent, newcomer] = [1, 9].map(|seed| SecretKey::from_seed(&[seed; 32]).public());
-        let (old, new) = (set(1..=8), set(1..=9));
-        let mut heard = Heard::since(Height::ZERO);
-        let at = Height::new(20);
-        old.members().iter().filter(|m| m.public_key != silent).for_each(|m| heard.note(m.public_key, at));
-        let off = |heard: &Heard, leader, height| {
-            heard.is_off(&leader, None, Height::new(height), QuorumRule::Byzantine, &new)
+    fn who_has_just_joined_is_not_off_until_it_could_have_been_heard() {
+        let set = |seeds: &[u8]| ValidatorSet::new(members(seeds)).unwrap();
+        let (old, new) = (set(&[1, 2, 3, 4]), set(&[1, 2, 3, 5]));
+        let own = Some(key(1).public());
+        let is_off = |heard: &Heard, seed: u8, height: u64| {
+            heard.is_off(&key(seed).public(), own, Height::new(height), QuorumRule::Byzantine, &new)
         };
-        assert!(off(&heard, newcomer, 21), "without being told of it");
-        heard.change(&old, &new, Height::new(21));
-        assert!(off(&heard, silent, 21) && !off(&heard, newcomer, 21));
-        let late = 22 + FAST_WINDOW_HEIGHTS;
-        old.members().iter().for_each(|m| heard.note(m.public_key, Height::new(late)));
-        assert!(off(&heard, newcomer, late), "not for long");
-        heard.change(&new, &set(2..=9), Height::new(late));
-        assert!(!heard.last.contains_key(&silent));
+        let mut heard = Heard::since(Height::new(1));
+        let hear = |heard: &mut Heard, height: u64| {
+            [2, 3].into_iter().for_each(|seed| heard.note(key(seed).public(), Height::new(height)));
+        };
+        (1..=20).for_each(|height| hear(&mut heard, height));
+        heard.note(key(4).public(), Height::new(20));
+        heard.change_set(Height::new(20), (&old, &new));
+        assert!(!is_off(&heard, 5, 21), "nobody could have heard it");
+        heard.change_set(Height::new(20), (&new, &old));
+        assert!(is_off(&heard, 5, 21) && !heard.at(&key(5).public(), Height::new(20)), "it has left");
+        heard.change_set(Height::new(20), (&old, &new));
+        let silent = 21 + FAST_WINDOW_HEIGHTS;
+        (21..=silent).for_each(|height| hear(&mut heard, height));
+        assert!(is_off(&heard, 5, silent) && !is_off(&heard, 2, silent), "it had its chance");
     }
 }

@@ -287,11 +287,11 @@ impl Machine {
         }
         self.signer.commit(head.height, head.timestamp, fetched);
         self.round = Round::begin(&head, now, !self.pool_empty);
-        let height = self.round.height;
         if head.set != self.head.set {
-            self.heard.change(&self.head.set, &head.set, height);
+            self.heard.change_set(head.height, (&self.head.set, &head.set));
         }
         self.head = head;
+        let height = self.round.height;
         if height > self.explained {
             self.out.records.push(Effect::SwitchWal { height });
             if let Some(barrier) = self.signer.record().barrier_to_remember(height) {

@@ -52,9 +52,11 @@ fn many((from, seeds): (u64, u64), threads: u64, enough: u64, mistake: Option<Mi
     let Campaign { runs, sums, failures } = campaign(from, seeds, threads as usize, mistake, enough as usize);
     let seconds = began.elapsed().as_secs_f64();
     println!("{runs} runs in {seconds:.1} s, {:.1} a second", runs as f64 / seconds);
-    let Figures { blocks, transactions, messages, crashes, timeouts, evidence, virtual_ms, .. } = sums;
+    let Figures { blocks, transactions, messages, crashes, timeouts, evidence, .. } = sums;
     println!("{blocks} blocks, {transactions} transactions, {messages} messages, {crashes} crashes");
-    println!("{timeouts} timeouts, {evidence} pieces of evidence, {} s of virtual time", virtual_ms / 1_000);
+    println!("{timeouts} timeouts, {evidence} pieces of evidence, {} s of virtual time", sums.virtual_ms / 1_000);
+    let Figures { sets, joined, convicted, .. } = sums;
+    println!("{sets} changes of the set, {joined} candidates that signed, {convicted} convictions");
     for failure in &failures {
         let (seed, what) = (failure.seed, failure.violation.to_string());
         println!("seed {seed} at commit {}: {what}\n  replay: make sim SEED={seed}", commit());

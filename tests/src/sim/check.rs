@@ -1,19 +1,24 @@
 //! What may never happen, whatever goes wrong: one referee that hears what honest nodes tell the
 //! outside and keeps books of its own. It trusts no node: it executes every final block itself.
 //!
-//! Not here: making things go wrong (`world`). Nothing here knows why something happened.
+//! Not here: making things go wrong (`world`), who has a seat when (`seats`). Nothing here knows why
+//! something happened.
 
+use super::seats::Seats;
 use super::setting::Setting;
-use chain_core::block::{FinalBlock, Header, tx_root};
+use chain_core::block::{FinalBlock, Header, Verdict as Outcome, tx_root};
 use chain_core::consensus::{self, Evidence};
 use chain_core::crypto::{Hash, PublicKey, verify_one};
 use chain_core::engine::Engine;
-use chain_core::execute::{BlockContext, execute_block};
+use chain_core::execute::{BlockContext, Executed, execute_block};
 use chain_core::ledger::CommittedBlock;
+use chain_core::light::LightClient;
 use chain_core::mempool::Status;
-use chain_core::state::{Tree, money};
-use chain_core::tx::{Checked, Signed};
-use chain_core::types::{Address, BlockId, Certificate, Height, QuorumRule, SignedMessage, TxId, View, VoteKind};
+use chain_core::state::{Tree, money, validators};
+use chain_core::tx::{Action, Checked, Signed, authority};
+use chain_core::types::{
+    Address, BlockId, Certificate, Height, QuorumRule, SignedMessage, TxId, View, VoteKind, WireId,
+};
 use chain_core::wire::Message;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -41,8 +46,13 @@ pub enum Rule {
     SameState,
     /// Blocks are announced one after the other.
     Gapless,
-    /// Nobody honest is accused.
+    /// Nobody honest is accused, let alone convicted.
     Innocence,
+    /// Who is known to have contradicted itself is convicted soon.
+    Conviction,
+    /// The set of each height is the one that follows from what was decided before, only its members
+    /// sign, and a light client follows it.
+    Sets,
     /// After healing the chain goes on.
     Liveness,
     /// An honest node runs until its disk fails.
@@ -99,6 +109,9 @@ pub struct Referee {
     verified: HashSet<(SignedMessage, PublicKey, [u8; 64])>,
     told: BTreeMap<usize, Told>,
     guilty: BTreeSet<PublicKey>,
+    seats: Seats,
+    /// What was not signed in advance.
+    made: BTreeMap<WireId, Checked>,
 }
 
 impl Referee {
@@ -108,7 +121,23 @@ impl Referee {
         let blocks = BTreeMap::from([(Height::ZERO, head.id())]);
         let (nonces, said, told) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let (certified, verified) = (BTreeSet::new(), HashSet::new());
-        Self { setting, tree, head, blocks, nonces, said, certified, verified, told, guilty }
+        let (seats, made) = (Seats::new(&setting), BTreeMap::new());
+        Self { setting, tree, head, blocks, nonces, said, certified, verified, told, guilty, seats, made }
+    }
+
+    /// A transaction was signed.
+    pub fn learn(&mut self, tx: &Checked) {
+        self.made.insert(tx.wire_id(), tx.clone());
+    }
+
+    /// The state after the newest final block.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Who has which seat.
+    pub fn seats(&self) -> &Seats {
+        &self.seats
     }
 
     /// The newest final block anybody told of.
@@ -124,6 +153,11 @@ impl Referee {
     /// The nonce an account uses next.
     pub fn next_nonce(&self, sender: &Address) -> u64 {
         self.nonces.get(sender).copied().unwrap_or_default()
+    }
+
+    /// Whether honest nodes with this key have signed something.
+    pub fn has_signed(&self, key: &PublicKey) -> bool {
+        self.said.keys().any(|(signer, _, _)| signer == key)
     }
 
     /// Whether a key's owner may be accused.
@@ -199,7 +233,9 @@ impl Referee {
 
     /// Counts and verifies by itself: a mistake in `Certificate::verify` must not hide here too.
     fn check_certificate(&mut self, certificate: &Certificate) -> Verdict {
-        let (set, rule) = (&self.setting.set, self.setting.genesis.quorum_rule);
+        let unknown = || broken(Rule::Certificates, format!("of a height whose set nobody knows: {certificate:?}"));
+        let set = self.seats.at(certificate.height()).ok_or_else(unknown)?;
+        let rule = self.setting.genesis.quorum_rule;
         let places = certificate.signers.places(set.members().len()).unwrap_or_default();
         let signers: BTreeSet<PublicKey> = places.iter().map(|place| set.members()[*place].public_key).collect();
         let sum: u64 = places.iter().map(|place| set.members()[*place].weight).sum();
@@ -231,11 +267,11 @@ impl Referee {
             && header.chain_id == self.setting.chain
             && header.timestamp_ms.get() >= parent.timestamp_ms.get() + super::setting::BLOCK_TIME_MS
             && header.validators_hash == parent.next_validators_hash
-            && self.setting.set.index_of(&header.proposer).is_some();
+            && self.has_seat(&header.proposer, height);
         must(Rule::Validity, follows, || format!("node {node}: block {height} does not follow {}", parent.height))?;
-        // All transactions there are were signed in advance.
         let ids = block.body.transactions().iter().map(|bytes| Signed::wire_id(bytes, &self.setting.chain));
-        let checked: Option<Vec<Checked>> = ids.map(|id| self.setting.by_wire.get(&id).cloned()).collect();
+        let known = |id: &WireId| self.setting.by_wire.get(id).or_else(|| self.made.get(id)).cloned();
+        let checked: Option<Vec<Checked>> = ids.map(|id| known(&id)).collect();
         let unknown = || broken(Rule::Validity, format!("block {height} holds a transaction that nobody made"));
         let checked = checked.ok_or_else(unknown)?;
         checked.iter().try_for_each(|tx| self.count_nonce(height, tx))?;
@@ -250,10 +286,35 @@ impl Referee {
         let executed = execute_block(&self.tree, context, &checked)
             .map_err(|(place, unfit)| broken(Rule::Validity, format!("block {height}, place {place}: {unfit}")))?;
         must(Rule::Validity, executed.agrees_with(header), || format!("block {height} executes to other roots"))?;
+        self.count_seats(header, &checked, &executed)?;
         self.tree.commit(executed.delta).map_err(|error| broken(Rule::Validity, error))?;
         conserved(&self.tree)?;
+        let next = validators::next_set(&self.tree).map_err(|fault| broken(Rule::Sets, fault))?;
+        self.seats.end_block(height, header.timestamp_ms.get(), next)?;
+        self.seats.check_header(header)?;
         self.blocks.insert(height, block.id);
         self.head = block.header.clone();
+        Ok(())
+    }
+
+    fn has_seat(&self, key: &PublicKey, height: Height) -> bool {
+        self.seats.at(height).is_some_and(|set| set.index_of(key).is_some())
+    }
+
+    /// What authorities and witnesses did, judged by books of our own.
+    fn count_seats(&mut self, header: &Header, transactions: &[Checked], executed: &Executed) -> Verdict {
+        let (height, now) = (header.height, (header.height, header.timestamp_ms.get()));
+        for (tx, outcome) in transactions.iter().zip(&executed.results.outcomes) {
+            let Some(Action::Authority(action)) = tx.transaction().actions.first() else { continue };
+            let sender = PublicKey(*tx.transaction().sender.as_bytes());
+            let (expected, done) = (self.seats.hear(now, sender, action), outcome.verdict == Outcome::Ok);
+            let other = || format!("block {height}: {:?} for {action:?} of {sender}", outcome.verdict);
+            must(Rule::Sets, expected == done, other)?;
+            if let authority::Action::EvidenceSubmit { evidence } = action {
+                let right = !done || self.is_guilty(&evidence.signer());
+                must(Rule::Innocence, right, || format!("block {height} convicts {}", evidence.signer()))?;
+            }
+        }
         Ok(())
     }
 
@@ -330,6 +391,8 @@ impl Referee {
         };
         let itself = || format!("node {node} speaks for {signer}");
         must(Rule::NoDoubleSignature, own == Some(signer), itself)?;
+        let seated = self.has_seat(&signer, height);
+        must(Rule::Sets, seated, || format!("node {node} signs at {height}, where it has no seat: {message:?}"))?;
         self.count_statement(signer, (height, view), said)
     }
 
@@ -383,6 +446,23 @@ impl Referee {
             self.check_finalization(node, (height, id), &certificate)?;
         }
         Ok(())
+    }
+
+    /// Who has nothing but the genesis and what this node hands out ends at the same set.
+    pub fn check_light(&self, node: usize, engine: &Engine) -> Verdict {
+        let chain = engine.chain();
+        let refused = |error: String| broken(Rule::Sets, format!("a light client at node {node}: {error}"));
+        let mut light = LightClient::from_genesis(&self.setting.genesis).map_err(|e| refused(e.to_string()))?;
+        let head = chain.head().block.header.height;
+        for (from, set) in self.seats.changes().take_while(|(from, _)| from.get() <= head.get() + 1) {
+            let last = Height::new(from.get() - 1);
+            let block = chain.final_block(last).map_err(|fault| broken(Rule::Running, fault))?;
+            let block = block.ok_or_else(|| refused(format!("no block {last}")))?;
+            let certificate = block.certificate.ok_or_else(|| refused(format!("no certificate of {last}")))?;
+            let hop = light.hop(block.block.header, &certificate, set.members().to_vec());
+            hop.map_err(|error| refused(error.to_string()))?;
+        }
+        must(Rule::Sets, Some(light.set()) == self.seats.at(head.next()), || format!("node {node} misleads"))
     }
 
     /// The rows of a node alone lead to the same root: nothing is hidden in its tree.

@@ -17,7 +17,7 @@ use chain_core::consensus::{self, Justification};
 use chain_core::crypto::{Hash, SecretKey};
 use chain_core::engine::Engine;
 use chain_core::execute::{BlockContext, Execution};
-use chain_core::tx::Signed;
+use chain_core::tx::{Checked, Signed};
 use chain_core::types::{BlockId, Certificate, Height, Proposal, SignedMessage, View, Vote, VoteKind, WireId};
 use chain_core::wire::{CompactBlock, Message};
 use std::collections::BTreeMap;
@@ -55,6 +55,8 @@ pub struct Liar {
     /// For a block, the other one that half of the world is shown.
     other: BTreeMap<BlockId, BlockId>,
     blocks: BTreeMap<BlockId, Block>,
+    /// Those that were not signed in advance.
+    transactions: BTreeMap<WireId, Checked>,
     /// The newest certificates it heard, by kind.
     certificates: BTreeMap<u8, Certificate>,
     /// The view it led last, and whether it rushed in it.
@@ -76,7 +78,8 @@ impl Liar {
             rush: random.pick(&[0, 0, 1_000]),
         };
         let (other, blocks, certificates) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { setting, key, random, habits, other, blocks, certificates, led: None, rushes: false }
+        let transactions = BTreeMap::new();
+        Self { setting, key, random, habits, other, blocks, transactions, certificates, led: None, rushes: false }
     }
 
     /// Takes note of what it hears.
@@ -89,7 +92,7 @@ impl Liar {
     /// What it says of its own accord once it leads a later view: a new block, a pretext, its votes.
     pub fn rush(&mut self, own: &Engine) -> Vec<Message> {
         let (height, view) = (own.status().height, own.status().view);
-        let leads = self.setting.set.leader(height, view).public_key == self.key.public();
+        let leads = own.status().leader == self.key.public();
         if !leads || view == View::ZERO || self.led == Some((height, view)) {
             return Vec::new();
         }
@@ -300,9 +303,15 @@ impl Liar {
         Message::Agreement { message, block: None }
     }
 
+    /// Takes note of a transaction.
+    pub fn learn(&mut self, tx: &Checked) {
+        self.transactions.insert(tx.wire_id(), tx.clone());
+    }
+
     /// The whole of a block in short: all transactions there are are known here.
     fn whole(&self, compact: &CompactBlock) -> Option<Block> {
-        let at_hand = self.setting.by_wire.iter().map(|(id, tx)| (*id, tx.bytes()));
+        let all = self.setting.by_wire.iter().chain(&self.transactions);
+        let at_hand = all.map(|(id, tx)| (*id, tx.bytes()));
         compact.clone().rebuild(at_hand).finish()
     }
 

@@ -1,6 +1,7 @@
 //! Whole nodes in a world that follows from a seed: consensus, pool, execution, storage that loses
 //! what was not synced, catching up; lost, late and repeated messages, cut links, crashes, wrong
-//! clocks, byzantine validators, lying strangers, followers of both modes. A referee hears everything.
+//! clocks, byzantine validators, lying strangers, followers of both modes. In every third run a council
+//! changes the validator set from epoch to epoch. A referee hears everything.
 //!
 //! ```text
 //! seed ─► Scenario ─► World ── Node (Engine on a Disk) × n
@@ -15,6 +16,7 @@
 //! (chain-core's consensus tests).
 
 pub mod check;
+pub mod council;
 pub mod liar;
 pub mod lies;
 pub mod log;
@@ -22,8 +24,10 @@ pub mod network;
 pub mod node;
 pub mod random;
 pub mod scenario;
+pub mod seats;
 pub mod setting;
 pub mod stranger;
+pub mod witness;
 pub mod world;
 
 pub use check::{Rule, Violation};
@@ -38,18 +42,18 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use world::World;
 
-/// The validators' weights and the rule.
-type Kind = (Vec<u64>, u8);
+/// The validators' weights, how many candidates there are, and the rule.
+type Kind = (Vec<u64>, usize, u8);
 
 /// Chains that runs share.
 #[derive(Default)]
 pub struct Settings(Mutex<BTreeMap<Kind, Arc<Setting>>>);
 
 impl Settings {
-    fn get(&self, weights: &[u64], rule: QuorumRule) -> Arc<Setting> {
+    fn get(&self, weights: &[u64], candidates: usize, rule: QuorumRule) -> Arc<Setting> {
         let mut known = self.0.lock().unwrap();
-        let key = (weights.to_vec(), rule as u8);
-        let setting = known.entry(key).or_insert_with(|| Arc::new(Setting::new(weights, rule)));
+        let key = (weights.to_vec(), candidates, rule as u8);
+        let setting = known.entry(key).or_insert_with(|| Arc::new(Setting::new(weights, candidates, rule)));
         setting.clone()
     }
 
@@ -58,7 +62,7 @@ impl Settings {
     /// # Errors
     /// The first rule that was broken.
     pub fn run(&self, scenario: Scenario, prints: bool) -> Result<Figures, Violation> {
-        let setting = self.get(&scenario.weights, scenario.rule);
+        let setting = self.get(&scenario.weights, scenario.candidates, scenario.rule);
         let run = AssertUnwindSafe(|| World::new(scenario, setting, prints).run());
         catch_unwind(run).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -101,6 +105,9 @@ impl Campaign {
                 sums.timeouts += figures.timeouts;
                 sums.transactions += figures.transactions;
                 sums.evidence += figures.evidence;
+                sums.sets += figures.sets;
+                sums.joined += figures.joined;
+                sums.convicted += figures.convicted;
                 sums.events += figures.events;
                 sums.virtual_ms += figures.virtual_ms;
             }

@@ -136,7 +136,10 @@ pub struct Scenario {
     pub seed: u64,
     /// The validators' weights.
     pub weights: Vec<u64>,
-    /// Nodes without a seat; they come after the validators.
+    /// How many nodes have a key that the council may admit; they come after the validators. Without any
+    /// the set stays as it is.
+    pub candidates: usize,
+    /// Nodes that never have a seat; they come after the candidates.
     pub followers: Vec<Follower>,
     /// The chain's rule.
     pub rule: QuorumRule,
@@ -166,6 +169,8 @@ pub struct Scenario {
 
 /// Of a thousand runs so many are of a long chain.
 const LONG: u64 = 6;
+/// Every so many seeds one is of a chain whose set changes.
+const CHANGING: u64 = 3;
 
 impl Scenario {
     /// The run of a seed.
@@ -180,9 +185,13 @@ impl Scenario {
         let rule = draw::rule(&mut random, mistake);
         let weights = if is_long { vec![1; 4] } else { draw::weights(&mut random, rule, mistake) };
         let validators = weights.len();
-        let traitors = draw::traitors(&mut random, &weights, rule, mistake);
-        let followers = draw::followers(&mut random, validators, &traitors, is_long);
-        let nodes = validators + followers.len();
+        let mut traitors = draw::traitors(&mut random, &weights, rule, mistake);
+        let mut of_sets = Random::new(seed, 1_000);
+        let changes = mistake.is_none() && seed % CHANGING == CHANGING - 1;
+        let candidates = if changes { draw::candidates(&mut of_sets, validators, rule, &mut traitors) } else { 0 };
+        let seats = validators + candidates;
+        let followers = draw::followers(&mut random, (validators, seats), &traitors, is_long);
+        let nodes = seats + followers.len();
         let weather = Weather {
             delay_ms: random.pick(&[5, 20, 50, 200, 600]),
             lost: random.pick(&[0, 0, 20, 100, 300]),
@@ -202,7 +211,8 @@ impl Scenario {
             troubles,
             failing_writes: random.pick(&[0, 0, 200, 600]),
             skews,
-            late: draw::late(&mut random, validators, &followers),
+            late: draw::late(&mut random, seats, &followers),
+            candidates,
             followers,
             weights,
             flush_interval_blocks: random.pick(&[1, 3, 8]),
@@ -211,6 +221,10 @@ impl Scenario {
             load_ms: random.pick(&[200, 600, 2_000]),
             mistake,
         };
+        if changes {
+            // A few epochs in each phase.
+            (scenario.chaos_ms, scenario.chaos_heights) = (of_sets.between(8_000, 25_000), of_sets.between(6, 20));
+        }
         if is_long {
             scenario.lengthen(&mut random);
         }
@@ -220,7 +234,7 @@ impl Scenario {
     /// A chain of some length while a follower is away, so that it has several ranges to ask for;
     /// back again it may crash over them.
     fn lengthen(&mut self, random: &mut Random) {
-        let (follower, away) = (self.validators() + 1, random.between(66_000, 75_000));
+        let (follower, away) = (self.seats() + 1, random.between(66_000, 75_000));
         (self.chaos_ms, self.chaos_heights, self.load_ms) = (180_000, random.between(85, 100), 2_000);
         self.weather =
             Weather { delay_ms: self.weather.delay_ms.min(50), lost: self.weather.lost.min(20), ..self.weather };
@@ -233,17 +247,22 @@ impl Scenario {
         }
     }
 
-    /// How many validators.
+    /// How many validators there are at first.
     pub fn validators(&self) -> usize {
         self.weights.len()
     }
 
-    /// A node without a seat.
-    pub fn follower(&self, node: usize) -> Option<&Follower> {
-        self.followers.get(node.checked_sub(self.validators())?)
+    /// How many nodes are validators, or may become some.
+    pub fn seats(&self) -> usize {
+        self.validators() + self.candidates
     }
 
-    /// What a validator is if it is not honest.
+    /// A node without a seat.
+    pub fn follower(&self, node: usize) -> Option<&Follower> {
+        self.followers.get(node.checked_sub(self.seats())?)
+    }
+
+    /// What a validator or candidate is if it is not honest.
     pub fn traitor(&self, validator: usize) -> Option<Traitor> {
         self.traitors.iter().find(|(who, _)| *who == validator).map(|(_, what)| *what)
     }

@@ -1,13 +1,16 @@
 //! What all runs with the same validators share: genesis, keys, and transactions signed in
 //! advance, because signing them is most of what a run would cost.
+//!
+//! Not here: what authorities and witnesses sign as it comes (`council`, `witness`).
 
-use crate::wallet::Wallet;
+use crate::wallet::{FEE, Wallet};
 use chain_core::block::Header;
+use chain_core::codec::{self, List};
 use chain_core::crypto::SecretKey;
 use chain_core::genesis::Genesis;
 use chain_core::state::Tree;
-use chain_core::tx::Checked;
-use chain_core::types::{ChainId, QuorumRule, TimestampMs, ValidatorSet, WireId};
+use chain_core::tx::{Action, Checked, TRANSACTION_VERSION, Transaction, authority, check_one};
+use chain_core::types::{Address, Amount, ChainId, Height, QuorumRule, TimestampMs, ValidatorSet, WireId};
 use genesis::Scalar;
 use genesis::preset::{Facts, devnet};
 use std::collections::BTreeMap;
@@ -22,15 +25,24 @@ pub const SENDERS: usize = 5;
 /// How many transactions each of them can send.
 pub const NONCES: usize = 24;
 
+/// Where the set changes, it does so after heights that this divides.
+pub const EPOCH_BLOCKS: u64 = 5;
+/// Where the set changes, an equivocation can be proven for so many blocks.
+pub const WINDOW_BLOCKS: u64 = 10;
+/// Where the set changes, the council has so long for a proposal, in ms of block time.
+pub const PROPOSAL_TTL_MS: u64 = 10_000;
+/// How many accounts report what validators did wrong: more than there are nodes.
+pub const WITNESSES: usize = 24;
+
 /// A chain and everybody who takes part in it.
 pub struct Setting {
     /// The chain's genesis.
     pub genesis: Genesis,
     /// The chain.
     pub chain: ChainId,
-    /// The validators.
+    /// The validators of height 1.
     pub set: ValidatorSet,
-    /// The validators' keys, in the order of the set.
+    /// Their keys, in the order of the set, then those of candidates.
     pub keys: Vec<Arc<SecretKey>>,
     /// By sender and nonce, two transactions that exclude each other.
     pub transactions: Vec<Vec<[Checked; 2]>>,
@@ -39,12 +51,17 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// A chain of validators with these weights.
-    pub fn new(weights: &[u64], rule: QuorumRule) -> Self {
+    /// A chain of validators with these weights; with candidates its set can change.
+    pub fn new(weights: &[u64], candidates: usize, rule: QuorumRule) -> Self {
         let mut keys: Vec<_> = (0..weights.len()).map(|i| key(100 + i as u8)).collect();
         keys.sort_by_key(|key| key.public());
         let public: Vec<_> = keys.iter().map(|key| key.public()).collect();
-        let addresses: Vec<_> = (0..SENDERS).map(|i| chain_core::testing::address(i as u8 + 1)).collect();
+        keys.extend((0..candidates).map(|i| key((100 + weights.len() + i) as u8)));
+        let mut addresses: Vec<_> = (0..SENDERS).map(|i| chain_core::testing::address(i as u8 + 1)).collect();
+        if candidates > 0 {
+            addresses.extend(keys.iter().map(|key| Address::of_key(&key.public())));
+            addresses.extend((0..WITNESSES).map(|who| Address::of_key(&witness(who).public())));
+        }
         let now = TimestampMs::new(GENESIS_MS);
         let facts = Facts { validators: &public, accounts: &addresses, now, salt: [weights.len() as u8; 32] };
         let mut spec = devnet(facts, BLOCK_TIME_MS as u32).unwrap();
@@ -52,12 +69,39 @@ impl Setting {
         for (validator, weight) in spec.validators.iter_mut().zip(weights) {
             validator.weight = Scalar::Number(*weight);
         }
-        let genesis = spec.compile().unwrap();
+        let mut genesis = spec.compile().unwrap();
+        if candidates > 0 {
+            genesis.params.epoch_blocks = EPOCH_BLOCKS as u32;
+            genesis.params.evidence_window_blocks = WINDOW_BLOCKS as u32;
+            genesis.params.proposal_ttl_s = (PROPOSAL_TTL_MS / 1_000) as u32;
+            genesis.params.retention_s = 5;
+            genesis.check().unwrap();
+        }
         let (chain, set) = (genesis.chain_id(), genesis.validator_set().unwrap());
         let transactions: Vec<_> = (0..SENDERS).map(|sender| lane(chain, sender)).collect();
         let all = transactions.iter().flatten().flatten();
         let by_wire = all.map(|tx| (tx.wire_id(), tx.clone())).collect();
         Self { genesis, chain, set, keys: keys.into_iter().map(Arc::new).collect(), transactions, by_wire }
+    }
+
+    /// Whether the set can change.
+    pub fn changes(&self) -> bool {
+        self.keys.len() > self.set.members().len()
+    }
+
+    /// A transaction of a key's plain account.
+    pub fn sign(&self, key: &SecretKey, nonce: u64, action: authority::Action) -> Checked {
+        let unsigned = Transaction {
+            version: TRANSACTION_VERSION,
+            chain_tag: self.chain.tag(),
+            sender: Address::of_key(&key.public()),
+            nonce,
+            fee_payer: None,
+            fee: Amount::new(FEE),
+            valid_until: Height::ZERO,
+            actions: List::new(vec![Action::Authority(action)]).unwrap(),
+        };
+        check_one(&self.chain, &codec::encode(&unsigned.sign(&self.chain, key))).unwrap()
     }
 
     /// Block 0 and the state after it.
@@ -68,6 +112,11 @@ impl Setting {
 
 fn key(number: u8) -> SecretKey {
     SecretKey::from_seed(&[number; 32])
+}
+
+/// The key of an account that reports what validators did wrong.
+pub fn witness(number: usize) -> SecretKey {
+    key(150 + number as u8)
 }
 
 /// What one account can send: by nonce, payments to two different receivers.

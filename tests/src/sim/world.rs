@@ -3,11 +3,13 @@
 //!
 //! Not here: what may never happen (`check`), what goes wrong (`scenario`).
 
+mod give;
 mod people;
 mod talk;
 mod trouble;
 
 use super::check::{Referee, Rule, Verdict, Violation, must};
+use super::council::Council;
 use super::liar::{Liar, Said};
 use super::log::Log;
 use super::network::{Hold, Network};
@@ -16,11 +18,12 @@ use super::random::Random;
 use super::scenario::{CALM, Mistake, Scenario, Traitor, Trouble, failing_write, kept};
 use super::setting::{NONCES, SENDERS, Setting};
 use super::stranger::Stranger;
+use super::witness::Witnesses;
 use crate::disk::{Disk, Fuse, Kept};
 use chain_core::consensus::{ConsensusEvent, Peer};
 use chain_core::engine::{Announcement, Engine, Input, Output, Submission};
 use chain_core::tx::Checked;
-use chain_core::types::Height;
+use chain_core::types::{Evidence, Height};
 use chain_core::wire::Message;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -33,6 +36,10 @@ const TIMEOUTS_AFTER_HEALING: u64 = 20;
 const HEALED_MS: u64 = TIMEOUTS_AFTER_HEALING * chain_core::limits::MAX_VIEW_MS;
 /// Nodes look for connections they lack this often.
 const DIAL_MS: u64 = 400;
+/// Authorities and witnesses look at the chain this often.
+const COUNCIL_MS: u64 = 400;
+/// Within so many blocks after the healing what is found out leads to a conviction.
+const BLOCKS_TO_CONVICT: u64 = 5;
 /// A run with more events than this talks for ever.
 const MAX_EVENTS: u64 = 400_000;
 
@@ -44,6 +51,7 @@ enum Event {
     Left(usize, u64, Peer),
     Transaction(usize, Checked),
     Load,
+    Council,
     Dial,
     Trouble(Trouble),
     Heal,
@@ -64,6 +72,12 @@ pub struct Figures {
     pub transactions: u64,
     /// What honest nodes found against traitors.
     pub evidence: u64,
+    /// Changes of the validator set.
+    pub sets: u64,
+    /// Candidates that joined and signed.
+    pub joined: u64,
+    /// Validators convicted of contradicting themselves.
+    pub convicted: u64,
     /// Events.
     pub events: u64,
     /// Virtual time, in ms.
@@ -74,6 +88,7 @@ pub struct Figures {
 
 /// After the healing.
 struct Healed {
+    at: Height,
     goal: Height,
     until: u64,
     timeouts: BTreeMap<usize, u64>,
@@ -90,6 +105,8 @@ pub struct World {
     nodes: Vec<Node>,
     liars: BTreeMap<usize, Liar>,
     strangers: BTreeMap<usize, Stranger>,
+    council: Council,
+    witnesses: Witnesses,
     network: Network,
     /// Whose every connection ever was.
     ends: BTreeMap<Peer, (usize, usize)>,
@@ -111,13 +128,15 @@ impl World {
         let keys = guilty.iter().map(|who| setting.keys[*who].public()).collect();
         let liar = |who: usize| Liar::new(setting.clone(), setting.keys[who].clone(), Random::new(scenario.seed, 3));
         let is_liar = |who: &usize| scenario.traitor(*who) == Some(Traitor::Liar);
-        let liars = (0..scenario.validators()).filter(is_liar).map(|who| (who, liar(who))).collect();
+        let liars = (0..scenario.seats()).filter(is_liar).map(|who| (who, liar(who))).collect();
         let lies = |who: &usize| scenario.follower(*who).is_some_and(|follower| !follower.honest);
         let stranger = |who: usize| Stranger::new(setting.clone(), Random::new(scenario.seed, 4 + who as u64));
         let strangers = (0..nodes.len()).filter(lies).map(|who| (who, stranger(who))).collect();
         let mut world = Self {
             network: Network::new(scenario.weather, apart),
             referee: Referee::new(setting.clone(), keys),
+            council: Council::new(setting.clone(), &scenario),
+            witnesses: Witnesses::new(setting.clone(), &scenario),
             random,
             now: 0,
             order: 0,
@@ -150,6 +169,9 @@ impl World {
         }
         self.at(0, Event::Dial);
         self.at(GENESIS_AT, Event::Load);
+        if self.setting.changes() {
+            self.at(GENESIS_AT, Event::Council);
+        }
         self.at(self.scenario.chaos_ms, Event::Heal);
     }
 
@@ -172,6 +194,10 @@ impl World {
         self.figures.virtual_ms = self.now;
         self.figures.blocks = self.referee.height().get();
         self.figures.transactions = self.referee.transactions();
+        self.figures.sets = self.referee.seats().changes().count() as u64;
+        let candidates = self.setting.keys.iter().skip(self.scenario.validators());
+        self.figures.joined = candidates.filter(|key| self.referee.has_signed(&key.public())).count() as u64;
+        self.figures.convicted = self.referee.seats().convicted().count() as u64;
         self.figures.log_hash = self.log.hash();
         Ok(self.figures)
     }
@@ -223,9 +249,17 @@ impl World {
             self.referee.hear_state(node, engine)?;
             self.referee.check_rows(node, engine)?;
             self.referee.check_copies(node, engine)?;
+            self.referee.check_light(node, engine)?;
             self.referee.check_acknowledged(node, engine)?;
         }
-        Ok(())
+        self.check_convictions()
+    }
+
+    fn check_convictions(&self) -> Verdict {
+        let Some(healed) = &self.healed else { return Ok(()) };
+        let mut overdue = self.witnesses.overdue(healed.at, self.referee.height(), BLOCKS_TO_CONVICT);
+        let free = overdue.find(|key| !self.referee.seats().is_convicted(key));
+        must(Rule::Conviction, free.is_none(), || format!("{free:?} goes free"))
     }
 
     fn at(&mut self, time: u64, event: Event) {
@@ -247,6 +281,7 @@ impl World {
             Event::Left(..) => Ok(()),
             Event::Transaction(node, tx) => self.submit(node, tx),
             Event::Load => self.load(),
+            Event::Council => self.sit(),
             Event::Dial => self.dial(),
             Event::Trouble(trouble) => self.trouble(trouble),
             Event::Heal => {
@@ -376,7 +411,11 @@ impl World {
             Output::Announce(Announcement::Block(block)) => {
                 let (height, id) = (block.header.height, block.id);
                 self.log.note(self.now, node, 3, id.0.as_bytes(), || format!("block {height} is final: {id}"));
-                return self.referee.hear_block(node, &block);
+                self.referee.hear_block(node, &block)?;
+                if block.header.validators_hash != block.header.next_validators_hash {
+                    let set = self.referee.seats().at(height.next());
+                    self.log.note(self.now, node, 11, &[], || format!("from {} on signs {set:?}", height.next()));
+                }
             }
             Output::Announce(Announcement::Status(id, status)) => self.referee.hear_status(node, id, status),
             Output::Announce(Announcement::Consensus(event)) => self.hear_event(node, &event),
@@ -392,7 +431,8 @@ impl World {
             Output::Evidence(evidence) => {
                 self.figures.evidence += 1;
                 self.log.note(self.now, node, 5, &[], || format!("shows {evidence:?}"));
-                return self.referee.hear_evidence(node, &evidence);
+                self.referee.hear_evidence(node, &evidence)?;
+                return self.report(node, &evidence);
             }
             Output::OwnKey(_) | Output::MemoryTooOld(_)
                 if self.scenario.traitor(node).is_some_and(Traitor::forgets) => {}
@@ -433,43 +473,6 @@ impl World {
         must(Rule::Innocence, !innocent, || format!("node {node} blames node {other:?} for {offence}"))?;
         if self.random.chance(500) {
             self.disconnect(peer);
-        }
-        Ok(())
-    }
-
-    // Transactions.
-
-    fn submit(&mut self, node: usize, transaction: Checked) -> Verdict {
-        let known = self.nodes[node].engine.as_ref().is_none_or(|engine| {
-            // What a driver does with gossip: it looks before it asks.
-            engine.pool().read().get(&transaction.id()).is_some()
-        });
-        if known {
-            return Ok(());
-        }
-        self.order += 1;
-        let ticket = self.order;
-        self.tickets.insert(ticket, transaction.clone());
-        self.input(node, Input::Submit(vec![Submission { ticket, transaction }]))
-    }
-
-    /// Somebody submits something somewhere; sometimes twice, or two that exclude each other.
-    fn load(&mut self) -> Verdict {
-        let next = 1 + self.random.below(2 * self.scenario.load_ms);
-        self.at(self.now + next, Event::Load);
-        let sender = self.random.place(SENDERS);
-        let first = &self.setting.transactions[sender][0][0];
-        let used = self.referee.next_nonce(&first.transaction().sender);
-        // Also what is final already: somebody did not hear the answer.
-        let nonce = (used as usize + self.random.pick(&[1, 1, 1, 1, 2, 3, 0])).saturating_sub(1);
-        let copies = 1 + usize::from(self.random.chance(200));
-        for _ in 0..copies {
-            let variant = usize::from(self.random.chance(150));
-            let node = self.random.place(self.nodes.len());
-            if nonce < NONCES {
-                let tx = self.setting.transactions[sender][nonce][variant].clone();
-                self.submit(node, tx)?;
-            }
         }
         Ok(())
     }

@@ -45,7 +45,8 @@
 //! 12. Whoever is admitted, or whose jailing is lifted, joins the set only after a `validator_ready` from
 //!     the plain account of its key.
 //! 13. The set changes after heights divisible by `epoch_blocks` only, within the bounds of `epoch`.
-//!     Records of removed validators leave with their last height in the evidence window.
+//!     Records of removed validators leave with their last height in the evidence window; that a key was
+//!     convicted is never forgotten.
 //! 14. In a final block of view v each leader of the views below missed one turn of that height, unless
 //!     it built the block. Absence goes up by one per height with a missed turn, down by one per block
 //!     built; at `absence_jail_turns` the validator is jailed, unless those who shall stay would not be

@@ -63,6 +63,29 @@ pub(super) fn traitors(
     drawn
 }
 
+/// Who may join later, and which of them are no better than the traitors of the set. The council knows
+/// how many of those a set bears.
+pub(super) fn candidates(
+    random: &mut Random,
+    validators: usize,
+    rule: QuorumRule,
+    traitors: &mut Vec<(usize, Traitor)>,
+) -> usize {
+    let count = if validators > 7 { 1 } else { random.place(3) + 1 };
+    for who in validators..validators + count {
+        let what = match random.below(12) {
+            place if rule == QuorumRule::Crash => crashed(place).filter(|_| random.chance(300)),
+            0 | 1 => Some(Traitor::Twins),
+            2 | 3 => Some(Traitor::Liar),
+            4 => Some(Traitor::Silent),
+            5 => Some(Traitor::Restored),
+            _ => None,
+        };
+        traitors.extend(what.map(|what| (who, what)));
+    }
+    count
+}
+
 /// Where a quorum is a mere majority, nobody may lie or forget.
 fn crashed(place: u64) -> Option<Traitor> {
     match place {
@@ -74,7 +97,7 @@ fn crashed(place: u64) -> Option<Traitor> {
 
 pub(super) fn followers(
     random: &mut Random,
-    validators: usize,
+    (validators, seats): (usize, usize),
     traitors: &[(usize, Traitor)],
     is_long: bool,
 ) -> Vec<Follower> {
@@ -102,17 +125,17 @@ pub(super) fn followers(
     if let [first, second, ..] = all.as_mut_slice()
         && second.honest
     {
-        (first.knows_only, second.knows_only) = (None, Some(validators));
+        (first.knows_only, second.knows_only) = (None, Some(seats));
     }
     all
 }
 
 /// Who is not there before the healing: perhaps anybody, often who follows.
-pub(super) fn late(random: &mut Random, validators: usize, followers: &[Follower]) -> Vec<usize> {
-    let nodes = validators + followers.len();
-    let mut late: Vec<usize> = (validators..nodes).filter(|node| followers[node - validators].honest).collect();
+pub(super) fn late(random: &mut Random, seats: usize, followers: &[Follower]) -> Vec<usize> {
+    let nodes = seats + followers.len();
+    let mut late: Vec<usize> = (seats..nodes).filter(|node| followers[node - seats].honest).collect();
     late.retain(|_| random.chance(500));
-    if random.chance(120) && validators > 1 {
+    if random.chance(120) && seats > 1 {
         late.push(random.place(nodes));
     }
     late

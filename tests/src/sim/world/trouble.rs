@@ -58,7 +58,8 @@ impl World {
     pub(super) fn heal(&mut self) {
         let goal = Height::new(self.referee.height().get() + BLOCKS_AFTER_HEALING);
         self.log.note(self.now, 0, 9, &[], || format!("healed, goal {goal}"));
-        self.healed = Some(Healed { goal, until: self.now + HEALED_MS, timeouts: BTreeMap::new() });
+        self.healed =
+            Some(Healed { at: self.referee.height(), goal, until: self.now + HEALED_MS, timeouts: BTreeMap::new() });
         self.network.heal();
         self.network.weather = CALM;
         for node in 0..self.nodes.len() {
