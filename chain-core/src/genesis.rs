@@ -24,10 +24,9 @@ use crate::types::{
     ValidatorSetError, View,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::fmt;
-use std::str::FromStr;
+
+pub use crate::types::ConsensusMode;
 
 #[cfg(test)]
 mod tests;
@@ -36,52 +35,6 @@ mod tests;
 pub const GENESIS_VERSION: u8 = 2;
 /// The last millisecond a genesis may name: the end of the year 9999, beyond which RFC 3339 ends.
 pub const MAX_GENESIS_TIME: TimestampMs = TimestampMs::new(253_402_300_799_999);
-
-/// Who may become a validator, and what gives weight.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[borsh(use_discriminant = true)]
-#[repr(u8)]
-pub enum ConsensusMode {
-    /// Authorities, admitted by vote of the authorities.
-    #[default]
-    Poa = 1,
-    /// Whoever bonds enough stake.
-    Pos = 2,
-    /// Admitted authorities, weighed by stake.
-    Hybrid = 3,
-}
-
-impl ConsensusMode {
-    /// How people write it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Poa => "poa",
-            Self::Pos => "pos",
-            Self::Hybrid => "hybrid",
-        }
-    }
-}
-
-impl fmt::Display for ConsensusMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A text that names no consensus mode.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no consensus mode; there are poa, pos and hybrid")]
-pub struct UnknownMode(String);
-
-impl FromStr for ConsensusMode {
-    type Err = UnknownMode;
-
-    fn from_str(text: &str) -> Result<Self, UnknownMode> {
-        let found = [Self::Poa, Self::Pos, Self::Hybrid].into_iter().find(|mode| mode.name() == text);
-        found.ok_or_else(|| UnknownMode(text.into()))
-    }
-}
 
 /// An asset that exists from the start; its number is its place in the list.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

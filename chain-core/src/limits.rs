@@ -24,6 +24,14 @@ pub const MAX_VALIDATORS: usize = 256;
 pub const MAX_SPANS: usize = 16;
 /// Most proposals of one member the council has not decided.
 pub const MAX_OPEN_PROPOSALS: u8 = 8;
+/// Most unbondings of one account from one validator that wait at a time.
+pub const MAX_UNBONDINGS: usize = 7;
+/// Batches of unbonding one evidence window is divided into: conviction looks at each.
+pub const BATCHES_PER_WINDOW: u32 = 32;
+/// Newest batches of unbonding conviction looks at; more only wait after windows were changed often.
+pub const MAX_SLASHED_BATCHES: u32 = 256;
+/// Greatest change of a validator's commission at a time, in basis points.
+pub const MAX_COMMISSION_STEP_BPS: u16 = 500;
 /// Views of a height whose leaders are counted as absent: more than any schedule has turns.
 pub const MAX_COUNTED_VIEWS: u32 = 2_048;
 /// Most proposals that expire or are forgotten at the end of one block; the rest waits.
@@ -155,3 +163,4 @@ const _: () =
     assert!(MAX_URGENT_FRAME_BYTES > 8 * MAX_BLOCK_TXS + MAX_JUSTIFICATION_CERTIFICATES * MAX_WAL_RECORD_BYTES);
 const _: () = assert!(MAX_GOSSIP_BYTES > MAX_TX_BYTES + 12);
 const _: () = assert!(MAX_FRAME_BYTES > RANGE_BYTES);
+const _: () = assert!(MAX_SLASHED_BATCHES > 2 * BATCHES_PER_WINDOW);

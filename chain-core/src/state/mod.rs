@@ -8,8 +8,9 @@
 //! | 5 | parameters | `params` |
 //! | 6, 8, 9 | validator sets, what is known of a validator, their keys | `validators` |
 //! | 10, 11 | version of the rules with the quorum rule, roles | `protocol` |
+//! | 12 to 15, 20 | mode and stake asset, stakes of validators, delegations, unbonding and its batches | `stakes` |
 //!
-//! A family's own tables are declared in its folder and have numbers from 16.
+//! A family's own tables are declared in its folder and have numbers from 16, but for 20.
 
 pub mod account;
 pub mod money;
@@ -18,6 +19,7 @@ pub mod params;
 mod proof;
 pub mod protocol;
 mod row_key;
+pub mod stakes;
 mod table;
 mod tree;
 pub mod validators;

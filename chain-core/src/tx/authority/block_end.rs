@@ -16,7 +16,7 @@ use crate::state::protocol::{PROTOCOL, protocol};
 use crate::state::validators::{
     VALIDATOR_SETS, VALIDATORS, ValidatorSets, next_set, put_record, records, remove_record,
 };
-use crate::state::{PARAMS, Protocol, Span, params};
+use crate::state::{PARAMS, Protocol, Span, params, stakes};
 use crate::tx::BlockEnd;
 use crate::types::{Validator, ValidatorSet, View};
 use std::collections::BTreeSet;
@@ -174,6 +174,7 @@ fn upgrade(block: &mut BlockEnd<'_, '_>, proposal: ProposalId, version: u32) -> 
 fn change_set(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
     let sets = VALIDATOR_SETS.get(block.state, &())?;
     let old = sets.ok_or_else(|| Fault::new("the state has no validators"))?.next;
+    stakes::weigh(block.state, block.params)?;
     let known = records(block.state)?;
     let wanted = |(key, record): &(PublicKey, ValidatorRecord)| Wanted {
         key: *key,
