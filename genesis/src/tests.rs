@@ -441,6 +441,8 @@ prop_compose! {
                 name: None,
                 public_key: key(*seed).to_string(),
                 weight: Scalar::Number(*weight),
+                stake: None,
+                commission_bps: None,
             }).collect(),
             balances: owners.iter().map(balance).collect(),
         }

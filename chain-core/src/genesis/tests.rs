@@ -25,6 +25,11 @@ fn asset(symbol: &str, units: u128, max: u128) -> GenesisAsset {
     GenesisAsset { symbol, units_per_token: Amount::new(units), max_supply: Amount::new(max), minter: None }
 }
 
+fn first_stake(seed: u8, tokens: u128) -> FirstStake {
+    let validator = SecretKey::from_seed(&[seed; 32]).public();
+    FirstStake { validator, amount: Amount::new(tokens * 10u128.pow(18)), commission_bps: 1_000 }
+}
+
 /// A genesis at its bounds: one unit more of STK would be too much.
 fn sample() -> Genesis {
     let mut keys = [1, 2, 3, 4].map(|seed| SecretKey::from_seed(&[seed; 32]).public());
@@ -41,6 +46,7 @@ fn sample() -> Genesis {
         stake_asset: AssetId::new(1),
         roles: Default::default(),
         validators: keys.map(|public_key| Validator { public_key, weight: 1 }).to_vec(),
+        stakes: vec![],
         balances: vec![balance(1, 0, 999_000), balance(1, 1, MAX_AMOUNT - 1), balance(2, 0, 1_000), balance(3, 1, 1)],
     }
 }
@@ -66,8 +72,8 @@ fn each_rule_is_enforced_by_check_decode_and_build() {
         (stop(|g| g.version = 3), |e| matches!(e, E::Version(3))),
         (stop(|g| g.name = Text::default()), |e| *e == E::NoName),
         (stop(|g| g.genesis_time = MAX_GENESIS_TIME.saturating_add(1)), |e| matches!(e, E::Time(_))),
-        (stop(|g| g.mode = ConsensusMode::Pos), |e| *e == E::Mode(ConsensusMode::Pos)),
-        (stop(|g| g.mode = ConsensusMode::Hybrid), |e| *e == E::Mode(ConsensusMode::Hybrid)),
+        (stop(|g| g.mode = ConsensusMode::Pos), |e| matches!(e, E::StakeMissing(_))),
+        (stop(|g| g.stakes = vec![first_stake(1, 1)]), |e| *e == E::StakeMode),
         (stop(|g| g.params.block_time_ms = 1), |e| matches!(e, E::Param(p) if p.0.name == "block_time_ms")),
         (stop(|g| g.roles.slasher = Some(Address::default())), |e| *e == E::Role(Role::Slasher)),
         (stop(|g| g.roles.treasurer = Some(ModuleAccount::Escrow.address())), |e| *e == E::Role(Role::Treasurer)),

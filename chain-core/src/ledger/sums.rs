@@ -35,11 +35,11 @@ impl Sums {
             let after = read(change.after().map(|(_, row)| row))?.unwrap_or_default();
             let before = read(tree.get(key))?.unwrap_or_default();
             // First what comes: the sum is never below what goes.
-            for (asset, bucket, amount) in after {
+            for (asset, bucket, amount) in after.into_iter().flatten() {
                 let sum = self.0.entry((asset, bucket)).or_default();
                 *sum = sum.checked_add(amount).ok_or_else(out_of_range)?;
             }
-            for (asset, bucket, amount) in before {
+            for (asset, bucket, amount) in before.into_iter().flatten() {
                 let sum = self.0.entry((asset, bucket)).or_default();
                 *sum = sum.checked_sub(amount).ok_or_else(out_of_range)?;
             }

@@ -235,6 +235,9 @@ pub struct Supply {
     pub in_rewards: Amount,
 }
 
+/// So much of an asset is somewhere.
+pub type Holding = (AssetId, Bucket, Amount);
+
 /// Where money can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Bucket {
@@ -280,32 +283,28 @@ impl Supply {
 
 /// What a row says there is somewhere, of which asset; `stake_asset` is that of the chain, if it has
 /// stakes.
-pub fn holdings(
-    key: &RowKey,
-    row: &[u8],
-    stake_asset: Option<AssetId>,
-) -> Result<Vec<(AssetId, Bucket, Amount)>, Fault> {
+pub fn holdings(key: &RowKey, row: &[u8], stake_asset: Option<AssetId>) -> Result<[Option<Holding>; 2], Fault> {
     let staked = || stake_asset.ok_or_else(|| Fault::new("a stake on a chain without"));
     match key.table() {
         table if table == ACCOUNTS.number() => {
             let account: Account = decode_value(row)?;
-            Ok(vec![(AssetId::NATIVE, Bucket::Accounts, account.balance)])
+            Ok([Some((AssetId::NATIVE, Bucket::Accounts, account.balance)), None])
         }
         table if table == BALANCES.number() => {
             let asset = key.as_bytes().last_chunk().copied().map(u32::from_be_bytes);
             let asset = asset.ok_or_else(|| Fault::new("a balance row has a bad key"))?;
-            Ok(vec![(AssetId::new(asset), Bucket::Accounts, decode_value(row)?)])
+            Ok([Some((AssetId::new(asset), Bucket::Accounts, decode_value(row)?)), None])
         }
         table if table == STAKES.number() => {
             let stake: Stake = decode_value(row)?;
             let bonded = (staked()?, Bucket::Stakes, stake.bonded.held);
-            Ok(vec![bonded, (AssetId::NATIVE, Bucket::Rewards, stake.rewards.held)])
+            Ok([Some(bonded), Some((AssetId::NATIVE, Bucket::Rewards, stake.rewards.held))])
         }
         table if table == BATCHES.number() => {
             let batch: Batch = decode_value(row)?;
-            Ok(vec![(staked()?, Bucket::Unbonding, batch.fund.held)])
+            Ok([Some((staked()?, Bucket::Unbonding, batch.fund.held)), None])
         }
-        _ => Ok(Vec::new()),
+        _ => Ok([None, None]),
     }
 }
 
@@ -319,7 +318,7 @@ pub fn audit(tree: &Tree) -> Result<Vec<Supply>, Fault> {
     }
     let stake_asset = staking(tree)?.map(|staking| staking.asset);
     for (key, _, row) in tree.rows() {
-        for (id, bucket, amount) in holdings(key, row, stake_asset)? {
+        for (id, bucket, amount) in holdings(key, row, stake_asset)?.into_iter().flatten() {
             let supply = supplies.iter_mut().find(|supply| supply.id == id);
             let supply = supply.ok_or_else(|| Fault::new(format!("a balance of unknown asset {id}")))?;
             let sum = supply.in_bucket(bucket).checked_add(amount);

@@ -181,6 +181,27 @@ impl Closed {
     }
 }
 
+impl Stake {
+    /// Closes the open batch, if there is something in it: its number and what it is now. What unbonds
+    /// from now on joins another one. The caller writes the stake.
+    pub fn close(&mut self, overlay: &mut Overlay<'_>, now: Now<'_>) -> Result<Option<(u32, Batch)>, Fault> {
+        let place = (self.id, self.batch);
+        let Some(open) = BATCHES.get(overlay, &place)? else { return Ok(None) };
+        let closed = Batch { closed: Some(Closed::by(now)), ..open };
+        BATCHES.put(overlay, &place, &closed);
+        (self.batch, self.closed) = (self.batch.saturating_add(1), now.height);
+        Ok(Some((place.1, closed)))
+    }
+}
+
+/// Closes the open batch of a validator whose record goes: nothing can be proven against it.
+pub fn close_for_good(overlay: &mut Overlay<'_>, validator: &PublicKey, now: Now<'_>) -> Result<(), Fault> {
+    let Some(mut stake) = stake(overlay, validator)? else { return Ok(()) };
+    stake.close(overlay, now)?;
+    STAKES.put(overlay, validator, &stake);
+    Ok(())
+}
+
 /// By which rules stake counts; `None` in mode `poa`.
 pub fn staking(rows: &impl Rows) -> Result<Option<Staking>, Fault> {
     STAKING.get(rows, &())
@@ -220,9 +241,8 @@ pub fn unbondings(tree: &Tree, account: &Address) -> Result<Vec<(StakeId, Unbond
 /// What an account could withdraw of rewards from a validator: of its delegation, and of commission.
 pub fn withdrawable(rows: &impl Rows, account: &Address, validator: &PublicKey) -> Result<(Amount, Amount), Fault> {
     let Some(stake) = stake(rows, validator)? else { return Ok((Amount::ZERO, Amount::ZERO)) };
-    let earned = delegation(rows, account, &stake)?.map_or(Amount::ZERO, |own| {
-        Amount::new(stake.rewards.pending(own.shares, &own.earned).whole)
-    });
+    let earned = delegation(rows, account, &stake)?
+        .map_or(Amount::ZERO, |own| Amount::new(stake.rewards.pending(own.shares, &own.earned).whole));
     let is_own = Address::of_key(validator) == *account;
     Ok((earned, if is_own { stake.rewards.commission } else { Amount::ZERO }))
 }
@@ -257,12 +277,7 @@ pub fn new_stake(overlay: &mut Overlay<'_>, commission_bps: u16) -> Result<Stake
 }
 
 /// Gives a reward to who stands behind a validator. `false`: nobody ever bonded for it.
-pub fn reward(
-    overlay: &mut Overlay<'_>,
-    validator: &PublicKey,
-    height: Height,
-    reward: Amount,
-) -> Result<bool, Fault> {
+pub fn reward(overlay: &mut Overlay<'_>, validator: &PublicKey, height: Height, reward: Amount) -> Result<bool, Fault> {
     let Some(mut stake) = stake(overlay, validator)? else { return Ok(false) };
     stake.rewards.add(reward, stake.commission.at(height), stake.bonded.shares)?;
     STAKES.put(overlay, validator, &stake);

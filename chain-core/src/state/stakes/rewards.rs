@@ -103,7 +103,8 @@ mod tests {
 
     /// Everything adds up to the last part of 2^128.
     fn check(rewards: &Rewards, parts: &[(Amount, Earned)]) {
-        let pending = parts.iter().fold(Fixed::ZERO, |sum, (shares, earned)| sum.plus(rewards.pending(*shares, earned)));
+        let pending =
+            parts.iter().fold(Fixed::ZERO, |sum, (shares, earned)| sum.plus(rewards.pending(*shares, earned)));
         let sum = Fixed::of(rewards.commission.get()).plus(pending).plus(rewards.carry);
         assert_eq!(sum, Fixed::of(rewards.held.get()));
     }
@@ -114,7 +115,8 @@ mod tests {
         let (mut rewards, mut given, mut paid) = (Rewards::default(), 0u128, 0u128);
         let mut parts: Vec<(Amount, Earned)> = vec![];
         for _ in 0..1_000_000 {
-            let size = |random: &mut StdRng, most: u32| 1 + random.random::<u128>() % (1 << random.random_range(1..most));
+            let size =
+                |random: &mut StdRng, most: u32| 1 + random.random::<u128>() % (1 << random.random_range(1..most));
             match random.random_range(0..20) {
                 0 if parts.len() < 12 => parts.push((Amount::new(size(&mut random, 96)), rewards.newcomer())),
                 1 if !parts.is_empty() => {

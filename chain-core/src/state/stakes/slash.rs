@@ -12,7 +12,7 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
-use super::{BATCHES, Batch, Closed, Now, STAKES, Stake, staking};
+use super::{BATCHES, Now, STAKES, Stake, staking};
 use crate::crypto::PublicKey;
 use crate::fault::Fault;
 use crate::limits::MAX_SLASHED_BATCHES;
@@ -65,12 +65,7 @@ pub fn slash(
     Ok(Some(slash))
 }
 
-fn slash_batches(
-    overlay: &mut Overlay<'_>,
-    stake: &mut Stake,
-    offence: Height,
-    now: Now<'_>,
-) -> Result<Amount, Fault> {
+fn slash_batches(overlay: &mut Overlay<'_>, stake: &mut Stake, offence: Height, now: Now<'_>) -> Result<Amount, Fault> {
     let (newest, mut lost) = (stake.batch, Amount::ZERO);
     for number in newest.saturating_sub(MAX_SLASHED_BATCHES)..=newest {
         let Some(mut batch) = BATCHES.get(overlay, &(stake.id, number))? else { continue };
@@ -79,18 +74,8 @@ fn slash_batches(
         }
         let part = batch.fund.slash(now.params.slash_equivocation_bps);
         lost = lost.checked_add(part).ok_or_else(|| Fault::new("stake beyond 128 bits"))?;
-        let closed = batch.closed.unwrap_or_else(|| Closed::by(now));
-        BATCHES.put(overlay, &(stake.id, number), &Batch { closed: Some(closed), ..batch });
-        if number == newest {
-            stake.close(now.height);
-        }
+        BATCHES.put(overlay, &(stake.id, number), &batch);
     }
+    stake.close(overlay, now)?;
     Ok(lost)
-}
-
-impl Stake {
-    /// What unbonds from now on joins another batch.
-    pub fn close(&mut self, height: Height) {
-        (self.batch, self.closed) = (self.batch.saturating_add(1), height);
-    }
 }

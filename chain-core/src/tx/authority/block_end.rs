@@ -216,6 +216,8 @@ fn keep_record(
     let too_many = spans.len().saturating_sub(MAX_SPANS);
     spans.drain(..too_many);
     if record.standing == Standing::Removed && spans.is_empty() && record.open_proposals == 0 {
+        let now = stakes::Now { height: now, timestamp: block.timestamp, params: block.params };
+        stakes::close_for_good(block.state, key, now)?;
         return remove_record(block.state, key);
     }
     if *spans != *record.spans {

@@ -7,27 +7,38 @@ use super::proposal::{ACTIVATIONS, CouncilVote, DEADLINES, PROPOSALS, Proposal, 
 use super::*;
 use crate::limits::MAX_OPEN_PROPOSALS;
 use crate::state::protocol::{ROLES, roles};
+use crate::state::stakes::mode;
 use crate::state::validators::{VALIDATORS, next_set, put_record, records, roster};
 use crate::state::{Overlay, Rows};
-use crate::types::TimestampMs;
+use crate::types::{ConsensusMode, TimestampMs};
 
-/// Who votes, ascending by key: the admitted validators that are not jailed; if there are none, those
-/// who sign the next block.
-pub fn council(rows: &impl Rows) -> Result<Vec<PublicKey>, Fault> {
-    let records = records(rows)?;
-    let free = records.iter().filter(|(_, record)| record.standing == Standing::Admitted);
-    let free: Vec<_> = free.map(|(key, _)| *key).collect();
+/// Somebody who votes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its key.
+    pub key: PublicKey,
+    /// What its vote weighs: 1, or in mode `pos` its weight in the set.
+    pub weight: u64,
+}
+
+/// Who votes, ascending by key: rules 1 and 18.
+pub fn council(rows: &impl Rows) -> Result<Vec<Member>, Fault> {
+    let (records, set, by_stake) = (records(rows)?, next_set(rows)?, mode(rows)? == ConsensusMode::Pos);
+    let in_set = |key: &PublicKey| set.members().iter().find(|member| member.public_key == *key);
+    let weight = |key: &PublicKey| if by_stake { in_set(key).map_or(0, |member| member.weight) } else { 1 };
+    let members = records.iter().map(|(key, record)| (Member { key: *key, weight: weight(key) }, record));
+    let free = members.clone().filter(|(member, record)| record.standing == Standing::Admitted && member.weight > 0);
+    let free: Vec<_> = free.map(|(member, _)| member).collect();
     if !free.is_empty() {
         return Ok(free);
     }
-    let set = next_set(rows)?;
-    Ok(records.into_iter().map(|(key, _)| key).filter(|key| set.index_of(key).is_some()).collect())
+    Ok(members.map(|(member, _)| member).filter(|member| in_set(&member.key).is_some()).collect())
 }
 
 /// The sender as a member of the council, with the council.
-fn member(context: &Context<'_, '_>) -> Result<(PublicKey, Vec<PublicKey>), Failure> {
+fn member(context: &Context<'_, '_>) -> Result<(PublicKey, Vec<Member>), Failure> {
     let (key, council) = (key_of(&context.sender), council(context.state)?);
-    if council.contains(&key) {
+    if council.iter().any(|member| member.key == key) {
         return Ok((key, council));
     }
     Err(NOT_ON_COUNCIL.because("the plain account of an admitted validator's key", context.sender).into())
@@ -82,12 +93,7 @@ pub(super) fn vote(context: &mut Context<'_, '_>, id: ProposalId, approve: bool)
 }
 
 /// Adds up the votes; carries out what passes.
-fn decide(
-    context: &mut Context<'_, '_>,
-    id: ProposalId,
-    proposal: Proposal,
-    council: &[PublicKey],
-) -> Result<(), Fault> {
+fn decide(context: &mut Context<'_, '_>, id: ProposalId, proposal: Proposal, council: &[Member]) -> Result<(), Fault> {
     let tally = Tally::of(&proposal.votes, council);
     let (status, effects) = if tally.passes() {
         carry_out(context, id, &proposal.measure)?
