@@ -34,6 +34,14 @@ delay_blocks = 10
 retention_s = "7d"
 evidence_window_blocks = 302400
 absence_jail_turns = 1000
+max_active_validators = 100
+min_validator_stake = "1000000000000000000000"
+weight_exponent = 18
+weight_cap_bps = 3300
+unbonding_s = "7d"
+issuance_per_block = "0"
+slash_equivocation_bps = 500
+slash_reporter_bps = 500
 
 [roles]
 curator = "ADDRESS1"
@@ -157,6 +165,69 @@ fn any_other_value_is_another_chain() {
     assert_eq!(id(&read(&TOML.replace("\"left\"", "\"up\""))), id(&read(TOML)));
 }
 
+/// The sample with stake: 5,000 and 2,500 tokens.
+fn staked(mode: &str) -> String {
+    TOML.replace("stake_asset = \"STK\"", &format!("stake_asset = \"STK\"\nconsensus_mode = \"{mode}\""))
+        .replace("name = \"left\"", "name = \"left\"\nstake = \"5000STK\"")
+        .replace("weight = 1", "stake = \"2500.5STK\"\ncommission_bps = 250")
+}
+
+#[test]
+fn with_stake_weights_follow_from_it_and_it_counts_as_minted() {
+    let genesis = read(&staked("pos")).compile().unwrap();
+    let weight = |genesis: &Genesis, n| genesis.validators.iter().find(|v| v.public_key == key(n)).unwrap().weight;
+    assert_eq!((weight(&genesis, 1), weight(&genesis, 2)), (5_000, 2_500));
+    let (tree, _) = genesis.build().unwrap();
+    let supply = money::audit(&tree).unwrap().remove(1);
+    assert_eq!(supply.in_stakes, Amount::new(75_005 * 10u128.pow(17)));
+    assert_eq!(Some(supply.asset.minted), supply.total());
+    let shown = ChainSpec::from_genesis(&genesis).unwrap();
+    assert_eq!(shown.validators.iter().map(|v| v.commission_bps.unwrap()).sum::<u16>(), 250);
+    assert_eq!(shown.compile().unwrap(), genesis);
+    // Two can't both be below a half.
+    let hybrid = read(&staked("hybrid")).compile().unwrap();
+    assert_eq!((weight(&hybrid, 1), weight(&hybrid, 2)), (2_500, 2_500));
+    assert_ne!(hybrid.chain_id(), genesis.chain_id());
+    let changes = [
+        ("5000STK", "5001STK"),
+        ("2500.5STK", "2500.4STK"),
+        ("= 250", "= 251"),
+        ("weight_exponent = 18", "weight_exponent = 17"),
+    ];
+    for (from, to) in changes {
+        assert_ne!(id(&read(&staked("pos").replace(from, to))), id(&read(&staked("pos"))), "{from} → {to}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_stake() {
+    let cases = [
+        ("\nstake = \"5000STK\"", "", "validators: in this mode the first validators are those that have a stake"),
+        ("\"5000STK\"", "\"999.9STK\"", "validators[0].stake: the stake of validator 0x"),
+        ("\"5000STK\"", "\"5000AIT\"", "validators[0].stake: '5000AIT' does not end with STK"),
+        ("\"5000STK\"", "\"5000STK\"\nweight = 7", "validators[0].weight: the weight of validator 0x"),
+        ("= 250", "= 10001", "validators[1].commission_bps: the commission of validator 0x"),
+        ("\"5000STK\"", "\"1000000000000STK\"", "assets[1].max_supply: the balances of asset 1 sum to"),
+    ];
+    for (from, to, message) in cases {
+        let text = staked("pos");
+        assert!(text.contains(from), "{from}");
+        let found = problems(&read(&text.replacen(from, to, 1)));
+        assert!(found.iter().any(|problem| problem.starts_with(message)), "{from} → {to}: {found:?}");
+    }
+}
+
+#[test]
+fn a_preset_with_stake_compiles() {
+    let (validators, accounts) = ([key(1), key(2), key(3), key(4)], [address(9)]);
+    let facts = Facts { validators: &validators, accounts: &accounts, now: TimestampMs::new(1), salt: [7; 32] };
+    for mode in [ConsensusMode::Pos, ConsensusMode::Hybrid] {
+        let genesis = preset::with_stake(preset::devnet(facts, 500).unwrap(), mode).compile().unwrap();
+        assert!(genesis.validators.iter().all(|validator| validator.weight == 100_000));
+        genesis.build().unwrap();
+    }
+}
+
 #[test]
 fn frozen_vector() {
     // The sample's parameters are all given, so only a new kind of parameter changes this.
@@ -185,7 +256,12 @@ fn each_check_says_what_is_wrong_and_where() {
         (
             "stake_asset = \"STK\"",
             "stake_asset = \"STK\"\nconsensus_mode = \"pos\"",
-            "consensus_mode: consensus mode pos is not supported by this version; use poa",
+            "validators: in this mode the first validators are those that have a stake; 0x",
+        ),
+        (
+            "weight = 1",
+            "stake = \"1000STK\"",
+            "consensus_mode: in mode poa nobody has a stake; the mode must be pos or hybrid",
         ),
         ("burn_bps = 5000", "burn_bps = 10001", "params.burn_bps: burn_bps is 10001; it must be between 0 and 10000"),
         ("burn_bps = 5000", "burn_bps = -1", "params.burn_bps: invalid value: integer `-1`, expected u16"),
@@ -412,6 +488,8 @@ prop_compose! {
         block_time in 50u32..600_000,
         crash: bool,
         stake: prop::sample::Index,
+        mode in prop::sample::select(vec![ConsensusMode::Poa, ConsensusMode::Pos, ConsensusMode::Hybrid]),
+        bonded in 10u128.pow(21)..10u128.pow(28),
     ) -> ChainSpec {
         let symbols = ["AIT", "STK", "X9"];
         let count = assets.len();
@@ -432,7 +510,7 @@ prop_compose! {
             genesis_time: Scalar::Number(time),
             salt: Some(format!("0x{}", hex::encode(salt))),
             quorum_rule: if crash { QuorumRule::Crash } else { QuorumRule::Byzantine },
-            consensus_mode: ConsensusMode::Poa,
+            consensus_mode: mode,
             stake_asset: symbols[stake.index(count)].into(),
             roles: RoleSpec::default(),
             params: serde_json::from_value(params).unwrap(),
@@ -440,8 +518,11 @@ prop_compose! {
             validators: validators.iter().map(|(seed, weight)| ValidatorSpec {
                 name: None,
                 public_key: key(*seed).to_string(),
-                weight: Scalar::Number(*weight),
-                stake: None,
+                weight: Scalar::Number(if mode == ConsensusMode::Poa { *weight } else { 1 }),
+                stake: (mode != ConsensusMode::Poa).then(|| {
+                    let place = stake.index(count);
+                    format!("{}/{}{}", bonded + u128::from(*weight), assets[place].0, symbols[place])
+                }),
                 commission_bps: None,
             }).collect(),
             balances: owners.iter().map(balance).collect(),
@@ -477,7 +558,7 @@ proptest! {
         let (tree, header) = genesis.build().unwrap();
         let supplies = money::audit(&tree).unwrap();
         prop_assert!(supplies.iter().all(money::Supply::is_conserved));
-        prop_assert_eq!(supplies.iter().map(|s| s.in_accounts).collect::<Vec<_>>(), genesis.supplies());
+        prop_assert_eq!(supplies.iter().map(|s| s.total().unwrap()).collect::<Vec<_>>(), genesis.supplies());
         let decoded = Genesis::decode(&genesis.encode()).unwrap();
         prop_assert_eq!(decoded.build().unwrap().1.id(), header.id());
         let shown = ChainSpec::from_genesis(&genesis).unwrap();

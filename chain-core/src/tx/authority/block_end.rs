@@ -213,8 +213,11 @@ fn keep_record(
         _ => {}
     }
     spans.retain(|span| span.until.is_none_or(|until| until.saturating_add(window) > now));
-    let too_many = spans.len().saturating_sub(MAX_SPANS);
-    spans.drain(..too_many);
+    // With stake anybody can come and go as often as he likes, and none of it may be forgotten.
+    while spans.len() > MAX_SPANS {
+        let oldest = spans.remove(0);
+        spans.iter_mut().take(1).for_each(|next| next.from = oldest.from);
+    }
     if record.standing == Standing::Removed && spans.is_empty() && record.open_proposals == 0 {
         let now = stakes::Now { height: now, timestamp: block.timestamp, params: block.params };
         stakes::close_for_good(block.state, key, now)?;
