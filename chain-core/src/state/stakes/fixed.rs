@@ -4,6 +4,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
+use std::num::NonZeroU128;
 
 /// `whole + fraction / 2^128`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize, Serialize)]
@@ -43,11 +44,11 @@ impl Fixed {
         Self { whole: self.whole.wrapping_mul(factor).wrapping_add(high), fraction }
     }
 
-    /// Divides by a number above zero: the quotient, and what is left over, in parts of 2^128, less
+    /// Divides: the quotient, and what is left over, in parts of 2^128, less
     /// than the divisor: `quotient · by + left / 2^128` is this number exactly.
-    pub fn split(self, by: u128) -> (Self, u128) {
+    pub fn split(self, by: NonZeroU128) -> (Self, u128) {
         let (whole, rest) = (self.whole / by, self.whole % by);
-        let (fraction, left) = divide(rest, self.fraction, by);
+        let (fraction, left) = divide(rest, self.fraction, by.get());
         (Self { whole, fraction }, left)
     }
 }
@@ -74,6 +75,7 @@ fn divide(high: u128, low: u128, by: u128) -> (u128, u128) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -87,7 +89,7 @@ mod tests {
         #[test]
         fn splitting_loses_nothing(whole in any_number(), fraction: u128, by in any_number()) {
             let (number, by) = (Fixed { whole, fraction }, by.max(1));
-            let (each, left) = number.split(by);
+            let (each, left) = number.split(NonZeroU128::new(by).unwrap());
             prop_assert!(left < by);
             prop_assert_eq!(each.times(by).plus(Fixed { whole: 0, fraction: left }), number);
             prop_assert!(each.whole <= whole, "no product left its range");
@@ -114,6 +116,6 @@ mod tests {
         let most = u128::MAX;
         assert_eq!(mul_div(most, most, most), most);
         assert_eq!(mul_div(most - 1, most, most), most - 1);
-        assert_eq!(Fixed { whole: most, fraction: most }.split(most), (Fixed { whole: 1, fraction: 1 }, 0));
+        assert_eq!(Fixed { whole: most, fraction: most }.split(NonZeroU128::MAX), (Fixed { whole: 1, fraction: 1 }, 0));
     }
 }

@@ -19,6 +19,7 @@ use crate::fault::Fault;
 use crate::types::Amount;
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
+use std::num::NonZeroU128;
 
 /// The rewards of one validator and of those who delegated to it, in native base units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
@@ -51,8 +52,8 @@ impl Rewards {
         let rest = reward.checked_sub(cut).ok_or_else(|| Fault::new("a commission above the reward"))?;
         let sums = self.held.checked_add(reward).zip(self.commission.checked_add(cut));
         (self.held, self.commission) = sums.ok_or_else(|| Fault::new("rewards beyond 128 bits"))?;
-        if !shares.is_zero() {
-            let (each, left) = Fixed::of(rest.get()).plus(self.carry).split(shares.get());
+        if let Some(shares) = NonZeroU128::new(shares.get()) {
+            let (each, left) = Fixed::of(rest.get()).plus(self.carry).split(shares);
             self.per_share = self.per_share.plus(each);
             self.carry = Fixed { whole: 0, fraction: left };
         }

@@ -47,7 +47,8 @@ pub fn weights(mode: ConsensusMode, params: &Params, mut candidates: Vec<Candida
 /// Rule 2. Every candidate weighs at least 1; in the worst case that is all it weighs.
 fn scaled(stakes: &[u128], exponent: u8) -> Vec<u64> {
     let units = (u32::from(exponent)..).map_while(|exponent| 10u128.checked_pow(exponent));
-    let at = |unit: u128| stakes.iter().map(|stake| (stake / unit).max(1)).collect::<Vec<_>>();
+    let at =
+        |unit: u128| stakes.iter().map(|stake| stake.checked_div(unit).unwrap_or_default().max(1)).collect::<Vec<_>>();
     let fits = |weights: &Vec<u128>| {
         weights.iter().fold(0, |sum: u128, weight| sum.saturating_add(*weight)) <= u128::from(MAX_TOTAL_WEIGHT)
     };
@@ -61,12 +62,12 @@ fn cap(weights: &mut [u64], cap_bps: u128) {
     let cap_bps = cap_bps.max(BPS.div_ceil(weights.len().max(1) as u128));
     let fits = |most: u64| {
         let sum: u128 = weights.iter().map(|weight| u128::from(*weight.min(&most))).sum();
-        BPS * u128::from(most) <= cap_bps * sum
+        BPS.saturating_mul(most.into()) <= cap_bps.saturating_mul(sum)
     };
     let (mut low, mut high) = (1, weights.iter().copied().max().unwrap_or(1));
     while low < high {
-        let middle = low + (high - low).div_ceil(2);
-        if fits(middle) { low = middle } else { high = middle - 1 }
+        let middle = low.saturating_add(high.saturating_sub(low).div_ceil(2));
+        if fits(middle) { low = middle } else { high = middle.saturating_sub(1) }
     }
     weights.iter_mut().for_each(|weight| *weight = (*weight).min(low));
 }
