@@ -125,11 +125,16 @@ impl<'t> Execution<'t> {
     /// # Errors
     /// An outdated fault if the block is under rules this software does not know.
     pub fn start(tree: &'t Tree, block: BlockContext) -> Result<Self, Fault> {
-        Self::start_as(tree, block, RULES_VERSION)
+        Self::begin(tree, block, RULES_VERSION)
     }
 
     /// As `start`, as software that knows the rules up to version `known`.
-    pub fn start_as(tree: &'t Tree, block: BlockContext, known: u32) -> Result<Self, Fault> {
+    #[cfg(test)]
+    pub(crate) fn start_as(tree: &'t Tree, block: BlockContext, known: u32) -> Result<Self, Fault> {
+        Self::begin(tree, block, known)
+    }
+
+    fn begin(tree: &'t Tree, block: BlockContext, known: u32) -> Result<Self, Fault> {
         check_version(tree, known)?;
         let (params, overlay) = (params(tree)?, Overlay::new(tree));
         // The list's own length prefix.

@@ -23,6 +23,10 @@ pub const MAX_VALIDATORS: usize = 256;
 /// Most spans in the set remembered of one validator; of more the two oldest count as one. That is no
 /// danger to the honest, who never contradict themselves, in the set or not.
 pub const MAX_SPANS: usize = 16;
+/// Once so many decisions wait for their block, no further one may.
+pub const MAX_WAITING_PROPOSALS: usize = 64;
+/// How many blocks ahead an upgrade may be decided.
+pub const MAX_UPGRADE_AHEAD_BLOCKS: u64 = 10_000_000;
 /// Most proposals of one member the council has not decided.
 pub const MAX_OPEN_PROPOSALS: u8 = 8;
 /// Most unbondings of one account from one validator that wait at a time.

@@ -71,6 +71,7 @@ impl From<OpenError> for Exit {
             OpenError::OtherChain { .. } => {
                 Self::OtherChain(format!("{error}. Use another --data-dir, or the genesis of that chain"))
             }
+            OpenError::Outdated(fault) => fault.into(),
             OpenError::Damaged(_) => {
                 Self::Database(format!("{error}. Restore a backup of the data directory, or remove it and sync anew"))
             }

@@ -2,7 +2,7 @@
 //! what halts it, and what it still knows after a crash.
 
 use chain_core::block::{Block, FinalBlock};
-use chain_core::codec::List;
+use chain_core::codec::{List, Text};
 use chain_core::consensus::{self, HaltReason, Now, Offence, Peer, WalRecord};
 use chain_core::crypto::{Hash, PublicKey, SecretKey};
 use chain_core::engine::{Input, Output, Submission};
@@ -10,10 +10,15 @@ use chain_core::genesis::Genesis;
 use chain_core::limits::{ANSWER_INTERVAL_MS, LISTEN_MS};
 use chain_core::storage::SignMark;
 use chain_core::storage::faulty::Fault;
-use chain_core::types::{BlockId, Certificate, Height, Proposal, SignedMessage, TimestampMs, View, Vote, VoteKind};
+use chain_core::tx::authority::{Action as Council, Measure};
+use chain_core::tx::{Action, Transaction, check_one};
+use chain_core::types::{
+    Amount, BlockId, Certificate, Height, Proposal, SignedMessage, TimestampMs, View, Vote, VoteKind,
+};
 use chain_core::wire::{CompactBlock, Message};
 use chain_tests::disk::{Disk, Fuse, Kept};
 use chain_tests::machine::{BLOCK_TIME_MS, GENESIS_MS, Machine, Role, Told, genesis, genesis_of, validator, wallet};
+use chain_tests::wallet::Wallet;
 
 const A: Peer = Peer(1);
 const B: Peer = Peer(2);
@@ -124,9 +129,13 @@ fn finalization(height: u64, block: BlockId) -> Certificate {
 }
 
 fn certificate(kind: VoteKind, height: u64, block: BlockId) -> Certificate {
-    let (height, genesis) = (Height::new(height), genesis());
-    let message = SignedMessage { kind, height, view: View::ZERO, block: Some(block) };
-    let vote = Vote::sign(message, &genesis.chain_id(), &validator()).unwrap();
+    certificate_of(&genesis(), &validator(), kind, height, block)
+}
+
+/// What the only validator of a genesis vouches for.
+fn certificate_of(genesis: &Genesis, key: &SecretKey, kind: VoteKind, height: u64, block: BlockId) -> Certificate {
+    let message = SignedMessage { kind, height: Height::new(height), view: View::ZERO, block: Some(block) };
+    let vote = Vote::sign(message, &genesis.chain_id(), key).unwrap();
     Certificate::from_votes(message, [&vote], genesis.quorum_rule, &genesis.validator_set().unwrap()).unwrap()
 }
 
@@ -241,6 +250,48 @@ fn an_operator_says_which_block_stands() {
     }
     assert!(node.machine.height() > Height::new(3), "it goes on");
     assert!(!conflicts(&node.hear_certificate(&finalization(1, other_block()))).is_empty());
+}
+
+/// The council, one validator, admits another one, without whom nothing is final from height 6 on.
+fn a_set_that_has_changed(disk: &Disk) -> (Node, Genesis) {
+    let key = wallet(1).key;
+    let mut genesis = genesis_of(&[key.public()]);
+    genesis.params.epoch_blocks = 5;
+    let (mut node, outputs) = Node::start(Role::of(genesis.clone(), key), disk);
+    let mut told = Told::default();
+    node.machine.hear(outputs, &mut told);
+    let other = wallet(2).key.public();
+    let admit =
+        Council::CouncilPropose { measure: Measure::Add { public_key: other, name: Text::default(), weight: 1 } };
+    for (number, action) in [(1, admit), (2, Council::ValidatorReady {})] {
+        let wallet = Wallet::new(genesis.chain_id(), wallet(number).key);
+        let unsigned = Transaction { fee: Amount::new(10_000), ..wallet.transaction(0, [Action::Authority(action)]) };
+        let checked = check_one(&genesis.chain_id(), &wallet.sign(unsigned)).unwrap();
+        node.machine.submit(&[checked], &mut told).unwrap();
+        node.machine.run_to(node.machine.height().next(), &mut told).unwrap();
+    }
+    node.machine.run_to(Height::new(5), &mut told).unwrap();
+    node.now = node.machine.wall - GENESIS_MS;
+    let chain = node.machine.engine.chain().clone();
+    assert_eq!(chain.set_of(Height::new(6)).unwrap().unwrap().members().len(), 2);
+    node.join(A, None);
+    (node, genesis)
+}
+
+#[test]
+fn a_fork_below_a_change_of_the_set_halts() {
+    for height in [1, 4, 5] {
+        let disk = Disk::new();
+        let (mut node, genesis) = a_set_that_has_changed(&disk);
+        let theirs = certificate_of(&genesis, &wallet(1).key, VoteKind::Finalize, height, other_block());
+        let ours = node.final_block(height).certificate.unwrap();
+        assert_eq!(conflicts(&node.hear_certificate(&theirs)), [(ours, theirs)], "height {height}");
+    }
+    // The set of height 6 is another one: the old key alone vouches for nothing there.
+    let disk = Disk::new();
+    let (mut node, genesis) = a_set_that_has_changed(&disk);
+    let theirs = certificate_of(&genesis, &wallet(1).key, VoteKind::Finalize, 6, other_block());
+    assert!(conflicts(&node.hear_certificate(&theirs)).is_empty() && !node.is_halted());
 }
 
 #[test]

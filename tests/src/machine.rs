@@ -189,7 +189,8 @@ impl Machine {
         Ok(())
     }
 
-    fn hear(&mut self, outputs: Vec<Output>, told: &mut Told) {
+    /// Takes what the engine says to the outside.
+    pub fn hear(&mut self, outputs: Vec<Output>, told: &mut Told) {
         for output in outputs {
             match output {
                 Output::Reply(_, Ok(taken)) => {

@@ -33,9 +33,12 @@ impl Heard {
         self.last.get(signer) == Some(&height)
     }
 
-    /// Forgets who is no member any more.
-    pub fn keep_members(&mut self, set: &ValidatorSet) {
-        self.last.retain(|signer, _| set.index_of(signer).is_some());
+    /// Another set decides from `height` on: forgets who is no member any more, and gives newcomers the time
+    /// of everybody who was heard just now. They had nothing to say before.
+    pub fn change(&mut self, old: &ValidatorSet, new: &ValidatorSet, height: Height) {
+        self.last.retain(|signer, _| new.index_of(signer).is_some());
+        let joined = new.members().iter().filter(|member| old.index_of(&member.public_key).is_none());
+        self.last.extend(joined.map(|member| (member.public_key, height)));
     }
 
     /// Whether a leader seems to be off: over the last decided heights and this one we, `own`
@@ -59,5 +62,40 @@ impl Heard {
         }
         let heard = set.members().iter().filter(|member| lately(&member.public_key)).map(|member| member.weight).sum();
         rule.is_quorum(heard, set.total_weight())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::crypto::SecretKey;
+    use crate::types::Validator;
+
+    fn set(seeds: std::ops::RangeInclusive<u8>) -> ValidatorSet {
+        let member = |seed| Validator { public_key: SecretKey::from_seed(&[seed; 32]).public(), weight: 1 };
+        let mut members: Vec<_> = seeds.map(member).collect();
+        members.sort_by_key(|member| member.public_key);
+        ValidatorSet::new(members).unwrap()
+    }
+
+    #[test]
+    fn who_joins_has_the_time_of_those_who_were_heard() {
+        let [silent, newcomer] = [1, 9].map(|seed| SecretKey::from_seed(&[seed; 32]).public());
+        let (old, new) = (set(1..=8), set(1..=9));
+        let mut heard = Heard::since(Height::ZERO);
+        let at = Height::new(20);
+        old.members().iter().filter(|m| m.public_key != silent).for_each(|m| heard.note(m.public_key, at));
+        let off = |heard: &Heard, leader, height| {
+            heard.is_off(&leader, None, Height::new(height), QuorumRule::Byzantine, &new)
+        };
+        assert!(off(&heard, newcomer, 21), "without being told of it");
+        heard.change(&old, &new, Height::new(21));
+        assert!(off(&heard, silent, 21) && !off(&heard, newcomer, 21));
+        let late = 22 + FAST_WINDOW_HEIGHTS;
+        old.members().iter().for_each(|m| heard.note(m.public_key, Height::new(late)));
+        assert!(off(&heard, newcomer, late), "not for long");
+        heard.change(&new, &set(2..=9), Height::new(late));
+        assert!(!heard.last.contains_key(&silent));
     }
 }

@@ -287,15 +287,17 @@ impl Machine {
         }
         self.signer.commit(head.height, head.timestamp, fetched);
         self.round = Round::begin(&head, now, !self.pool_empty);
-        self.head = head;
         let height = self.round.height;
+        if head.set != self.head.set {
+            self.heard.change(&self.head.set, &head.set, height);
+        }
+        self.head = head;
         if height > self.explained {
             self.out.records.push(Effect::SwitchWal { height });
             if let Some(barrier) = self.signer.record().barrier_to_remember(height) {
                 self.out.persist(WalRecord::Barrier(barrier));
             }
         }
-        self.heard.keep_members(&self.head.set);
         self.report_view();
         self.count_own_again();
         let mut liars = BTreeSet::new();

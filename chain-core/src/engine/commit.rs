@@ -8,6 +8,7 @@ use crate::fault::Fault;
 use crate::ledger::{Chain, CommittedBlock};
 use crate::limits::WIPED_WAIT_MS;
 use crate::mempool::{ChainView, changed_accounts};
+use crate::state::protocol::{RULES_VERSION, check_version};
 use crate::state::{params, validators};
 use crate::storage::Durability;
 use crate::types::{BlockId, Certificate, Height, TimestampMs, VoteKind};
@@ -177,9 +178,11 @@ impl Engine {
     }
 }
 
-/// What the agreement needs to know of the head.
+/// What the agreement needs to know of the head. An outdated fault where the next height is under rules this
+/// software does not know: it must sign nothing there.
 pub(super) fn consensus_head(chain: &Chain) -> Result<Head, Fault> {
     let head = chain.head();
+    check_version(&head.tree, RULES_VERSION)?;
     let params = params(&head.tree)?;
     Ok(Head {
         height: head.block.header.height,

@@ -10,7 +10,6 @@ use crate::codec::List;
 use crate::consensus::{self, HaltReason, Offence, Peer};
 use crate::crypto::PublicKey;
 use crate::fault::Fault;
-use crate::state::validators;
 use crate::tx::Signed;
 use crate::types::{BlockId, Certificate, Height, VoteKind, WireId};
 use crate::wire::{CompactBlock, Message, TxBytes};
@@ -187,11 +186,10 @@ impl Engine {
             return Ok(());
         }
         let own = self.chain.header(height)?.filter(|own| theirs.block() != Some(own.id()));
-        let Some(own) = own.filter(|_| self.peers.may_compare(from, now_ms)) else { return Ok(()) };
-        let set = validators::next_set(&self.chain.head().tree)?;
-        if set.hash(&self.chain.id()) != own.validators_hash {
+        if own.is_none() || !self.peers.may_compare(from, now_ms) {
             return Ok(());
         }
+        let set = self.chain.set_of(height)?.ok_or_else(|| Fault::new(format!("nobody signed block {height}")))?;
         if theirs.verify(&self.chain.id(), self.rule, &set).is_err() {
             // Nobody honest passes on what it has not verified.
             outputs.push(Output::Blame { peer: from, offence: Offence::BadCertificate });

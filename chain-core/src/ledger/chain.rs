@@ -48,7 +48,7 @@ pub struct Head {
     /// Rows changed since the last flush.
     unflushed: BTreeMap<RowKey, StoredRow>,
     /// Validator sets that came in since the last flush, by the height that brought them in.
-    new_sets: Vec<(Height, Vec<Validator>)>,
+    pub(super) new_sets: Vec<(Height, Vec<Validator>)>,
     flushed: Height,
 }
 

@@ -6,6 +6,7 @@
 //!   ├── state     rows in memory (the tree); flushed to disk every k blocks together with the
 //!   │             outcomes and the transaction index, atomically with the flushed height
 //!   ├── history   which transactions concern an account: written by a follower, off the commit path
+//!   ├── sets      which validators signed which height
 //!   ├── prune     what old blocks held is forgotten, if the node is told to
 //!   └── snapshot  the state at the flushed height as one stream, out of and into a database
 //! ```
@@ -21,6 +22,7 @@ mod history;
 mod keys;
 mod open;
 mod prune;
+mod sets;
 mod snapshot;
 mod sums;
 mod summary;
@@ -32,5 +34,5 @@ pub use committed::CommittedBlock;
 pub use history::{HistoryEntry, HistoryPosition, index_history};
 pub use open::{OpenError, Opened, open};
 pub use prune::MIN_KEPT_BLOCKS;
-pub use snapshot::{Exported, Imported, SnapshotError, import, takes_snapshot};
+pub use snapshot::{Exported, Hop, Imported, SnapshotError, import, takes_snapshot};
 pub use summary::Summary;

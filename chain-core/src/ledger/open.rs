@@ -9,7 +9,7 @@ use super::keys::{self, CHAIN_ID, FLUSHED, GENESIS, HEAD, IMPORTING, OLDEST_BODY
 use crate::block::{Block, Body, FinalBlock, Header, Results};
 use crate::codec;
 use crate::crypto::Hash;
-use crate::execute::{BlockContext, execute_block};
+use crate::execute::{BlockContext, Unfit, execute_block};
 use crate::fault::Fault;
 use crate::genesis::{Genesis, GenesisError};
 use crate::state::{RowKey, Tree};
@@ -32,7 +32,10 @@ pub enum OpenError {
     },
     /// Its content contradicts itself.
     #[error("the database is damaged: {0}")]
-    Damaged(#[from] Fault),
+    Damaged(Fault),
+    /// It is whole, but follows rules this software does not know.
+    #[error(transparent)]
+    Outdated(Fault),
     /// The import of a snapshot did not come to its end.
     #[error("a snapshot of block {0} was being restored into this database and is not complete")]
     Unfinished(Height),
@@ -42,6 +45,12 @@ pub enum OpenError {
     /// It can't be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<Fault> for OpenError {
+    fn from(fault: Fault) -> Self {
+        if fault.is_outdated() { Self::Outdated(fault) } else { Self::Damaged(fault) }
+    }
 }
 
 /// A database brought up to its head.
@@ -195,8 +204,10 @@ fn replay(store: &dyn Store, chain: &ChainId, head: &mut Head, height: Height) -
         timestamp: header.timestamp_ms,
         proposer: header.proposer,
     };
-    let executed = execute_block(&head.tree, context, &transactions)
-        .map_err(|(place, unfit)| Fault::new(format!("block {height}, transaction {place}: {unfit}")))?;
+    let executed = execute_block(&head.tree, context, &transactions).map_err(|(place, unfit)| match unfit {
+        Unfit::Fault(fault) if fault.is_outdated() => fault,
+        unfit => Fault::new(format!("block {height}, transaction {place}: {unfit}")),
+    })?;
     if !executed.agrees_with(header) {
         return Err(Fault::new(format!("block {height} executes to other roots than its header says")));
     }

@@ -21,7 +21,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use std::sync::Arc;
 
-const ACCOUNTS: u8 = 6;
+const ACCOUNTS: u8 = 7;
 const STAKE: AssetId = AssetId::new(1);
 const UNITS: u128 = 1_000_000_000;
 

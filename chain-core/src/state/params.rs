@@ -98,7 +98,13 @@ impl Default for Params {
 }
 
 /// The least `delay_blocks` a vote can set; a genesis may set 1, for devnets.
-pub const MIN_VOTED_DELAY_BLOCKS: u32 = 10;
+const MIN_VOTED_DELAY_BLOCKS: u32 = 10;
+/// The least `proposal_ttl_s` a vote can set; a genesis may set less, for devnets.
+const MIN_VOTED_TTL_S: u32 = 3_600;
+/// A vote raises a fee at most to so many times what it was, or what the default is.
+const MAX_VOTED_FEE_FACTOR: u128 = 10;
+/// Blocks that must have room in the time to vote.
+const MIN_TTL_BLOCKS: u128 = 10;
 
 /// A parameter with its bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,9 +143,12 @@ pub enum ParamChangeError {
 }
 
 impl Params {
-    /// Every parameter with its value and its bounds, some of which depend on other parameters.
+    /// Every parameter with its value and its bounds, some of which depend on other parameters: there is time
+    /// to vote, and a traitor leaves the set before its treason is too old to be proven.
     pub fn bounds(&self) -> [Param; 23] {
         let block_time = u128::from(self.block_time_ms);
+        let epoch = u128::from(self.epoch_blocks);
+        let vote_s = u128::from(self.empty_block_interval_ms).saturating_mul(MIN_TTL_BLOCKS).div_ceil(1_000);
         [
             ("block_time_ms", block_time, MIN_BLOCK_TIME_MS.into(), MAX_BLOCK_TIME_MS.into()),
             ("empty_block_interval_ms", self.empty_block_interval_ms.into(), block_time, MAX_BLOCK_TIME_MS.into()),
@@ -150,11 +159,11 @@ impl Params {
             ("burn_bps", self.burn_bps.into(), 0, 10_000),
             ("account_fee", self.account_fee.get(), 0, 10u128.pow(18)),
             ("asset_fee", self.asset_fee.get(), 0, 10u128.pow(24)),
-            ("epoch_blocks", self.epoch_blocks.into(), 1, 1_000_000),
-            ("proposal_ttl_s", self.proposal_ttl_s.into(), 1, 31_536_000),
-            ("delay_blocks", self.delay_blocks.into(), 1, 10_000_000),
+            ("epoch_blocks", self.epoch_blocks.into(), 1, 10_000),
+            ("proposal_ttl_s", self.proposal_ttl_s.into(), vote_s, 31_536_000),
+            ("delay_blocks", self.delay_blocks.into(), 1, 100_000),
             ("retention_s", self.retention_s.into(), 1, 31_536_000),
-            ("evidence_window_blocks", self.evidence_window_blocks.into(), 10, 100_000_000),
+            ("evidence_window_blocks", self.evidence_window_blocks.into(), epoch.max(10), 100_000_000),
             ("absence_jail_turns", self.absence_jail_turns.into(), 10, 10_000_000),
             ("max_active_validators", self.max_active_validators.into(), 1, MAX_VALIDATORS as u128),
             ("min_validator_stake", self.min_validator_stake.get(), 1, MAX_AMOUNT),
@@ -224,6 +233,30 @@ impl Params {
     pub fn min_fee(&self, weight: u64) -> Amount {
         Amount::new(u128::from(weight).saturating_mul(self.min_fee_per_1000_weight.get()).div_ceil(1000))
     }
+}
+
+/// Whether a vote may change the parameters so: it can undo every change later, in time and at a price that
+/// can be paid.
+///
+/// # Errors
+/// The parameter that goes too far, with what a vote can make it now.
+pub fn check_voted(now: &Params, changed: &Params) -> Result<(), ParamError> {
+    let default = Params::default();
+    for ((before, param), usual) in now.bounds().into_iter().zip(changed.bounds()).zip(default.bounds()) {
+        let (min, max) = match param.name {
+            "delay_blocks" => (before.value.min(MIN_VOTED_DELAY_BLOCKS.into()), param.max),
+            "proposal_ttl_s" => (before.value.min(MIN_VOTED_TTL_S.into()), param.max),
+            "min_fee_per_1000_weight" | "account_fee" | "asset_fee" => {
+                (param.min, before.value.max(usual.value).saturating_mul(MAX_VOTED_FEE_FACTOR).min(param.max))
+            }
+            _ => (param.min, param.max),
+        };
+        let voted = Param { min, max, ..param };
+        if !voted.holds(voted.value) {
+            return Err(ParamError(voted));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

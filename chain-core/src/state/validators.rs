@@ -21,8 +21,10 @@ pub const VALIDATOR_SETS: Table<(), ValidatorSets> = Table::new(6);
 pub const VALIDATORS: Table<PublicKey, ValidatorRecord> = Table::new(8);
 /// The keys that have a record, ascending.
 pub const ROSTER: Table<(), List<PublicKey, MAX_VALIDATORS>> = Table::new(9);
+/// Keys that were convicted, and of what, for ever: their records go one day.
+pub const CONVICTED: Table<PublicKey, Equivocation> = Table::new(22);
 
-/// The members, ascending by key, of two sets.
+/// The members, ascending by key, of a set.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct ValidatorSets {
     /// Signs the block after the one whose state this is.
@@ -117,9 +119,14 @@ impl ValidatorRecord {
         }
     }
 
+    /// Whether it may validate and has said that its node runs.
+    pub fn is_active(&self) -> bool {
+        self.standing == Standing::Admitted && self.ready
+    }
+
     /// The weight the set shall give it.
     pub fn target(&self) -> u64 {
-        if self.standing == Standing::Admitted && self.ready { self.weight } else { 0 }
+        if self.is_active() { self.weight } else { 0 }
     }
 
     /// Whether it was in the set that signed a height, as far as is remembered.

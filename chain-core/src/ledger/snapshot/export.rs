@@ -6,17 +6,15 @@ use crate::codec;
 use crate::fault::Fault;
 use crate::ledger::chain::Chain;
 use crate::ledger::committed::CommittedBlock;
-use crate::ledger::keys::{self, SET_PREFIX};
 use crate::ledger::open::read_row;
-use crate::limits::MAX_FRAME_BYTES;
-use crate::storage::{Direction, KeyRange, Table};
+use crate::storage::Table;
 use crate::types::{BlockId, ChainId, Height};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::sync::RwLockReadGuard;
 
 /// How many changes of the set are read from the database at once.
-const PAGE_ROWS: usize = 256;
+const PAGE_HOPS: usize = 256;
 
 /// What was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,20 +52,14 @@ impl Chain {
 
 /// The blocks below a height that changed the validator set.
 fn hops(chain: &Chain, below: Height) -> Result<Vec<Hop>, Fault> {
-    let mut hops = Vec::new();
-    let mut range = KeyRange::between(SET_PREFIX, &keys::set_key(below));
+    let mut hops: Vec<Hop> = Vec::new();
     loop {
-        let rows = chain.store().scan(Table::Meta, &range, Direction::Forward, PAGE_ROWS)?;
-        let Some((last, _)) = rows.last() else { return Ok(hops) };
-        range = range.after(last);
-        for (key, value) in rows {
-            let height = keys::read_height(key.get(SET_PREFIX.len()..).unwrap_or_default())?;
-            let missing = || Fault::new(format!("block {height} changed the validators and is missing"));
-            let members = codec::decode(&keys::strip(value)?, MAX_FRAME_BYTES)
-                .map_err(|e| Fault::new(format!("stored validators of {height}: {e}")))?;
-            let header = chain.header(height)?.ok_or_else(missing)?;
-            let certificate = chain.certificate(height)?.ok_or_else(missing)?;
-            hops.push((header, certificate, members));
+        let last = hops.last().map_or(Height::ZERO, |(header, ..)| header.height);
+        let page = chain.hops(last, PAGE_HOPS)?;
+        let is_last = page.len() < PAGE_HOPS || page.last().is_some_and(|(header, ..)| header.height >= below);
+        hops.extend(page.into_iter().filter(|(header, ..)| header.height < below));
+        if is_last {
+            return Ok(hops);
         }
     }
 }

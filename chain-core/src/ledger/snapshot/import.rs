@@ -11,6 +11,7 @@ use crate::ledger::committed::CommittedBlock;
 use crate::ledger::keys::{self, FLUSHED, HEAD, HISTORY, IMPORTING, OLDEST_BODY, height_key, set_key};
 use crate::ledger::open::{put_block_zero, put_row, stored_chain};
 use crate::limits::MAX_FRAME_BYTES;
+use crate::state::protocol::{RULES_VERSION, check_version};
 use crate::state::{RowKey, Tree, money, validators};
 use crate::storage::{Batch, Direction, Durability, KeyRange, Store, Table};
 use crate::tx::Signed;
@@ -134,6 +135,7 @@ fn build(chain: &ChainId, rows: Vec<(RowKey, u32, Box<[u8]>)>, header: &Header) 
         let (expected, found) = (header.state_root, tree.root());
         return Err(SnapshotError::Root { height: header.height, expected, found });
     }
+    check_version(&tree, RULES_VERSION)?;
     match money::audit(&tree)?.iter().find(|supply| !supply.is_conserved()) {
         Some(lost) => Err(SnapshotError::Books(lost.asset.symbol.to_string())),
         None => Ok(tree),

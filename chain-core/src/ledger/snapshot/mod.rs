@@ -40,8 +40,8 @@ use crate::types::{Certificate, CertificateError, ChainId, Height, Validator};
 /// Longest block part: header, certificate, body, and results, which are less than four times the body.
 const MAX_BLOCK_PART_BYTES: usize = 5 * MAX_BLOCK_BYTES;
 
-/// A block that changed the validator set, with the members of the new one.
-type Hop = (Header, Certificate, Vec<Validator>);
+/// A block that changed the validator set, with its certificate and the members of the new one.
+pub type Hop = (Header, Certificate, Vec<Validator>);
 /// The block of the snapshot: header, certificate, encoded body, encoded results.
 type BlockPart = (Header, Option<Certificate>, Vec<u8>, Vec<u8>);
 /// A row with its slot.

@@ -37,7 +37,7 @@ use serde::Serialize;
 
 /// The one row about staking; none in mode `poa`.
 pub const STAKING: Table<(), Staking> = Table::new(12);
-/// What stands behind a validator, by its key. Rows stay: a convicted key never bonds again.
+/// What stands behind a validator, by its key. Rows stay.
 pub const STAKES: Table<PublicKey, Stake> = Table::new(13);
 /// Who delegated to whom.
 pub const DELEGATIONS: Table<(Address, StakeId), Delegation> = Table::new(14);
@@ -298,6 +298,10 @@ pub fn weigh(overlay: &mut Overlay<'_>, params: &Params) -> Result<(), Fault> {
         }
     }
     let weights = weights(mode, params, candidates);
+    if weights.is_empty() {
+        // A minimum that nobody has: without anybody who shall validate, all stays as it is.
+        return Ok(());
+    }
     for (key, mut record) in known {
         let weight = weights.get(&key).copied().unwrap_or_default();
         if weight != record.weight {

@@ -6,10 +6,10 @@
 //!
 //! Not here: the arithmetic of the set (`epoch`).
 
-use super::council::{close, council, settle};
+use super::council::{carry_out, close, council, settle};
 use super::epoch::{Plan, Wanted, plan};
-use super::measure::check_parameter;
-use super::proposal::{ACTIVATIONS, DEADLINES, PROPOSALS, Proposal, Status, Tally, due, existing};
+use super::measure::{Now, check_parameter};
+use super::proposal::{ACTIVATIONS, DEADLINES, FORGETTING, PROPOSALS, Proposal, Status, Tally, due, existing};
 use super::*;
 use crate::limits::{MAX_COUNTED_VIEWS, MAX_DEADLINES_PER_BLOCK, MAX_SPANS};
 use crate::state::protocol::{PROTOCOL, protocol};
@@ -19,7 +19,7 @@ use crate::state::validators::{
 use crate::state::{PARAMS, Protocol, Span, params, stakes};
 use crate::tx::BlockEnd;
 use crate::types::{Validator, ValidatorSet, View};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that is due.
 pub(in crate::tx) fn at_block_end(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
@@ -50,10 +50,30 @@ fn count_turns(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
     let views = (0..block.view.get().min(MAX_COUNTED_VIEWS)).map(View::new);
     let proposer = block.proposer;
     let leaders: BTreeSet<_> = views.map(|view| set.leader(block.height, view).public_key).collect();
-    leaders.iter().filter(|key| **key != proposer).try_for_each(|key| count_miss(block, &set, key))
+    let mut able = able(block, &set)?;
+    for key in leaders.iter().filter(|key| **key != proposer) {
+        count_miss(block, &set, &mut able, key)?;
+    }
+    Ok(())
 }
 
-fn count_miss(block: &mut BlockEnd<'_, '_>, set: &ValidatorSet, key: &PublicKey) -> Result<(), Fault> {
+/// The weights of the set's members that shall stay.
+fn able(block: &BlockEnd<'_, '_>, set: &ValidatorSet) -> Result<BTreeMap<PublicKey, u64>, Fault> {
+    let mut able = BTreeMap::new();
+    for member in set.members() {
+        if VALIDATORS.get(block.state, &member.public_key)?.is_some_and(|record| record.target() > 0) {
+            able.insert(member.public_key, member.weight);
+        }
+    }
+    Ok(able)
+}
+
+fn count_miss(
+    block: &mut BlockEnd<'_, '_>,
+    set: &ValidatorSet,
+    able: &mut BTreeMap<PublicKey, u64>,
+    key: &PublicKey,
+) -> Result<(), Fault> {
     let Some(mut record) = VALIDATORS.get(block.state, key)? else { return Ok(()) };
     let (before, limit) = (record.absence, block.params.absence_jail_turns);
     record.missed = record.missed.saturating_add(1);
@@ -64,15 +84,17 @@ fn count_miss(block: &mut BlockEnd<'_, '_>, set: &ValidatorSet, key: &PublicKey)
     let absence = record.absence;
     let mut event = None;
     if admitted && absence == limit {
-        let (able, total) = (able_without(block, set, key)?, set.total_weight());
-        if protocol(block.state)?.quorum_rule.is_quorum(able, total) {
+        let others = able.iter().filter(|(other, _)| *other != key).map(|(_, weight)| *weight);
+        let (left, total) = (others.fold(0, u64::saturating_add), set.total_weight());
+        if protocol(block.state)?.quorum_rule.is_quorum(left, total) {
+            able.remove(key);
             let cause = JailCause::Absence;
             record.absence = 0;
             record.set_standing(Standing::Jailed(cause), block.height);
             event = Some(Event::ValidatorJailed { validator: *key, cause, absence, proposal: None });
-        } else if before < limit {
-            // Said once; it is tried again at every further miss.
-            event = Some(Event::JailDelayed { validator: *key, absence, able, total });
+        } else if before != limit {
+            // Said once for each limit; it is tried again at every further miss.
+            event = Some(Event::JailDelayed { validator: *key, absence, able: left, total });
         }
     }
     put_record(block.state, key, &record)?;
@@ -80,47 +102,50 @@ fn count_miss(block: &mut BlockEnd<'_, '_>, set: &ValidatorSet, key: &PublicKey)
     Ok(())
 }
 
-/// The weight of the set's members that shall stay, without this one.
-fn able_without(block: &BlockEnd<'_, '_>, set: &ValidatorSet, key: &PublicKey) -> Result<u64, Fault> {
-    let mut able = 0u64;
-    for member in set.members().iter().filter(|member| member.public_key != *key) {
-        let record = VALIDATORS.get(block.state, &member.public_key)?;
-        if record.is_some_and(|record| record.target() > 0) {
-            able = able.saturating_add(member.weight);
-        }
-    }
-    Ok(able)
-}
-
 /// Rules 7 and 8.
 fn end_proposals(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
-    let tree = block.state.base();
-    for (at, id) in due(&DEADLINES, tree, block.timestamp.get(), MAX_DEADLINES_PER_BLOCK)? {
-        let row = (crate::types::TimestampMs::new(at), id);
-        if DEADLINES.get(block.state, &row)?.is_none() {
-            // Decided in this very block.
-            continue;
+    let (tree, now) = (block.state.base(), block.timestamp.get());
+    for (at, id) in due(&DEADLINES, tree, now, MAX_DEADLINES_PER_BLOCK)? {
+        // Else it was decided in this very block.
+        if DEADLINES.get(block.state, &(TimestampMs::new(at), id))?.is_some() {
+            expire(block, id)?;
         }
-        DEADLINES.remove(block.state, &row);
-        let proposal = existing(block.state, id)?;
-        if proposal.status != Status::Open {
-            PROPOSALS.remove(block.state, &id);
-            continue;
-        }
-        let tally = Tally::of(&proposal.votes, &council(block.state)?);
-        let facts = (block.timestamp, block.params);
-        let event = close(block.state, facts, (id, proposal), (Status::Expired, tally))?;
-        report(block, event);
+    }
+    for (at, id) in due(&FORGETTING, tree, now, MAX_DEADLINES_PER_BLOCK)? {
+        FORGETTING.remove(block.state, &(TimestampMs::new(at), id));
+        PROPOSALS.remove(block.state, &id);
     }
     Ok(())
 }
 
-/// Rules 9 to 11. Not bounded per block: each took a vote of the council.
+/// Adds up once more: the council may have shrunk since the last vote.
+fn expire(block: &mut BlockEnd<'_, '_>, id: ProposalId) -> Result<(), Fault> {
+    let (proposal, now) = (existing(block.state, id)?, now(block));
+    let tally = Tally::of(&proposal.votes, &council(block.state)?);
+    let (status, effect) = match tally.passes() {
+        true => carry_out(block.state, now, id, &proposal.measure)?,
+        false => (Status::Expired, None),
+    };
+    let ended = close(block.state, now, (id, proposal), (status, tally))?;
+    [Some(ended), effect].into_iter().flatten().for_each(|event| report(block, event));
+    Ok(())
+}
+
+fn now<'p>(block: &BlockEnd<'p, '_>) -> Now<'p> {
+    Now { height: block.height, timestamp: block.timestamp, params: block.params }
+}
+
+/// Rules 9 and 10. Bounded by how many may wait.
 fn come_into_force(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
     let tree = block.state.base();
     let height = block.height.next();
     for (at, id) in due(&ACTIVATIONS, tree, height.get(), usize::MAX)? {
-        ACTIVATIONS.remove(block.state, &(Height::new(at), id));
+        let row = (Height::new(at), id);
+        if ACTIVATIONS.get(block.state, &row)?.is_none() {
+            // Withdrawn in this very block.
+            continue;
+        }
+        ACTIVATIONS.remove(block.state, &row);
         let proposal = existing(block.state, id)?;
         let (status, event) = match &proposal.measure {
             Measure::Parameter { name, value } => set_parameter(block, id, name, *value)?,
@@ -134,7 +159,8 @@ fn come_into_force(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
 }
 
 fn end_passed(block: &mut BlockEnd<'_, '_>, proposal: (ProposalId, Proposal), status: Status) {
-    settle(block.state, (block.timestamp, block.params), proposal, status);
+    let now = now(block);
+    settle(block.state, now, proposal, status);
 }
 
 fn set_parameter(
@@ -187,7 +213,10 @@ fn change_set(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
     for (key, record) in known {
         keep_record(block, &key, record, &members)?;
     }
-    if members == old && waiting.is_empty() {
+    if members == old {
+        if !waiting.is_empty() {
+            report(block, Event::ChangesWait { waiting: listed(waiting)? });
+        }
         return Ok(());
     }
     let event = set_changed(block.height.next(), (&old, &members), waiting)?;
@@ -235,17 +264,29 @@ fn set_changed(
     (old, new): (&[Validator], &[Validator]),
     waiting: Vec<epoch::Waiting>,
 ) -> Result<Event, Fault> {
-    let in_one = |these: &[Validator], others: &[Validator]| {
-        let alone = these.iter().filter(|v| others.iter().all(|other| other.public_key != v.public_key));
-        List::new(alone.cloned().collect()).map_err(|e| Fault::new(format!("a change of the set: {e}")))
+    let weight_in = |set: &[Validator], key: &PublicKey| {
+        set.iter().find(|member| member.public_key == *key).map_or(0, |member| member.weight)
     };
+    let alone = |these: &[Validator], others: &[Validator]| {
+        listed(these.iter().filter(|member| weight_in(others, &member.public_key) == 0).cloned().collect())
+    };
+    let reweighted = new.iter().filter_map(|member| {
+        let (validator, before, after) = (member.public_key, weight_in(old, &member.public_key), member.weight);
+        (before != 0 && before != after).then_some(Reweighted { validator, before, after })
+    });
     let total = |members: &[Validator]| members.iter().fold(0u64, |sum, member| sum.saturating_add(member.weight));
     Ok(Event::SetChanged {
         from,
-        joined: in_one(new, old)?,
-        left: in_one(old, new)?,
+        joined: alone(new, old)?,
+        left: alone(old, new)?,
+        reweighted: listed(reweighted.collect())?,
         weight_before: total(old),
         weight_after: total(new),
-        waiting: List::new(waiting).map_err(|e| Fault::new(format!("who waits for the set: {e}")))?,
+        waiting: listed(waiting)?,
     })
+}
+
+/// There are no more of them than validators.
+fn listed<T>(items: Vec<T>) -> Result<List<T, MAX_VALIDATORS>, Fault> {
+    List::new(items).map_err(|e| Fault::new(format!("a change of the set: {e}")))
 }

@@ -2,15 +2,17 @@
 //!
 //! Not here: what can be decided (`measure`), what comes into force later (`block_end`).
 
-use super::measure::{Now, validating};
-use super::proposal::{ACTIVATIONS, CouncilVote, DEADLINES, PROPOSALS, Proposal, Status, Tally, take_number};
+use super::measure::{Now, check_room, validating};
+use super::proposal::{
+    ACTIVATIONS, CouncilVote, DEADLINES, FORGETTING, PROPOSALS, Proposal, Status, Tally, existing, take_number,
+};
 use super::*;
 use crate::limits::MAX_OPEN_PROPOSALS;
 use crate::state::protocol::{ROLES, roles};
 use crate::state::stakes::mode;
 use crate::state::validators::{VALIDATORS, next_set, put_record, records, roster};
 use crate::state::{Overlay, Rows};
-use crate::types::{ConsensusMode, TimestampMs};
+use crate::types::ConsensusMode;
 
 /// Somebody who votes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,22 +28,32 @@ pub fn council(rows: &impl Rows) -> Result<Vec<Member>, Fault> {
     let (records, set, by_stake) = (records(rows)?, next_set(rows)?, mode(rows)? == ConsensusMode::Pos);
     let in_set = |key: &PublicKey| set.members().iter().find(|member| member.public_key == *key);
     let weight = |key: &PublicKey| if by_stake { in_set(key).map_or(0, |member| member.weight) } else { 1 };
-    let members = records.iter().map(|(key, record)| (Member { key: *key, weight: weight(key) }, record));
-    let free = members.clone().filter(|(member, record)| record.standing == Standing::Admitted && member.weight > 0);
-    let free: Vec<_> = free.map(|(member, _)| member).collect();
-    if !free.is_empty() {
-        return Ok(free);
+    let members = |may: &dyn Fn(&PublicKey, &ValidatorRecord) -> bool| -> Vec<Member> {
+        let keys = records.iter().filter(|(key, record)| may(key, record)).map(|(key, _)| *key);
+        keys.map(|key| Member { key, weight: weight(&key) }).filter(|member| member.weight > 0).collect()
+    };
+    let active = members(&|_, record| record.is_active());
+    if !active.is_empty() {
+        return Ok(active);
     }
-    Ok(members.map(|(member, _)| member).filter(|member| in_set(&member.key).is_some()).collect())
+    let signs = |key: &PublicKey| in_set(key).is_some();
+    let innocent = members(&|key, record| signs(key) && record.equivocation.is_none());
+    Ok(if innocent.is_empty() { members(&|key, _| signs(key)) } else { innocent })
 }
 
 /// The sender as a member of the council, with the council.
 fn member(context: &Context<'_, '_>) -> Result<(PublicKey, Vec<Member>), Failure> {
-    let (key, council) = (key_of(&context.sender), council(context.state)?);
-    if council.iter().any(|member| member.key == key) {
-        return Ok((key, council));
+    let key = key_of(&context.sender);
+    // Strangers are turned away before everybody's record is read.
+    if VALIDATORS.get(context.state, &key)?.is_some() {
+        let council = council(context.state)?;
+        if council.iter().any(|member| member.key == key) {
+            return Ok((key, council));
+        }
     }
-    Err(NOT_ON_COUNCIL.because("the plain account of an admitted validator's key", context.sender).into())
+    Err(NOT_ON_COUNCIL
+        .because("the plain account of the key of a validator that is admitted and ready", context.sender)
+        .into())
 }
 
 /// Rules 2 to 4.
@@ -95,16 +107,16 @@ pub(super) fn vote(context: &mut Context<'_, '_>, id: ProposalId, approve: bool)
 /// Adds up the votes; carries out what passes.
 fn decide(context: &mut Context<'_, '_>, id: ProposalId, proposal: Proposal, council: &[Member]) -> Result<(), Fault> {
     let tally = Tally::of(&proposal.votes, council);
+    let now = now(context);
     let (status, effects) = if tally.passes() {
-        carry_out(context, id, &proposal.measure)?
+        carry_out(context.state, now, id, &proposal.measure)?
     } else if tally.is_refused() {
         (Status::Refused, None)
     } else {
         PROPOSALS.put(context.state, &id, &proposal);
         return Ok(());
     };
-    let (timestamp, params) = (context.timestamp, context.params);
-    let ended = close(context.state, (timestamp, params), (id, proposal), (status, tally))?;
+    let ended = close(context.state, now, (id, proposal), (status, tally))?;
     emit(context, ended);
     effects.into_iter().for_each(|event| emit(context, event));
     Ok(())
@@ -113,7 +125,7 @@ fn decide(context: &mut Context<'_, '_>, id: ProposalId, proposal: Proposal, cou
 /// Ends an open proposal.
 pub(super) fn close(
     state: &mut Overlay<'_>,
-    (timestamp, params): (TimestampMs, &Params),
+    now: Now<'_>,
     (id, proposal): (ProposalId, Proposal),
     (status, tally): (Status, Tally),
 ) -> Result<Event, Fault> {
@@ -123,98 +135,109 @@ pub(super) fn close(
         put_record(state, &proposal.proposer, &record)?;
     }
     let (proposer, measure) = (proposal.proposer, proposal.measure.clone());
-    settle(state, (timestamp, params), (id, proposal), status);
+    settle(state, now, (id, proposal), status);
     Ok(Event::ProposalEnded { proposal: id, proposer, measure, status, tally })
 }
 
 /// Writes how a proposal stands. Unless it waits for its block, it is forgotten `retention_s` later.
-pub(super) fn settle(
-    state: &mut Overlay<'_>,
-    (timestamp, params): (TimestampMs, &Params),
-    (id, proposal): (ProposalId, Proposal),
-    status: Status,
-) {
+pub(super) fn settle(state: &mut Overlay<'_>, now: Now<'_>, (id, proposal): (ProposalId, Proposal), status: Status) {
     match status {
         Status::Passed { activates } => ACTIVATIONS.put(state, &(activates, id), &()),
         _ => {
-            let kept_until = timestamp.saturating_add(u64::from(params.retention_s).saturating_mul(1_000));
-            DEADLINES.put(state, &(kept_until, id), &());
+            let kept_until = now.timestamp.saturating_add(u64::from(now.params.retention_s).saturating_mul(1_000));
+            FORGETTING.put(state, &(kept_until, id), &());
         }
     }
     PROPOSALS.put(state, &id, &Proposal { status, ..proposal });
 }
 
 /// Carries out what passed, if it still can be.
-fn carry_out(
-    context: &mut Context<'_, '_>,
+pub(super) fn carry_out(
+    state: &mut Overlay<'_>,
+    now: Now<'_>,
     proposal: ProposalId,
     measure: &Measure,
 ) -> Result<(Status, Option<Event>), Fault> {
-    let now = now(context);
-    match measure.check_now(context.state, now) {
+    let activates = match measure {
+        Measure::Parameter { .. } => Some(now.earliest()),
+        Measure::Upgrade { height, .. } => Some(*height),
+        _ => None,
+    };
+    let room = if activates.is_some() { check_room(state.base()) } else { Ok(()) };
+    match room.and_then(|()| measure.check_now(state, now)) {
         Ok(()) => {}
         Err(Failure::Rejected(rejected)) => return Ok((Status::Failed { number: rejected.number() }, None)),
         Err(Failure::Fault(fault)) => return Err(fault),
     }
-    let event = match measure {
-        Measure::Parameter { .. } => return Ok((Status::Passed { activates: now.earliest() }, None)),
-        Measure::Upgrade { height, .. } => return Ok((Status::Passed { activates: *height }, None)),
-        Measure::Role { role, account } => {
-            let mut roles = roles(context.state)?;
+    let event = match (measure, activates) {
+        (_, Some(activates)) => return Ok((Status::Passed { activates }, None)),
+        (Measure::Parameter { .. } | Measure::Upgrade { .. }, None) => {
+            return Err(Fault::new("a measure without its block"));
+        }
+        (Measure::Role { role, account }, None) => {
+            let mut roles = roles(state)?;
             let before = roles.get(*role);
             roles.set(*role, *account);
-            ROLES.put(context.state, &(), &roles);
+            ROLES.put(state, &(), &roles);
             Event::RoleGiven { proposal, role: *role, before, after: *account }
         }
-        Measure::Add { public_key, name, weight } => {
-            admit(context, public_key, name, *weight)?;
+        (Measure::Add { public_key, name, weight }, None) => {
+            admit(state, public_key, ValidatorRecord::admitted(name.clone(), *weight, now.height))?;
             Event::ValidatorAdmitted { proposal, validator: *public_key, name: name.clone(), weight: *weight }
         }
-        Measure::Remove { public_key } => {
-            set_standing(context, public_key, Standing::Removed)?;
+        (Measure::Remove { public_key }, None) => {
+            set_standing(state, now, public_key, Standing::Removed)?;
             Event::ValidatorRemoved { proposal, validator: *public_key }
         }
-        Measure::Jail { public_key } => {
+        (Measure::Jail { public_key }, None) => {
             let cause = JailCause::Council;
-            let absence = set_standing(context, public_key, Standing::Jailed(cause))?;
+            let absence = set_standing(state, now, public_key, Standing::Jailed(cause))?;
             Event::ValidatorJailed { validator: *public_key, cause, absence, proposal: Some(proposal) }
         }
-        Measure::Unjail { public_key } => {
-            set_standing(context, public_key, Standing::Admitted)?;
+        (Measure::Unjail { public_key }, None) => {
+            set_standing(state, now, public_key, Standing::Admitted)?;
             Event::ValidatorUnjailed { proposal, validator: *public_key }
+        }
+        (Measure::Withdraw { proposal: withdrawn }, None) => {
+            withdraw(state, now, *withdrawn)?;
+            Event::ProposalWithdrawn { proposal, withdrawn: *withdrawn }
         }
     };
     Ok((Status::Enacted, Some(event)))
 }
 
-fn admit(
-    context: &mut Context<'_, '_>,
-    key: &PublicKey,
-    name: &Text<MAX_NAME_BYTES>,
-    weight: u64,
-) -> Result<(), Fault> {
-    let new = ValidatorRecord::admitted(name.clone(), weight, context.height);
-    let record = match VALIDATORS.get(context.state, key)? {
+/// Rule 10: what has passed comes into force no more.
+fn withdraw(state: &mut Overlay<'_>, now: Now<'_>, id: ProposalId) -> Result<(), Fault> {
+    let proposal = existing(state, id)?;
+    if let Status::Passed { activates } = proposal.status {
+        ACTIVATIONS.remove(state, &(activates, id));
+    }
+    settle(state, now, (id, proposal), Status::Withdrawn);
+    Ok(())
+}
+
+fn admit(state: &mut Overlay<'_>, key: &PublicKey, new: ValidatorRecord) -> Result<(), Fault> {
+    let record = match VALIDATORS.get(state, key)? {
         // What it did before, it did.
         Some(old) => ValidatorRecord { spans: old.spans, open_proposals: old.open_proposals, ..new },
         None => new,
     };
-    put_record(context.state, key, &record)
+    put_record(state, key, &record)
 }
 
 /// The absence counted so far; it starts anew.
-fn set_standing(context: &mut Context<'_, '_>, key: &PublicKey, standing: Standing) -> Result<u32, Fault> {
-    let mut record = match validating(context.state, key) {
+fn set_standing(state: &mut Overlay<'_>, now: Now<'_>, key: &PublicKey, standing: Standing) -> Result<u32, Fault> {
+    let mut record = match validating(state, key) {
         Ok(record) => record,
         Err(Failure::Fault(fault)) => return Err(fault),
         Err(Failure::Rejected(rejected)) => return Err(Fault::new(format!("judged feasible, but {rejected}"))),
     };
     let absence = std::mem::take(&mut record.absence);
-    record.set_standing(standing, context.height);
-    put_record(context.state, key, &record)?;
+    record.set_standing(standing, now.height);
+    put_record(state, key, &record)?;
     Ok(absence)
 }
 
 fn now<'p>(context: &Context<'p, '_>) -> Now<'p> {
-    Now { height: context.height, params: context.params }
+    Now { height: context.height, timestamp: context.timestamp, params: context.params }
 }

@@ -3,7 +3,7 @@
 //! 1. First go those who leave, convicted ones before others, then those who join, then those whose
 //!    weight changes; among equals who has waited longest, then the smaller key.
 //! 2. Weights move towards what is wanted; all moves together weigh at most ⌊W/3⌋ of the old set. With
-//!    fewer than four members one of the moves is made, whole.
+//!    fewer than four members one of the moves is made, which adds no more than the heaviest member has.
 //! 3. No move leaves nobody, more than `MAX_VALIDATORS`, or a set that its members who are wanted
 //!    could not form a quorum of although they could before.
 //! 4. What was not done, or not whole, waits for the next epoch.
@@ -19,7 +19,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// With fewer members one move per epoch is made, without a budget.
+/// With fewer members one move per epoch is made, and nobody gains more than the heaviest has.
 const FEW: usize = 4;
 
 /// What is wanted of one validator.
@@ -79,11 +79,13 @@ pub fn plan(rule: QuorumRule, old: &[Validator], wanted: &[Wanted]) -> Plan {
     let by_key: BTreeMap<_, _> = wanted.iter().map(|wanted| (wanted.key, *wanted)).collect();
     let weights: BTreeMap<_, _> = old.iter().map(|member| (member.public_key, member.weight)).collect();
     let few = weights.len() < FEW;
+    let heaviest = weights.values().copied().max().unwrap_or_default();
     let mut budget = if few { u64::MAX } else { weights.values().sum::<u64>() / 3 };
+    let gain = if few { heaviest } else { u64::MAX };
     let mut draft = Draft { rule, weights, wanted: &by_key };
     let mut waiting = Vec::new();
     for wanted in draft.moves() {
-        let delay = match draft.step(&wanted, budget) {
+        let delay = match draft.step(&wanted, (budget, gain)) {
             Ok(moved) => {
                 budget = if few { 0 } else { budget.saturating_sub(moved) };
                 (draft.weight(&wanted.key) != wanted.weight).then_some(Delay::Budget)
@@ -112,10 +114,11 @@ impl Draft<'_> {
         moves
     }
 
-    /// Moves one weight as far as the budget allows; how far.
-    fn step(&mut self, wanted: &Wanted, budget: u64) -> Result<u64, Delay> {
+    /// Moves one weight as far as the budget, and up at most by `gain`; how far.
+    fn step(&mut self, wanted: &Wanted, (budget, gain): (u64, u64)) -> Result<u64, Delay> {
         let before = self.weight(&wanted.key);
-        let moved = before.abs_diff(wanted.weight).min(budget);
+        let most = if wanted.weight > before { budget.min(gain) } else { budget };
+        let moved = before.abs_diff(wanted.weight).min(most);
         if moved == 0 {
             return Err(Delay::Budget);
         }

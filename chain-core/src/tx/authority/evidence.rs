@@ -6,7 +6,7 @@
 use super::measure::validating;
 use super::*;
 use crate::state::stakes;
-use crate::state::validators::{VALIDATORS, put_record};
+use crate::state::validators::{CONVICTED, VALIDATORS, put_record};
 
 /// Rule 12.
 pub(super) fn ready(context: &mut Context<'_, '_>) -> Result<(), Failure> {
@@ -40,6 +40,7 @@ pub(super) fn submit(context: &mut Context<'_, '_>, evidence: &Evidence) -> Resu
         None => {}
     }
     record.equivocation = Some(equivocation);
+    CONVICTED.put(context.state, &validator, &equivocation);
     let removed = record.standing == Standing::Removed;
     let standing = if removed { Standing::Removed } else { Standing::Jailed(JailCause::Equivocation) };
     record.set_standing(standing, context.height);

@@ -2,10 +2,12 @@
 //!
 //! Not here: who may ask and vote (`council`).
 
+use super::proposal::{PROPOSALS, Status, pending};
 use super::*;
-use crate::state::params::MIN_VOTED_DELAY_BLOCKS;
-use crate::state::validators::{VALIDATORS, records};
-use crate::state::{ParamChangeError, Rows, protocol::protocol, stakes::mode};
+use crate::limits::{MAX_UPGRADE_AHEAD_BLOCKS, MAX_WAITING_PROPOSALS};
+use crate::state::params::check_voted;
+use crate::state::validators::{CONVICTED, VALIDATORS, records};
+use crate::state::{ParamChangeError, ParamError, Rows, Tree, protocol::protocol, stakes::mode};
 use crate::tx::text::quoted;
 use crate::types::ConsensusMode;
 
@@ -63,6 +65,11 @@ pub enum Measure {
         /// The first block under it.
         height: Height,
     } = 7,
+    /// Takes back what has passed and waits for its block.
+    Withdraw {
+        /// The proposal.
+        proposal: ProposalId,
+    } = 8,
 }
 
 fn one() -> u64 {
@@ -74,6 +81,8 @@ fn one() -> u64 {
 pub(super) struct Now<'p> {
     /// The block's height.
     pub height: Height,
+    /// The block's time.
+    pub timestamp: TimestampMs,
     /// The parameters in force.
     pub params: &'p Params,
 }
@@ -118,6 +127,7 @@ impl Measure {
             Self::Parameter { name, value } => Ok(check_parameter(now.params, name, *value)?),
             Self::Role { .. } => Ok(()),
             Self::Upgrade { version, height } => check_upgrade(rows, *version, *height, now),
+            Self::Withdraw { proposal } => check_withdraw(rows, *proposal),
         }
     }
 
@@ -129,7 +139,7 @@ impl Measure {
             | Self::Jail { public_key }
             | Self::Unjail { public_key } => Some(Address::of_key(public_key)),
             Self::Role { account, .. } => *account,
-            Self::Parameter { .. } | Self::Upgrade { .. } => None,
+            Self::Parameter { .. } | Self::Upgrade { .. } | Self::Withdraw { .. } => None,
         }
     }
 
@@ -148,6 +158,7 @@ impl Measure {
             Self::Upgrade { version, height } => {
                 format!("follow version {version} of the rules from block {height} on")
             }
+            Self::Withdraw { proposal } => format!("take back what proposal {proposal} has decided"),
         }
     }
 }
@@ -159,11 +170,11 @@ pub(super) fn validating(rows: &impl Rows, key: &PublicKey) -> Result<ValidatorR
 }
 
 fn check_add(rows: &impl Rows, key: &PublicKey, weight: u64) -> Result<(), Failure> {
+    if let Some(equivocation) = CONVICTED.get(rows, key)? {
+        return Err(TOMBSTONED.because("a key that never contradicted itself", equivocation).into());
+    }
     let others = records(rows)?;
     match VALIDATORS.get(rows, key)? {
-        Some(record) if record.equivocation.is_some() => {
-            return Err(TOMBSTONED.because("a key that never contradicted itself", key).into());
-        }
         Some(record) if record.standing != Standing::Removed => {
             return Err(ALREADY_ADMITTED.because("a key that is not admitted", key).into());
         }
@@ -172,7 +183,8 @@ fn check_add(rows: &impl Rows, key: &PublicKey, weight: u64) -> Result<(), Failu
         }
         _ => {}
     }
-    let sum = others.iter().filter(|(other, _)| other != key).fold(weight, |sum, (_, r)| sum.saturating_add(r.weight));
+    let counts = |(other, record): &&(PublicKey, ValidatorRecord)| other != key && record.standing != Standing::Removed;
+    let sum = others.iter().filter(counts).fold(weight, |sum, (_, record)| sum.saturating_add(record.weight));
     if sum > MAX_TOTAL_WEIGHT {
         return Err(WEIGHT_OUT_OF_RANGE.because(format_args!("a sum of at most {MAX_TOTAL_WEIGHT}"), sum).into());
     }
@@ -191,28 +203,47 @@ fn check_unjail(key: &PublicKey, record: &ValidatorRecord) -> Result<(), Failure
 
 /// Whether a vote may give a parameter this value.
 pub(super) fn check_parameter(params: &Params, name: &str, value: u128) -> Result<(), Rejected> {
+    let out_of = |ParamError(param): ParamError| {
+        let expected = format!("{} between {} and {}", param.name, param.min, param.max);
+        PARAMETER_OUT_OF_BOUNDS.because(expected, param.value)
+    };
     match params.with(name, value) {
-        Ok(changed) if changed.delay_blocks < params.delay_blocks.min(MIN_VOTED_DELAY_BLOCKS) => {
-            let least = params.delay_blocks.min(MIN_VOTED_DELAY_BLOCKS);
-            Err(PARAMETER_OUT_OF_BOUNDS.because(format_args!("delay_blocks of at least {least}"), value))
-        }
-        Ok(_) => Ok(()),
+        Ok(changed) => check_voted(params, &changed).map_err(out_of),
         Err(ParamChangeError::Unknown(name)) => Err(UNKNOWN_PARAMETER.because("a parameter of the chain", name)),
-        Err(ParamChangeError::Bounds(error)) => {
-            let param = error.0;
-            let expected = format!("{} between {} and {}", param.name, param.min, param.max);
-            Err(PARAMETER_OUT_OF_BOUNDS.because(expected, param.value))
-        }
+        Err(ParamChangeError::Bounds(error)) => Err(out_of(error)),
     }
 }
 
 fn check_upgrade(rows: &impl Rows, version: u32, height: Height, now: Now<'_>) -> Result<(), Failure> {
-    let current = protocol(rows)?.version;
-    if version <= current {
-        return Err(UPGRADE_VERSION.because(format_args!("above {current}"), version).into());
+    let next = protocol(rows)?.version.saturating_add(1);
+    if version != next {
+        return Err(UPGRADE_VERSION.because(next, version).into());
     }
-    if height < now.earliest() {
-        return Err(UPGRADE_TOO_SOON.because(format_args!("block {} or later", now.earliest()), height).into());
+    let (first, last) = (now.earliest(), now.height.saturating_add(MAX_UPGRADE_AHEAD_BLOCKS));
+    if height < first {
+        return Err(UPGRADE_TOO_SOON.because(format_args!("block {first} or later"), height).into());
+    }
+    if height > last {
+        return Err(UPGRADE_TOO_LATE.because(format_args!("block {last} or earlier"), height).into());
     }
     Ok(())
+}
+
+fn check_withdraw(rows: &impl Rows, id: ProposalId) -> Result<(), Failure> {
+    let found = PROPOSALS.get(rows, &id)?.ok_or_else(|| UNKNOWN_PROPOSAL.because("a proposal in the state", id))?;
+    match found.status {
+        Status::Passed { .. } => Ok(()),
+        status => {
+            Err(NOT_WAITING.because("one that has passed and waits for its block", format_args!("{status:?}")).into())
+        }
+    }
+}
+
+/// Whether one more decision may wait for its block.
+pub(super) fn check_room(base: &Tree) -> Result<(), Failure> {
+    let waiting = pending(base)?.len();
+    if waiting < MAX_WAITING_PROPOSALS {
+        return Ok(());
+    }
+    Err(TOO_MANY_WAITING.because(format_args!("fewer than {MAX_WAITING_PROPOSALS}"), waiting).into())
 }

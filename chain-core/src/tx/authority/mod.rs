@@ -15,26 +15,31 @@
 //! | `parameter` | `05` | name (u32 length, ≤ 64 bytes UTF-8) · value u128 |
 //! | `role` | `06` | role (`01` curator, `02` slasher, `03` treasurer) · account (`00`, or `01` and 32) |
 //! | `upgrade` | `07` | version u32 · height u64 |
+//! | `withdraw` | `08` | proposal u64 |
 //!
 //! Rules, the council:
-//! 1. The council is every admitted validator that is not jailed, one vote each; if there is none, the
-//!    validators of the set. A member acts through the plain account of its key: the account whose
-//!    address is the key, whoever may sign for it now.
+//! 1. The council is every validator that is admitted, not jailed and has said that it is ready, one vote
+//!    each; if there is none, the validators of the set that were not convicted; if there is none, the set.
+//!    A member acts through the plain account of its key: the account whose address is the key, whoever
+//!    may sign for it now.
 //! 2. Only members propose, and only what could be carried out now.
 //! 3. A member has at most 8 open proposals.
 //! 4. Whoever proposes has thereby voted yes.
 //! 5. Only members vote, once, on an open proposal, in a block whose time is before `expires_at`.
-//! 6. At each vote the votes of those who are on the council now are added up: more than two thirds
-//!    pass it and it is carried out at once, if it still can be; a third against it refuses it.
-//! 7. At the end of the first block whose time is not before `expires_at` an open proposal expires.
-//! 8. An ended proposal leaves the state `retention_s` later.
+//! 6. At each vote, and when it expires, the votes of those who are on the council now are added up: more
+//!    than two thirds pass it and it is carried out at once, if it still can be; a third against it
+//!    refuses it.
+//! 7. At the end of the first block whose time is not before `expires_at` an open proposal that does not
+//!    pass then expires; of 256 proposals per block, the oldest first.
+//! 8. An ended proposal leaves the state `retention_s` later; 256 per block, the oldest first.
 //!
 //! Rules, what it decides:
 //! 9. A parameter comes into force `delay_blocks` whole blocks after the vote that passes it, in the
-//!    order of heights, then of proposals; where by then it breaks a bound, the old value stays. A vote
-//!    never sets `delay_blocks` below 10, nor lower where it is below 10 already.
-//! 10. An upgrade names a higher version than the one in force, and a height that leaves the same
-//!     delay. From that height on only software that knows the version executes blocks.
+//!    order of heights, then of proposals; where by then it breaks a bound, the old value stays. What a
+//!    vote may do to a parameter can be undone by one: `state::params::check_voted`.
+//! 10. An upgrade names the next version, and a height that leaves the same delay and is at most
+//!     10,000,000 blocks ahead. From that height on only software that knows the version executes blocks.
+//!     What waits for its block can be withdrawn by another vote; at most 64 decisions wait.
 //! 11. Admission, removal, jailing and its lifting count at once in the records; a removed or jailed
 //!     validator has no vote. Whoever contradicted itself stays jailed and is not admitted again.
 //! 12. Whoever is admitted, or whose jailing is lifted, joins the set only after a `validator_ready` from
@@ -117,7 +122,7 @@ rejections! {
     513 TOMBSTONED "tombstoned" "this validator was convicted of contradicting itself; that stands for ever";
     514 UNKNOWN_PARAMETER "unknown_parameter" "no parameter has this name";
     515 PARAMETER_OUT_OF_BOUNDS "parameter_out_of_bounds" "a parameter would be out of its bounds";
-    516 UPGRADE_VERSION "upgrade_version" "an upgrade goes to a higher version of the rules";
+    516 UPGRADE_VERSION "upgrade_version" "an upgrade goes to the next version of the rules";
     517 UPGRADE_TOO_SOON "upgrade_too_soon" "an upgrade needs the delay every change of the rules has";
     518 JAILED "jailed" "a jailed validator can't say that it is ready";
     519 ALREADY_READY "already_ready" "the validator said so already";
@@ -127,14 +132,20 @@ rejections! {
     523 NOT_A_VALIDATOR_THEN "not_a_validator_then" "the signer was no validator at that height";
     524 EVIDENCE_REPEATED "evidence_repeated" "this equivocation was proven already";
     525 STAKE_DECIDES "stake_decides" "in mode pos validators come and go by their stake, not by vote";
+    530 UPGRADE_TOO_LATE "upgrade_too_late" "an upgrade may be decided at most 10,000,000 blocks ahead";
+    531 NOT_WAITING "not_waiting" "this proposal does not wait for its block";
+    532 TOO_MANY_WAITING "too_many_waiting" "64 decisions wait for their blocks already";
 }
 
 /// Names and numbers of this family's actions.
 pub const ACTIONS: &[(u8, &str)] =
     &[(1, "council_propose"), (2, "council_vote"), (3, "validator_ready"), (4, "evidence_submit")];
 
-/// The whole council is read, and at the end the proposal is forgotten.
-const COUNCIL_WEIGHT: u64 = 2_000;
+/// The proposal stays in the state until it is forgotten, and no more of them come in a block than can
+/// go in one.
+const PROPOSAL_WEIGHT: u64 = 100_000;
+/// The whole council is read.
+const VOTE_WEIGHT: u64 = 5_000;
 const WEIGHT: u64 = 300;
 
 /// What this family does.
@@ -232,11 +243,12 @@ pub enum Event {
         #[serde(with = "crate::types::decimal")]
         total: u64,
     } = 15,
-    /// Another set signs from a block on, or somebody has to wait for the next epoch.
+    /// Another set signs from a block on; who waits for the next epoch.
     SetChanged {
         from: Height,
         joined: List<Validator, MAX_VALIDATORS>,
         left: List<Validator, MAX_VALIDATORS>,
+        reweighted: List<Reweighted, MAX_VALIDATORS>,
         #[serde(with = "crate::types::decimal")]
         weight_before: u64,
         #[serde(with = "crate::types::decimal")]
@@ -245,6 +257,23 @@ pub enum Event {
     } = 16,
     /// What a conviction cost the stake behind the validator.
     StakeSlashed { validator: PublicKey, reporter: Address, slash: Slash } = 17,
+    /// An epoch ended, the set stays, and somebody waits for the next one.
+    ChangesWait { waiting: List<Waiting, MAX_VALIDATORS> } = 18,
+    /// What had passed comes into force no more.
+    ProposalWithdrawn { proposal: ProposalId, withdrawn: ProposalId } = 19,
+}
+
+/// A member that stays, with another weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+pub struct Reweighted {
+    /// Which.
+    pub validator: PublicKey,
+    /// What it weighed.
+    #[serde(with = "crate::types::decimal")]
+    pub before: u64,
+    /// What it weighs.
+    #[serde(with = "crate::types::decimal")]
+    pub after: u64,
 }
 
 impl Action {
@@ -276,7 +305,8 @@ impl Rules for Action {
 
     fn weight(&self) -> u64 {
         match self {
-            Self::CouncilPropose { .. } | Self::CouncilVote { .. } => COUNCIL_WEIGHT,
+            Self::CouncilPropose { .. } => PROPOSAL_WEIGHT,
+            Self::CouncilVote { .. } => VOTE_WEIGHT,
             Self::ValidatorReady {} | Self::EvidenceSubmit { .. } => WEIGHT,
         }
     }

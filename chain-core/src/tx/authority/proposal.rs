@@ -17,8 +17,10 @@ use serde::Serialize;
 pub const PROPOSALS: Table<ProposalId, Proposal> = Table::new(16);
 /// The number of the next proposal; no row: 1.
 pub const NEXT_PROPOSAL: Table<(), ProposalId> = Table::new(17);
-/// When an open proposal expires, or an ended one is forgotten.
+/// When an open proposal expires.
 pub const DEADLINES: Table<(TimestampMs, ProposalId), ()> = Table::new(18);
+/// When an ended proposal is forgotten.
+pub const FORGETTING: Table<(TimestampMs, ProposalId), ()> = Table::new(21);
 /// The first block under what a passed proposal changes.
 pub const ACTIVATIONS: Table<(Height, ProposalId), ()> = Table::new(19);
 
@@ -72,6 +74,8 @@ pub enum Status {
         /// Why: the number of a rejection.
         number: u16,
     } = 6,
+    /// Passed, and taken back before its block.
+    Withdrawn = 7,
 }
 
 /// How the votes of those who are on the council now add up, by what their votes weigh.

@@ -9,7 +9,7 @@ use crate::state::stakes::{
     Commission, NextCommission, STAKES, Stake, close_for_good, delegation, new_stake, own_stake, stake,
 };
 use crate::state::validators::{VALIDATORS, put_record, records, remove_record};
-use crate::state::{Standing, ValidatorRecord};
+use crate::state::{Standing, ValidatorRecord, validators};
 use crate::types::ConsensusMode;
 
 /// Rules 2 to 5.
@@ -24,12 +24,10 @@ pub(super) fn bond(
         Some(_) if commission_bps.is_some() => {
             return Err(COMMISSION_NAMED.because("no commission", commission_bps.unwrap_or_default()).into());
         }
-        Some(known) if known.slash.is_some() => {
-            return Err(CONVICTED.because("a key that never contradicted itself", validator).into());
-        }
         Some(known) => known,
         None => new_stake(context.state, commission_bps.unwrap_or_default())?,
     };
+    never_convicted(context, &validator)?;
     let own = own_stake(context.state, &validator, &stake)?.saturating_add(amount);
     check_minimum(context, own)?;
     let displaced = match staking.mode {
@@ -150,6 +148,14 @@ pub(super) fn announce(context: &mut Context<'_, '_>, after: u16) -> Result<Even
     stake.commission = Commission { bps: before, next: Some(NextCommission { bps: after, from }) };
     STAKES.put(context.state, &validator, &stake);
     Ok(Event::CommissionAnnounced { validator, before, after, from })
+}
+
+/// That nothing was proven against a validator, ever.
+pub(super) fn never_convicted(context: &Context<'_, '_>, validator: &PublicKey) -> Result<(), Failure> {
+    match validators::CONVICTED.get(context.state, validator)? {
+        Some(equivocation) => Err(CONVICTED.because("a key that never contradicted itself", equivocation).into()),
+        None => Ok(()),
+    }
 }
 
 /// The stake behind a validator for which somebody bonded.

@@ -2,7 +2,7 @@
 //!
 //! Not here: what only concerns validators (`bond`), when a batch is closed (`block_end`).
 
-use super::bond::existing;
+use super::bond::{existing, never_convicted};
 use super::*;
 use crate::codec::List;
 use crate::limits::MAX_UNBONDINGS;
@@ -32,9 +32,7 @@ pub(super) fn delegate(
     let delegator = context.sender;
     not_own(&delegator, validator)?;
     let mut stake = existing(context, validator)?;
-    if stake.slash.is_some() {
-        return Err(CONVICTED.because("a validator that never contradicted itself", validator).into());
-    }
+    never_convicted(context, validator)?;
     match VALIDATORS.get(context.state, validator)? {
         Some(record) if record.standing != Standing::Removed => {}
         _ => return Err(NOT_A_VALIDATOR.because("an admitted validator", validator).into()),

@@ -77,13 +77,28 @@ fn rule_9_a_vote_never_shortens_the_delay_below_ten_blocks() {
     let usual = TestChain::of(&Params::default(), &[], &[1]);
     for (mut chain, value, expected) in [
         (chain_of(1), 1, Err(PARAMETER_OUT_OF_BOUNDS.number)),
-        (chain_of(1), 2, Ok(3)),
-        (chain_of(1), 3, Ok(3)),
+        (chain_of(1), 2, Ok(())),
+        (chain_of(1), 3, Ok(())),
         (usual, 9, Err(PARAMETER_OUT_OF_BOUNDS.number)),
     ] {
-        let events = act(&mut chain, 1, propose(parameter("delay_blocks", value)));
-        assert_eq!(events.map(|events| events.len().max(3)), expected.map(|n: usize| n), "{value}");
+        let proposed = act(&mut chain, 1, propose(parameter("delay_blocks", value)));
+        assert_eq!(proposed.map(drop), expected, "{value}");
     }
+}
+
+#[test]
+fn rule_9_a_vote_never_makes_voting_impossible() {
+    let mut chain = chain_of(1);
+    for (name, value) in [("proposal_ttl_s", 19), ("proposal_ttl_s", 59), ("evidence_window_blocks", 4)] {
+        assert_eq!(act(&mut chain, 1, propose(parameter(name, value))), Err(PARAMETER_OUT_OF_BOUNDS.number), "{name}");
+    }
+    for (name, most) in [("account_fee", 360), ("asset_fee", 360_000), ("min_fee_per_1000_weight", 360)] {
+        assert_eq!(act(&mut chain, 1, propose(parameter(name, most + 1))), Err(PARAMETER_OUT_OF_BOUNDS.number));
+        act(&mut chain, 1, propose(parameter(name, most))).unwrap();
+    }
+    let mut usual = TestChain::of(&Params::default(), &[], &[1]);
+    assert_eq!(act(&mut usual, 1, propose(parameter("proposal_ttl_s", 3_599))), Err(PARAMETER_OUT_OF_BOUNDS.number));
+    act(&mut usual, 1, propose(parameter("proposal_ttl_s", 3_600))).unwrap();
 }
 
 #[test]
@@ -107,18 +122,52 @@ fn rule_10_an_upgrade_stops_old_software_at_its_height_and_no_other() {
 }
 
 #[test]
-fn rule_10_upgrades_only_go_up() {
+fn rule_10_of_two_upgrades_to_a_version_the_first_one_counts() {
     let mut chain = chain_of(1);
     let upgrade = |version, height| propose(Measure::Upgrade { version, height: Height::new(height) });
     assert_eq!(act(&mut chain, 1, upgrade(1, 50)), Err(UPGRADE_VERSION.number));
     // Passed in block 2: the blocks 3 and 4 lie between.
     assert_eq!(act(&mut chain, 1, upgrade(2, 4)), Err(UPGRADE_TOO_SOON.number));
-    act(&mut chain, 1, upgrade(3, 10)).unwrap();
+    act(&mut chain, 1, upgrade(2, 10)).unwrap();
     act(&mut chain, 1, upgrade(2, 10)).unwrap();
     let events = idle_to(&mut chain, 9);
-    assert!(matches!(events[0], Event::RulesUpgraded { after: 3, .. }), "{events:?}");
-    assert!(matches!(events[1], Event::UpgradeDropped { version: 2, current: 3, .. }), "{events:?}");
-    assert_eq!(protocol(&chain.tree).unwrap().version, 3);
+    assert!(matches!(events[0], Event::RulesUpgraded { after: 2, .. }), "{events:?}");
+    assert!(matches!(events[1], Event::UpgradeDropped { version: 2, current: 2, .. }), "{events:?}");
+    assert_eq!(protocol(&chain.tree).unwrap().version, 2);
+}
+
+#[test]
+fn rule_10_what_waits_can_be_taken_back_until_its_block() {
+    let mut chain = chain_of(1);
+    let upgrade = propose(Measure::Upgrade { version: 2, height: Height::new(10) });
+    let take_back = |proposal| propose(Measure::Withdraw { proposal: ProposalId::new(proposal) });
+    act(&mut chain, 1, upgrade.clone()).unwrap();
+    let events = act(&mut chain, 1, take_back(1)).unwrap();
+    let taken_back = Event::ProposalWithdrawn { proposal: ProposalId::new(2), withdrawn: ProposalId::new(1) };
+    assert_eq!(events.last(), Some(&taken_back));
+    assert_eq!(status(&chain, 1), Status::Withdrawn);
+    assert_eq!(act(&mut chain, 1, take_back(1)), Err(NOT_WAITING.number));
+    // In the very block whose end would bring it into force.
+    act(&mut chain, 1, upgrade).unwrap();
+    idle_to(&mut chain, 8);
+    let events = act(&mut chain, 1, take_back(3)).unwrap();
+    assert!(!events.iter().any(|event| matches!(event, Event::RulesUpgraded { .. })), "{events:?}");
+    idle_to(&mut chain, 100);
+    assert_eq!(protocol(&chain.tree).unwrap().version, 1);
+    assert_eq!(proposal(&chain, 3), None, "it leaves as any other");
+}
+
+#[test]
+fn rule_10_no_more_than_sixty_four_decisions_wait() {
+    let mut chain = chain_of(1);
+    let upgrade = propose(Measure::Upgrade { version: 2, height: Height::new(1_000) });
+    for _ in 0..64 {
+        act(&mut chain, 1, upgrade.clone()).unwrap();
+    }
+    act(&mut chain, 1, upgrade).unwrap();
+    assert_eq!(status(&chain, 65), Status::Failed { number: TOO_MANY_WAITING.number });
+    act(&mut chain, 1, propose(add(5))).unwrap();
+    assert_eq!(status(&chain, 66), Status::Enacted, "what waits for nothing");
 }
 
 #[test]

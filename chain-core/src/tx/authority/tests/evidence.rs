@@ -18,7 +18,7 @@ fn lead(seed: u8, (height, view): (u64, u32), block: u8) -> Leader {
 }
 
 /// Two notarize votes of one view.
-fn twice(seed: u8, height: u64, view: u32, blocks: [u8; 2]) -> Action {
+pub(super) fn twice(seed: u8, height: u64, view: u32, blocks: [u8; 2]) -> Action {
     let [a, b] = blocks.map(|block| word(seed, VoteKind::Notarize, (height, view), block));
     Action::prove(Evidence::Votes(a, b))
 }
@@ -152,6 +152,9 @@ fn rule_17_a_validator_is_convicted_once_and_for_ever() {
     assert_eq!(act(&mut chain, 5, Action::ValidatorReady {}), Err(NOT_ADMITTED.number));
     idle_to(&mut chain, 60);
     assert_eq!(set(&chain), [1, 2, 3, 4]);
+    // Its record has gone by now; what it did stays.
+    assert_eq!(VALIDATORS.get(&chain.tree, &validator(5)).unwrap(), None);
+    assert_eq!(act(&mut chain, 1, propose(add(5))), Err(TOMBSTONED.number));
 }
 
 proptest! {

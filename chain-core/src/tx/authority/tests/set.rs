@@ -209,11 +209,8 @@ fn rule_13_a_set_that_would_be_empty_stays_and_says_so() {
     let mut chain = chain_of(1);
     act(&mut chain, 1, propose(remove(1))).unwrap();
     let events = idle_to(&mut chain, 5);
-    let Some(Event::SetChanged { from, joined, left, weight_before: 1, weight_after: 1, waiting }) = events.last()
-    else {
-        panic!("{events:?}")
-    };
-    assert_eq!((from.get(), joined.len(), left.len(), waiting[0].delay), (6, 0, 0, Delay::Quorum));
+    let Some(Event::ChangesWait { waiting }) = events.last() else { panic!("{events:?}") };
+    assert_eq!((waiting.len(), waiting[0].validator, waiting[0].delay), (1, validator(1), Delay::Quorum));
     assert_eq!(set(&chain), [1]);
     act(&mut chain, 1, propose(add(2))).unwrap();
     act(&mut chain, 2, Action::ValidatorReady {}).unwrap();
@@ -303,12 +300,20 @@ fn rule_14_a_lower_bound_counts_from_the_next_miss_on() {
             return events;
         }
     };
+    let others = [2, 3, 4, 5, 6];
+    pass(&mut chain, &others, parameter("absence_jail_turns", 20));
+    idle_to(&mut chain, 10);
     chain.proposer = validator(2);
-    for _ in 0..9 {
+    for _ in 0..15 {
         assert!(!miss(&mut chain).iter().any(|e| matches!(e, Event::ValidatorJailed { .. })));
         chain.proposer = validator(2);
     }
-    assert_eq!(record(&chain, 1).absence, 9);
+    assert_eq!(record(&chain, 1).absence, 15);
+    pass(&mut chain, &others, parameter("absence_jail_turns", 10));
+    for _ in 0..3 {
+        idle(&mut chain);
+    }
+    assert_eq!(record(&chain, 1).standing, Standing::Admitted);
     let events = miss(&mut chain);
     assert!(events.iter().any(|e| matches!(e, Event::ValidatorJailed { validator, .. } if *validator == target)));
     // At once in the record, in the set after the epoch.
