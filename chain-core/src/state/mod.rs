@@ -6,11 +6,11 @@
 //! | 2 | balances of other assets | `money` |
 //! | 3, 4, 7 | assets, their symbols, the next asset's number | `money` |
 //! | 5 | parameters | `params` |
-//! | 6, 8, 9 | validator sets, what is known of a validator, their keys | `validators` |
+//! | 6, 8, 9, 22 | validator sets, what is known of a validator, their keys, convicted keys | `validators` |
 //! | 10, 11 | version of the rules with the quorum rule, roles | `protocol` |
 //! | 12 to 15, 20 | mode and stake asset, stakes of validators, delegations, unbonding and its batches | `stakes` |
 //!
-//! A family's own tables are declared in its folder and have numbers from 16, but for 20.
+//! A family's own tables are declared in its folder and have numbers from 16, but for 20 and 22.
 
 pub mod account;
 pub mod money;
