@@ -137,7 +137,13 @@ fn spec(validators: &[[u8; 32]], accounts: &[Address]) -> Result<ChainSpec> {
     spec.genesis_time = Scalar::Number(chain_node::driver::wall_clock().get());
     spec.draw_salt()?;
     let public_key = |seed| SecretKey::from_seed(seed).public().to_string();
-    let validator = |seed| ValidatorSpec { name: None, public_key: public_key(seed), weight: Scalar::Number(1) };
+    let validator = |seed| ValidatorSpec {
+        name: None,
+        public_key: public_key(seed),
+        weight: Scalar::Number(1),
+        stake: None,
+        commission_bps: None,
+    };
     spec.validators = validators.iter().map(validator).collect();
     let funds = |address: &Address| BalanceSpec { address: address.to_string(), amounts: vec![FUNDS.into()] };
     spec.balances = accounts.iter().map(funds).collect();
@@ -162,7 +168,13 @@ mod tests {
         let (file, preset) = (ChainSpec::parse(SPEC, Format::Toml).unwrap(), bench(facts).unwrap());
         let params = |mut spec: ChainSpec| {
             let public_key = SecretKey::from_seed(&[1; 32]).public().to_string();
-            spec.validators = vec![ValidatorSpec { name: None, public_key, weight: Scalar::Number(1) }];
+            spec.validators = vec![ValidatorSpec {
+                name: None,
+                public_key,
+                weight: Scalar::Number(1),
+                stake: None,
+                commission_bps: None,
+            }];
             spec.salt = Some(format!("0x{}", "00".repeat(32)));
             spec.compile().unwrap().params
         };

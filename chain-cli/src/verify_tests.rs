@@ -42,6 +42,7 @@ fn genesis() -> Genesis {
         stake_asset: AssetId::NATIVE,
         roles: Default::default(),
         validators: validators().iter().map(|key| Validator { public_key: key.public(), weight: 1 }).collect(),
+        stakes: vec![],
         balances: vec![balance(AssetId::NATIVE, 5000), balance(USD, 70)],
     }
 }

@@ -13,7 +13,7 @@ use crate::block::{Header, Outcome, Results, Verdict, outcome_root, tx_root};
 use crate::crypto::{Hash, Namespace, PublicKey, hash};
 use crate::fault::{Failure, Fault};
 use crate::state::protocol::{RULES_VERSION, check_version};
-use crate::state::{Account, Authority, Delta, Overlay, Params, Rows, Tree, money, params, validators};
+use crate::state::{Account, Authority, Delta, Overlay, Params, Rows, Tree, money, params, stakes, validators};
 use crate::tx::{
     Authorisation, BlockEnd, Checked, Context, EXPIRED, Event, FEE_TOO_LOW, FEE_UNPAYABLE, Formed, NONCE_TOO_HIGH,
     NONCE_TOO_LOW, WRONG_POLICY, at_block_end,
@@ -185,11 +185,23 @@ impl<'t> Execution<'t> {
         if !burned.is_zero() {
             money::count_burned(&mut self.overlay, AssetId::NATIVE, burned)?;
         }
-        if !earned.is_zero() {
-            let proposer = Address::of_key(&self.block.proposer);
-            money::give(&mut self.overlay, &proposer, AssetId::NATIVE, earned)?;
+        let created = self.issue()?;
+        let earned = earned.checked_add(created).ok_or_else(|| Fault::new("fees beyond 128 bits"))?;
+        // With stake it is for everybody who stands behind the proposer.
+        let BlockContext { proposer, height, .. } = self.block;
+        if !earned.is_zero() && !stakes::reward(&mut self.overlay, &proposer, height, earned)? {
+            money::give(&mut self.overlay, &Address::of_key(&proposer), AssetId::NATIVE, earned)?;
         }
         Ok(())
+    }
+
+    /// What is created with each block; nothing in mode `poa`.
+    fn issue(&mut self) -> Result<Amount, Fault> {
+        let issuance = self.params.issuance_per_block;
+        if issuance.is_zero() || stakes::staking(&self.overlay)?.is_none() {
+            return Ok(Amount::ZERO);
+        }
+        money::count_minted(&mut self.overlay, AssetId::NATIVE, issuance)
     }
 
     /// The end-of-block work of the families; what it reports gets outcomes after the transactions'.

@@ -16,18 +16,19 @@ use crate::block::{BLOCK_VERSION, Header, outcome_root, tx_root};
 use crate::codec::{self, DecodeError, Text};
 use crate::crypto::{Hash, Namespace, PublicKey, hash};
 use crate::fault::Fault;
-use crate::limits::{MAX_AMOUNT, MAX_GENESIS_BYTES, MAX_NAME_BYTES, MAX_UNITS_PER_TOKEN};
+use crate::limits::{BPS, MAX_AMOUNT, MAX_GENESIS_BYTES, MAX_NAME_BYTES, MAX_UNITS_PER_TOKEN};
+use crate::state::stakes::weights::{Candidate, weights};
 use crate::state::{Asset, Overlay, PARAMS, ParamError, Params, Role, Roles, Symbol, Tree};
-use crate::state::{money, protocol, validators};
+use crate::state::{money, protocol, stakes, validators};
 use crate::types::{
     Address, Amount, AssetId, BlockId, ChainId, Height, QuorumRule, TimestampMs, Validator, ValidatorSet,
     ValidatorSetError, View,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
-use std::fmt;
-use std::str::FromStr;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use crate::state::stakes::FirstStake;
+pub use crate::types::ConsensusMode;
 
 #[cfg(test)]
 mod tests;
@@ -36,52 +37,6 @@ mod tests;
 pub const GENESIS_VERSION: u8 = 2;
 /// The last millisecond a genesis may name: the end of the year 9999, beyond which RFC 3339 ends.
 pub const MAX_GENESIS_TIME: TimestampMs = TimestampMs::new(253_402_300_799_999);
-
-/// Who may become a validator, and what gives weight.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[borsh(use_discriminant = true)]
-#[repr(u8)]
-pub enum ConsensusMode {
-    /// Authorities, admitted by vote of the authorities.
-    #[default]
-    Poa = 1,
-    /// Whoever bonds enough stake.
-    Pos = 2,
-    /// Admitted authorities, weighed by stake.
-    Hybrid = 3,
-}
-
-impl ConsensusMode {
-    /// How people write it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Poa => "poa",
-            Self::Pos => "pos",
-            Self::Hybrid => "hybrid",
-        }
-    }
-}
-
-impl fmt::Display for ConsensusMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A text that names no consensus mode.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no consensus mode; there are poa, pos and hybrid")]
-pub struct UnknownMode(String);
-
-impl FromStr for ConsensusMode {
-    type Err = UnknownMode;
-
-    fn from_str(text: &str) -> Result<Self, UnknownMode> {
-        let found = [Self::Poa, Self::Pos, Self::Hybrid].into_iter().find(|mode| mode.name() == text);
-        found.ok_or_else(|| UnknownMode(text.into()))
-    }
-}
 
 /// An asset that exists from the start; its number is its place in the list.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -132,6 +87,9 @@ pub struct Genesis {
     pub roles: Roles,
     /// Who signs height 1, strictly ascending by key; in mode `poa` the first authorities.
     pub validators: Vec<Validator>,
+    /// In modes `pos` and `hybrid` what each validator has bonded, strictly ascending by key: created with
+    /// the chain, besides the balances. Their weights follow from it.
+    pub stakes: Vec<FirstStake>,
     /// Who owns what, strictly ascending by address, then asset.
     pub balances: Vec<GenesisBalance>,
 }
@@ -154,9 +112,24 @@ pub enum GenesisError {
     /// After `MAX_GENESIS_TIME`.
     #[error("the genesis time {0} ms lies after the year 9999")]
     Time(TimestampMs),
-    /// A mode without rules in this version.
-    #[error("consensus mode {0} is not supported by this version; use poa")]
-    Mode(ConsensusMode),
+    /// Stakes where stake gives no weight.
+    #[error("in mode poa nobody has a stake; the mode must be pos or hybrid")]
+    StakeMode,
+    /// Listed twice or out of order.
+    #[error("the stake of validator {0} is listed twice or out of order")]
+    StakeOrder(PublicKey),
+    /// A validator without a stake, or a stake without a validator.
+    #[error("in this mode the first validators are those that have a stake; {0} is only one of both")]
+    StakeMissing(PublicKey),
+    /// Less than the parameter `min_validator_stake`.
+    #[error("the stake of validator {0} is below min_validator_stake")]
+    StakeBelowMinimum(PublicKey),
+    /// Above 10000 basis points.
+    #[error("the commission of validator {0} is above 10000 basis points")]
+    StakeCommission(PublicKey),
+    /// Not what follows from the stakes.
+    #[error("the weight of validator {0} follows from its stake: it must be {1}")]
+    StakeWeight(PublicKey, u64),
     /// A parameter is out of bounds.
     #[error(transparent)]
     Param(#[from] ParamError),
@@ -255,7 +228,7 @@ impl Genesis {
             (bytes <= MAX_GENESIS_BYTES, GenesisError::TooLong(bytes)),
             (!self.name.is_empty(), GenesisError::NoName),
             (self.genesis_time <= MAX_GENESIS_TIME, GenesisError::Time(self.genesis_time)),
-            (self.mode == ConsensusMode::Poa, GenesisError::Mode(self.mode)),
+            (self.mode != ConsensusMode::Poa || self.stakes.is_empty(), GenesisError::StakeMode),
             (!self.assets.is_empty(), GenesisError::NoAssets),
             (self.asset(self.stake_asset).is_some(), GenesisError::StakeAsset(self.stake_asset)),
         ];
@@ -264,6 +237,9 @@ impl Genesis {
         problems.extend(self.validator_set().err().map(GenesisError::from));
         let unusable = |role: &Role| self.roles.get(*role).is_some_and(|account| !can_sign(&account));
         problems.extend(Role::ALL.into_iter().filter(unusable).map(GenesisError::Role));
+        if self.mode != ConsensusMode::Poa {
+            self.stake_problems(&mut problems);
+        }
         self.asset_problems(&mut problems);
         self.balance_problems(&mut problems);
         problems
@@ -288,7 +264,42 @@ impl Genesis {
                 *sum = sum.saturating_add(balance.amount);
             }
         }
+        if let Some(sum) = sums.get_mut(self.stake_asset.get() as usize) {
+            *sum = self.stakes.iter().fold(*sum, |sum, stake| sum.saturating_add(stake.amount));
+        }
         sums
+    }
+
+    /// The weights that follow from the stakes.
+    pub fn stake_weights(&self) -> BTreeMap<PublicKey, u64> {
+        let candidate =
+            |stake: &FirstStake| Candidate { key: stake.validator, stake: stake.amount, since: Height::ZERO };
+        weights(self.mode, &self.params, self.stakes.iter().map(candidate).collect())
+    }
+
+    fn stake_problems(&self, problems: &mut Vec<GenesisError>) {
+        let mut before = None;
+        for FirstStake { validator, amount, commission_bps } in &self.stakes {
+            let is_member = self.validators.iter().any(|member| member.public_key == *validator);
+            let rules = [
+                (
+                    before.replace(validator).is_none_or(|before| before < validator),
+                    GenesisError::StakeOrder(*validator),
+                ),
+                (is_member, GenesisError::StakeMissing(*validator)),
+                (*amount >= self.params.min_validator_stake, GenesisError::StakeBelowMinimum(*validator)),
+                (u128::from(*commission_bps) <= BPS, GenesisError::StakeCommission(*validator)),
+            ];
+            problems.extend(rules.into_iter().filter(|(holds, _)| !holds).map(|(_, error)| error));
+        }
+        let weights = self.stake_weights();
+        for Validator { public_key, weight } in &self.validators {
+            problems.extend(match weights.get(public_key) {
+                Some(expected) if expected != weight => Some(GenesisError::StakeWeight(*public_key, *expected)),
+                Some(_) => None,
+                None => Some(GenesisError::StakeMissing(*public_key)),
+            });
+        }
     }
 
     fn asset_problems(&self, problems: &mut Vec<GenesisError>) {
@@ -360,6 +371,9 @@ impl Genesis {
             let GenesisAsset { symbol, units_per_token, max_supply, minter } = asset.clone();
             let asset = Asset { symbol, units_per_token, max_supply, minter, minted, burned: Amount::ZERO };
             money::register(overlay, &asset)?;
+        }
+        if self.mode != ConsensusMode::Poa {
+            stakes::found(overlay, (self.mode, self.stake_asset), &self.stakes)?;
         }
         for GenesisBalance { address, asset, amount } in &self.balances {
             money::give(overlay, address, *asset, *amount)?;

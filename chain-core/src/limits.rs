@@ -20,7 +20,8 @@ pub const MAX_BLOCK_TXS: usize = 100_000;
 pub const MAX_GENESIS_BYTES: usize = 64 * 1024 * 1024;
 /// Most validators in a set.
 pub const MAX_VALIDATORS: usize = 256;
-/// Most spans in the set remembered of one validator.
+/// Most spans in the set remembered of one validator; of more the two oldest count as one. That is no
+/// danger to the honest, who never contradict themselves, in the set or not.
 pub const MAX_SPANS: usize = 16;
 /// Once so many decisions wait for their block, no further one may.
 pub const MAX_WAITING_PROPOSALS: usize = 64;
@@ -28,6 +29,14 @@ pub const MAX_WAITING_PROPOSALS: usize = 64;
 pub const MAX_UPGRADE_AHEAD_BLOCKS: u64 = 10_000_000;
 /// Most proposals of one member the council has not decided.
 pub const MAX_OPEN_PROPOSALS: u8 = 8;
+/// Most unbondings of one account from one validator that wait at a time.
+pub const MAX_UNBONDINGS: usize = 7;
+/// Batches of unbonding one evidence window is divided into: conviction looks at each.
+pub const BATCHES_PER_WINDOW: u32 = 32;
+/// Newest batches of unbonding conviction looks at; more only wait after windows were changed often.
+pub const MAX_SLASHED_BATCHES: u32 = 256;
+/// Greatest change of a validator's commission at a time, in basis points.
+pub const MAX_COMMISSION_STEP_BPS: u16 = 500;
 /// Views of a height whose leaders are counted as absent: more than any schedule has turns.
 pub const MAX_COUNTED_VIEWS: u32 = 2_048;
 /// Most proposals that expire or are forgotten at the end of one block; the rest waits.
@@ -159,3 +168,4 @@ const _: () =
     assert!(MAX_URGENT_FRAME_BYTES > 8 * MAX_BLOCK_TXS + MAX_JUSTIFICATION_CERTIFICATES * MAX_WAL_RECORD_BYTES);
 const _: () = assert!(MAX_GOSSIP_BYTES > MAX_TX_BYTES + 12);
 const _: () = assert!(MAX_FRAME_BYTES > RANGE_BYTES);
+const _: () = assert!(MAX_SLASHED_BATCHES > 2 * BATCHES_PER_WINDOW);

@@ -8,13 +8,15 @@ use crate::block::{Results, Verdict};
 use crate::codec::{self, List};
 use crate::crypto::{Hash, PublicKey, SecretKey};
 use crate::execute::{BlockContext, Executed, Execution, Unfit, execute_block};
+use crate::state::stakes::weights::{Candidate, weights};
+use crate::state::stakes::{self, FirstStake};
 use crate::state::{Account, Asset, Authority, Overlay, PARAMS, Params, Symbol, Tree, money, protocol, validators};
 use crate::tx::{
     Action, Authorisation, CheckContext, Checked, Event, MultiKey, Signed, TRANSACTION_VERSION, Transaction, account,
     check_one, transfer,
 };
 use crate::types::{
-    Address, Amount, AssetId, ChainId, Height, QuorumRule, Rejected, TimestampMs, Token, Validator, View,
+    Address, Amount, AssetId, ChainId, ConsensusMode, Height, QuorumRule, Rejected, TimestampMs, Token, Validator, View,
 };
 
 /// The fee of transactions made here, enough for any of them.
@@ -173,6 +175,40 @@ pub fn genesis_of(params: &Params, accounts: &[(Address, Amount)], seeds: &[u8])
     tree
 }
 
+/// The stake asset of [`TestChain::staked`].
+pub const STK: AssetId = AssetId::new(1);
+
+/// As `genesis_of` in a mode with stake: each validator has bonded `own`, at a commission of 10 %, and the
+/// accounts hold as much of the stake asset as of the native one.
+pub fn genesis_staked(
+    params: &Params,
+    accounts: &[(Address, Amount)],
+    seeds: &[u8],
+    (mode, own): (ConsensusMode, Amount),
+) -> Tree {
+    let mut tree = genesis_of(params, accounts, seeds);
+    let mut overlay = Overlay::new(&tree);
+    let native = money::asset(&overlay, AssetId::NATIVE).unwrap();
+    let stk = Asset { symbol: Symbol::new("STK").unwrap(), minted: Amount::ZERO, ..native };
+    assert_eq!(money::register(&mut overlay, &stk), Ok(STK));
+    for (address, amount) in accounts {
+        money::mint(&mut overlay, address, STK, *amount).unwrap();
+    }
+    let first = |member: &Validator| FirstStake { validator: member.public_key, amount: own, commission_bps: 1_000 };
+    let mut members = members(seeds);
+    let stakes: Vec<_> = members.iter().map(first).collect();
+    let candidate = |stake: &FirstStake| Candidate { key: stake.validator, stake: own, since: Height::ZERO };
+    let weights = weights(mode, params, stakes.iter().map(candidate).collect());
+    members.iter_mut().for_each(|member| member.weight = weights[&member.public_key]);
+    validators::found(&mut overlay, &members).unwrap();
+    stakes::found(&mut overlay, (mode, STK), &stakes).unwrap();
+    let all = Amount::new(own.get() * members.len() as u128);
+    assert_eq!(money::count_minted(&mut overlay, STK, all), Ok(all));
+    let delta = tree.preview(overlay.into_changes());
+    tree.commit(delta).unwrap();
+    tree
+}
+
 /// Validators of these seeds, of weight 1 each, ascending by key.
 pub fn members(seeds: &[u8]) -> Vec<Validator> {
     let mut keys: Vec<_> = seeds.iter().map(|seed| key(*seed).public()).collect();
@@ -208,6 +244,13 @@ impl TestChain {
         let funded: Vec<_> = (1..=8).map(address).chain(more.iter().copied()).map(|a| (a, FUNDS)).collect();
         let tree = genesis_of(params, &funded, seeds);
         Self { tree, height: Height::ZERO, view: View::ZERO, proposer: key(seeds[0]).public() }
+    }
+
+    /// As `of`, in a mode with stake: each validator has bonded `own`.
+    pub fn staked(params: &Params, (mode, own): (ConsensusMode, Amount), seeds: &[u8]) -> Self {
+        let funded: Vec<_> = (1..=8).map(address).map(|a| (a, FUNDS)).collect();
+        let tree = genesis_staked(params, &funded, seeds, (mode, own));
+        Self { tree, ..Self::of(params, &[], seeds) }
     }
 
     /// The facts of the next block.
@@ -288,7 +331,7 @@ impl TestChain {
     pub fn assert_sound(&self) {
         for supply in money::audit(&self.tree).unwrap() {
             assert!(supply.is_conserved(), "{supply:?}");
-            assert!(supply.in_accounts <= supply.asset.max_supply, "{supply:?}");
+            assert!(supply.total().unwrap() <= supply.asset.max_supply, "{supply:?}");
         }
         let rows = self.tree.rows().map(|(key, slot, value)| (*key, slot, value.into()));
         let rebuilt = Tree::rebuild(&chain().0, rows, u32::MAX).unwrap();

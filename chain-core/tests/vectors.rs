@@ -11,14 +11,14 @@ use chain_core::codec;
 use chain_core::crypto::merkle::{list_proof, list_root};
 use chain_core::crypto::{Hash, Namespace, PublicKey, hash, signing_message};
 use chain_core::execute::execute_block;
-use chain_core::state::{ACCOUNTS, Tree, validators};
+use chain_core::state::{ACCOUNTS, Params, Tree, validators};
 use chain_core::testing::{
     PROPOSER, Signer, TestChain, address, ait, chain, check, checked, genesis, key, pay, sign, transaction,
 };
-use chain_core::tx::{Action, FAMILIES, Signed, Transaction};
+use chain_core::tx::{Action, FAMILIES, Signed, Transaction, staking};
 use chain_core::types::{
-    Amount, AssetId, BlockId, Certificate, Height, ModuleAccount, QuorumRule, SignedMessage, TimestampMs, Token,
-    Validator, ValidatorSet, View, Vote, VoteKind,
+    Amount, AssetId, BlockId, Certificate, ConsensusMode, Height, ModuleAccount, QuorumRule, SignedMessage,
+    TimestampMs, Token, Validator, ValidatorSet, View, Vote, VoteKind,
 };
 use serde_json::{Value, json};
 use std::path::Path;
@@ -197,6 +197,45 @@ fn block() {
             "outcomes": outcomes, "header": header, "header_bytes": hex(codec::encode(&header)), "block_id": header.id(),
         }),
     );
+}
+
+/// A chain with stake: the rows of staking before and after a block that bonds, delegates and unbonds.
+#[test]
+fn staking() {
+    let params = Params { min_validator_stake: Amount::new(1_000), weight_exponent: 2, ..Params::default() };
+    let test = TestChain::staked(&params, (ConsensusMode::Hybrid, Amount::new(50_000)), &[1, 2, 3, 4]);
+    let (validator, amount) = (key(1).public(), Amount::new(7_000));
+    let actions = |seed: u8, actions: Vec<staking::Action>| checked(seed, 0, actions.into_iter().map(Action::Staking));
+    let body = [
+        actions(1, vec![staking::Action::StakeBond { amount, commission_bps: None }]),
+        actions(5, vec![staking::Action::StakeDelegate { validator, amount }]),
+        actions(
+            6,
+            vec![
+                staking::Action::StakeDelegate { validator, amount },
+                staking::Action::StakeUndelegate { validator, shares: Amount::new(2_500) },
+            ],
+        ),
+    ];
+    let executed = execute_block(&test.tree, test.next(), &body).unwrap();
+    let (before, mut tree) = (staking_rows(&test.tree), test.tree);
+    let results = executed.results;
+    tree.commit(executed.delta).unwrap();
+    compare(
+        "staking.json",
+        &json!({
+            "transactions": body.iter().map(|t| hex(t.bytes())).collect::<Vec<_>>(),
+            "before": before, "after": staking_rows(&tree), "events": results.events,
+            "events_bytes": results.events.iter().map(|e| hex(codec::encode(e))).collect::<Vec<_>>(),
+        }),
+    );
+}
+
+/// The rows of the tables 12 to 15 and 20.
+fn staking_rows(tree: &Tree) -> Vec<Value> {
+    let tables = [12, 13, 14, 15, 20];
+    let ours = tree.rows().filter(|(key, ..)| tables.contains(&key.table()));
+    ours.map(|(key, _, value)| json!({ "key": key, "value": hex(value) })).collect()
 }
 
 #[test]

@@ -162,8 +162,8 @@ fn verify(stopped: &Stopped) -> Result<(), Exit> {
         if !supply.is_conserved() {
             let symbol = &*supply.asset.symbol;
             return Err(Exit::Database(format!(
-                "{symbol}: the accounts hold {}, which is not minted minus burned",
-                supply.in_accounts
+                "{symbol}: accounts, stakes and rewards hold {}, which is not minted minus burned",
+                supply.total().unwrap_or_default()
             )));
         }
     }

@@ -8,7 +8,9 @@ use crate::spec::{AssetSpec, ChainSpec, ParamTable, RANDOM_SALT, RoleSpec};
 use crate::text::{Scalar, parse_duration_ms, parse_duration_s, parse_time};
 use chain_core::codec::Text;
 use chain_core::crypto::{Hash, PublicKey};
-use chain_core::genesis::{GENESIS_VERSION, Genesis, GenesisAsset, GenesisBalance, GenesisError};
+use chain_core::genesis::{
+    ConsensusMode, FirstStake, GENESIS_VERSION, Genesis, GenesisAsset, GenesisBalance, GenesisError,
+};
 use chain_core::limits::{MAX_NAME_BYTES, MAX_UNITS_PER_TOKEN};
 use chain_core::state::{Params, Role, Roles, Symbol, money};
 use chain_core::types::{Address, Amount, AssetId, Token, Validator};
@@ -38,7 +40,8 @@ impl ChainSpec {
     /// The canonical genesis, or everything that is wrong.
     pub fn compile(&self) -> Result<Genesis, Vec<Problem>> {
         let mut reader = Reader::default();
-        let genesis = reader.genesis(self);
+        let mut genesis = reader.genesis(self);
+        derive_weights(&mut genesis);
         if reader.problems.is_empty() {
             let errors = genesis.problems().into_iter();
             reader.problems = errors.map(|error| reader.locate(error)).collect();
@@ -55,6 +58,8 @@ struct Reader {
     tokens: Vec<Token>,
     /// Where in the spec a balance stands: entry and amount.
     places: BTreeMap<(Address, AssetId), (usize, usize)>,
+    /// Where in the spec a validator with a stake stands.
+    members: BTreeMap<PublicKey, usize>,
 }
 
 impl Reader {
@@ -75,8 +80,14 @@ impl Reader {
             },
             roles: self.roles(&spec.roles),
             validators: self.validators(spec),
+            stakes: self.stakes(spec),
             balances: self.balances(spec),
         }
+    }
+
+    /// The path of a validator's field; of one without a stake that of all.
+    fn member(&self, key: &PublicKey, field: &str) -> String {
+        self.members.get(key).map_or("validators".into(), |i| format!("validators[{i}].{field}"))
     }
 
     fn keep<T>(&mut self, path: impl Display, read: Result<T, impl Display>) -> Option<T> {
@@ -151,6 +162,22 @@ impl Reader {
         members.into_iter().map(|(public_key, (_, weight))| Validator { public_key, weight }).collect()
     }
 
+    /// What validators have bonded, in base units of the stake asset. Keys that are wrong or come twice
+    /// are reported as validators' already.
+    fn stakes(&mut self, spec: &ChainSpec) -> Vec<FirstStake> {
+        let token = self.asset_of(&spec.stake_asset).map(|(_, token)| token.clone()).ok();
+        let mut stakes = BTreeMap::new();
+        for (i, validator) in spec.validators.iter().enumerate() {
+            let (Some(text), Some(token)) = (&validator.stake, &token) else { continue };
+            let amount = self.keep(format_args!("validators[{i}].stake"), token.parse(text));
+            let (Some(amount), Ok(key)) = (amount, read_key(&validator.public_key)) else { continue };
+            let commission_bps = validator.commission_bps.unwrap_or_default();
+            stakes.entry(key).or_insert(FirstStake { validator: key, amount, commission_bps });
+            self.members.insert(key, i);
+        }
+        stakes.into_values().collect()
+    }
+
     fn balances(&mut self, spec: &ChainSpec) -> Vec<GenesisBalance> {
         let mut amounts: BTreeMap<(Address, AssetId), Amount> = BTreeMap::new();
         for (i, balance) in spec.balances.iter().enumerate() {
@@ -193,7 +220,10 @@ impl Reader {
         let path = match &error {
             E::NoName => "name".into(),
             E::Time(_) => "genesis_time".into(),
-            E::Mode(_) => "consensus_mode".into(),
+            E::StakeMode => "consensus_mode".into(),
+            E::StakeOrder(key) | E::StakeMissing(key) | E::StakeBelowMinimum(key) => self.member(key, "stake"),
+            E::StakeCommission(key) => self.member(key, "commission_bps"),
+            E::StakeWeight(key, _) => self.member(key, "weight"),
             E::Param(param) => format!("params.{}", param.0.name),
             E::NoAssets => "assets".into(),
             E::Symbol(id) | E::SymbolTwice(id) => asset(id, "symbol"),
@@ -212,6 +242,17 @@ impl Reader {
             E::Decode(_) | E::Version(_) | E::TooLong(_) | E::Fault(_) => String::new(),
         };
         Problem { path, message: error.to_string() }
+    }
+}
+
+/// With stake a weight that was not given follows from the stakes.
+fn derive_weights(genesis: &mut Genesis) {
+    if genesis.mode == ConsensusMode::Poa {
+        return;
+    }
+    let weights = genesis.stake_weights();
+    for member in genesis.validators.iter_mut().filter(|member| member.weight == 1) {
+        member.weight = weights.get(&member.public_key).copied().unwrap_or(1);
     }
 }
 

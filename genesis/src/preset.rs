@@ -17,6 +17,8 @@ use chain_core::types::{Address, Amount, QuorumRule, TimestampMs};
 pub const FUNDS: &str = "1000000AIT";
 /// What a funded account of a devnet or testnet owns of the stake asset (10²⁴ base units).
 pub const STAKE_FUNDS: &str = "1000000STK";
+/// What a validator of a preset with stake has bonded.
+pub const VALIDATOR_STAKE: &str = "100000STK";
 /// Blocks of an epoch of a devnet.
 pub const DEVNET_EPOCH_BLOCKS: u32 = 5;
 /// Block time of the measuring preset, in ms.
@@ -68,6 +70,13 @@ pub fn bench(facts: Facts<'_>) -> Result<ChainSpec, Fault> {
     spec("bench", facts, &params, &[FUNDS])
 }
 
+/// The same chain in a mode with stake: each validator has bonded [`VALIDATOR_STAKE`], without commission.
+pub fn with_stake(mut spec: ChainSpec, mode: ConsensusMode) -> ChainSpec {
+    spec.consensus_mode = mode;
+    spec.validators.iter_mut().for_each(|validator| validator.stake = Some(VALIDATOR_STAKE.into()));
+    spec
+}
+
 fn spec(name: &str, facts: Facts<'_>, params: &Params, funds: &[&str]) -> Result<ChainSpec, Fault> {
     let amounts: Vec<String> = funds.iter().map(|amount| amount.to_string()).collect();
     let fund = |address: &Address| BalanceSpec { address: address.to_string(), amounts: amounts.clone() };
@@ -104,5 +113,6 @@ fn stake() -> AssetSpec {
 
 fn validator((index, key): (usize, &PublicKey)) -> ValidatorSpec {
     let name = format!("validator-{}", index + 1);
-    ValidatorSpec { name: Some(name), public_key: key.to_string(), weight: Scalar::Number(1) }
+    let (public_key, weight) = (key.to_string(), Scalar::Number(1));
+    ValidatorSpec { name: Some(name), public_key, weight, stake: None, commission_bps: None }
 }

@@ -30,7 +30,7 @@ impl ChainSpec {
             params: show_params(&genesis.params)?,
             roles: show_roles(&genesis.roles),
             assets: genesis.assets.iter().zip(&tokens).map(|(asset, token)| show_asset(asset, token)).collect(),
-            validators: genesis.validators.iter().map(show_validator).collect(),
+            validators: genesis.validators.iter().map(|member| show_validator(genesis, member, stake_asset)).collect(),
             balances: show_balances(&genesis.balances, &tokens),
         })
     }
@@ -67,9 +67,16 @@ fn show_asset(asset: &GenesisAsset, token: &Token) -> AssetSpec {
     }
 }
 
-fn show_validator(validator: &Validator) -> ValidatorSpec {
-    let weight = Scalar::Text(validator.weight.to_string());
-    ValidatorSpec { name: None, public_key: validator.public_key.to_string(), weight }
+fn show_validator(genesis: &Genesis, validator: &Validator, token: Option<&Token>) -> ValidatorSpec {
+    let (public_key, weight) = (validator.public_key.to_string(), Scalar::Text(validator.weight.to_string()));
+    let stake = genesis.stakes.iter().find(|stake| stake.validator == validator.public_key);
+    ValidatorSpec {
+        name: None,
+        public_key,
+        weight,
+        stake: stake.zip(token).map(|(stake, token)| token.format(stake.amount)),
+        commission_bps: stake.map(|stake| stake.commission_bps),
+    }
 }
 
 /// One entry per account; canonical balances stand together by account.

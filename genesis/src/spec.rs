@@ -35,7 +35,7 @@ pub struct ChainSpec {
     /// Which faults the chain tolerates: `byzantine` or `crash`.
     #[serde(default)]
     pub quorum_rule: QuorumRule,
-    /// Who may become a validator: `poa`.
+    /// Who may become a validator: `poa`, `pos` or `hybrid`.
     #[serde(default)]
     pub consensus_mode: ConsensusMode,
     /// The symbol of the asset that bonds and stakes are made of.
@@ -94,9 +94,15 @@ pub struct ValidatorSpec {
     pub name: Option<String>,
     /// `0x` and 64 hex digits.
     pub public_key: String,
-    /// Voting weight, 1 if not given.
+    /// Voting weight, 1 if not given. In modes `pos` and `hybrid` it follows from the stakes: leave it out.
     #[serde(default = "one")]
     pub weight: Scalar,
+    /// In modes `pos` and `hybrid` what it has bonded, created with the chain: `5000STK`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stake: Option<String>,
+    /// In modes `pos` and `hybrid` its commission in basis points, 0 if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commission_bps: Option<u16>,
 }
 
 /// What an account owns from the start.

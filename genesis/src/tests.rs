@@ -11,6 +11,8 @@ use chain_core::state::money;
 use chain_core::types::{Address, Amount, ModuleAccount, QuorumRule, TimestampMs};
 use proptest::prelude::*;
 
+mod stakes;
+
 const TOML: &str = r#"
 # A comment.
 name = "sample"
@@ -34,6 +36,14 @@ delay_blocks = 10
 retention_s = "7d"
 evidence_window_blocks = 302400
 absence_jail_turns = 1000
+max_active_validators = 100
+min_validator_stake = "1000000000000000000000"
+weight_exponent = 18
+weight_cap_bps = 3300
+unbonding_s = "7d"
+issuance_per_block = "0"
+slash_equivocation_bps = 500
+slash_reporter_bps = 500
 
 [roles]
 curator = "ADDRESS1"
@@ -163,9 +173,9 @@ fn frozen_vector() {
     let genesis = read(TOML).compile().unwrap();
     let (tree, header) = genesis.build().unwrap();
     let expected = [
-        "0xcb1c84d732061f01556c90d84b8c8a29c4f0bcc0c9e8561aadfc4c3d880a9420",
-        "0xa8c779abb6c1f78c094b2bea231a0fc2f5231e93db2cfa087ccfc824939ae022",
-        "0x33efe27ebc0c2b27ae9acc077d3b9238fd4b88c0bd3d9b823dda44ae44b49934",
+        "0xf5b6fe944927213b5704d6f8adb6f9715687c975929be8b9b83f8a2bcb89dfbd",
+        "0x9d355866fa3f1bd338c9c6a169d7a09c3afe37280fa980eddae978133ee8785e",
+        "0x404c9de9de9e61904ccb92ba129e8dd19b184d23d9ab2762b770c0559a4eceaa",
     ];
     assert_eq!([genesis.chain_id().to_string(), tree.root().to_string(), header.id().to_string()], expected);
 }
@@ -183,9 +193,9 @@ fn each_check_says_what_is_wrong_and_where() {
         ("0x07", "0x7", "salt: expected 0x followed by 64 lower-case hex digits"),
         ("stake_asset = \"STK\"", "stake_asset = \"NAT\"", "stake_asset: 'NAT' is not the symbol of one of the assets"),
         (
-            "stake_asset = \"STK\"",
-            "stake_asset = \"STK\"\nconsensus_mode = \"pos\"",
-            "consensus_mode: consensus mode pos is not supported by this version; use poa",
+            "weight = 1",
+            "stake = \"1000STK\"",
+            "consensus_mode: in mode poa nobody has a stake; the mode must be pos or hybrid",
         ),
         ("burn_bps = 5000", "burn_bps = 10001", "params.burn_bps: burn_bps is 10001; it must be between 0 and 10000"),
         ("burn_bps = 5000", "burn_bps = -1", "params.burn_bps: invalid value: integer `-1`, expected u16"),
@@ -412,6 +422,8 @@ prop_compose! {
         block_time in 50u32..600_000,
         crash: bool,
         stake: prop::sample::Index,
+        mode in prop::sample::select(vec![ConsensusMode::Poa, ConsensusMode::Pos, ConsensusMode::Hybrid]),
+        bonded in 10u128.pow(21)..10u128.pow(28),
     ) -> ChainSpec {
         let symbols = ["AIT", "STK", "X9"];
         let count = assets.len();
@@ -432,7 +444,7 @@ prop_compose! {
             genesis_time: Scalar::Number(time),
             salt: Some(format!("0x{}", hex::encode(salt))),
             quorum_rule: if crash { QuorumRule::Crash } else { QuorumRule::Byzantine },
-            consensus_mode: ConsensusMode::Poa,
+            consensus_mode: mode,
             stake_asset: symbols[stake.index(count)].into(),
             roles: RoleSpec::default(),
             params: serde_json::from_value(params).unwrap(),
@@ -440,7 +452,12 @@ prop_compose! {
             validators: validators.iter().map(|(seed, weight)| ValidatorSpec {
                 name: None,
                 public_key: key(*seed).to_string(),
-                weight: Scalar::Number(*weight),
+                weight: Scalar::Number(if mode == ConsensusMode::Poa { *weight } else { 1 }),
+                stake: (mode != ConsensusMode::Poa).then(|| {
+                    let place = stake.index(count);
+                    format!("{}/{}{}", bonded + u128::from(*weight), assets[place].0, symbols[place])
+                }),
+                commission_bps: None,
             }).collect(),
             balances: owners.iter().map(balance).collect(),
         }
@@ -475,7 +492,7 @@ proptest! {
         let (tree, header) = genesis.build().unwrap();
         let supplies = money::audit(&tree).unwrap();
         prop_assert!(supplies.iter().all(money::Supply::is_conserved));
-        prop_assert_eq!(supplies.iter().map(|s| s.in_accounts).collect::<Vec<_>>(), genesis.supplies());
+        prop_assert_eq!(supplies.iter().map(|s| s.total().unwrap()).collect::<Vec<_>>(), genesis.supplies());
         let decoded = Genesis::decode(&genesis.encode()).unwrap();
         prop_assert_eq!(decoded.build().unwrap().1.id(), header.id());
         let shown = ChainSpec::from_genesis(&genesis).unwrap();

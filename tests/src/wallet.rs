@@ -7,7 +7,7 @@ use chain_core::tx::{Action, Checked, TRANSACTION_VERSION, Transaction, check_on
 use chain_core::types::{Address, Amount, ChainId, Height};
 
 /// A fee that is enough for anything the tests do.
-pub const FEE: u128 = 1_000;
+pub const FEE: u128 = 10_000;
 
 /// A plain account with its key.
 pub struct Wallet {

@@ -256,7 +256,7 @@ async fn list(app: &App, open: Option<bool>, limit: u32, cursor: Option<String>)
     let names = app.names();
     let row = |view: &ProposalView| {
         let votes = view.tally.map_or_else(String::new, |tally| {
-            format!("{} of {} needed, {} against", tally.yes, tally.needed, tally.no)
+            format!("{} of {} needed, {} against", tally.yes.0, tally.needed.0, tally.no.0)
         });
         vec![view.proposal.to_string(), status(view), names.validator(&view.proposer), votes, names.replace(&view.text)]
     };
@@ -291,7 +291,8 @@ fn show(lines: &mut Lines, names: &Names, view: &ProposalView) {
         lines.pair("  until", &view.expires);
     }
     if let Some(tally) = view.tally {
-        let text = format!("{} for, {} against, of {}; {} needed", tally.yes, tally.no, tally.council, tally.needed);
+        let text =
+            format!("{} for, {} against, of {}; {} needed", tally.yes.0, tally.no.0, tally.council.0, tally.needed.0);
         lines.pair("  council", text);
     }
     for vote in &view.votes {
@@ -435,7 +436,7 @@ async fn rules(app: &App) -> Answer<()> {
 pub fn told<'a>(lines: &mut Lines, names: &Names, events: impl Iterator<Item = &'a Value>) {
     for event in events {
         let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let tally = |name: &str| event.get("tally").and_then(|tally| tally.get(name)).and_then(Value::as_u64);
+        let tally = |name: &str| event.get("tally").and_then(|tally| tally.get(name)).and_then(Value::as_str);
         let tally = |name: &str| tally(name).unwrap_or_default();
         let validator = || {
             let key = text("validator").parse::<PublicKey>();

@@ -25,6 +25,11 @@ fn asset(symbol: &str, units: u128, max: u128) -> GenesisAsset {
     GenesisAsset { symbol, units_per_token: Amount::new(units), max_supply: Amount::new(max), minter: None }
 }
 
+fn first_stake(seed: u8, tokens: u128) -> FirstStake {
+    let validator = SecretKey::from_seed(&[seed; 32]).public();
+    FirstStake { validator, amount: Amount::new(tokens * 10u128.pow(18)), commission_bps: 1_000 }
+}
+
 /// A genesis at its bounds: one unit more of STK would be too much.
 fn sample() -> Genesis {
     let mut keys = [1, 2, 3, 4].map(|seed| SecretKey::from_seed(&[seed; 32]).public());
@@ -41,6 +46,7 @@ fn sample() -> Genesis {
         stake_asset: AssetId::new(1),
         roles: Default::default(),
         validators: keys.map(|public_key| Validator { public_key, weight: 1 }).to_vec(),
+        stakes: vec![],
         balances: vec![balance(1, 0, 999_000), balance(1, 1, MAX_AMOUNT - 1), balance(2, 0, 1_000), balance(3, 1, 1)],
     }
 }
@@ -66,8 +72,8 @@ fn each_rule_is_enforced_by_check_decode_and_build() {
         (stop(|g| g.version = 3), |e| matches!(e, E::Version(3))),
         (stop(|g| g.name = Text::default()), |e| *e == E::NoName),
         (stop(|g| g.genesis_time = MAX_GENESIS_TIME.saturating_add(1)), |e| matches!(e, E::Time(_))),
-        (stop(|g| g.mode = ConsensusMode::Pos), |e| *e == E::Mode(ConsensusMode::Pos)),
-        (stop(|g| g.mode = ConsensusMode::Hybrid), |e| *e == E::Mode(ConsensusMode::Hybrid)),
+        (stop(|g| g.mode = ConsensusMode::Pos), |e| matches!(e, E::StakeMissing(_))),
+        (stop(|g| g.stakes = vec![first_stake(1, 1)]), |e| *e == E::StakeMode),
         (stop(|g| g.params.block_time_ms = 1), |e| matches!(e, E::Param(p) if p.0.name == "block_time_ms")),
         (stop(|g| g.roles.slasher = Some(Address::default())), |e| *e == E::Role(Role::Slasher)),
         (stop(|g| g.roles.treasurer = Some(ModuleAccount::Escrow.address())), |e| *e == E::Role(Role::Treasurer)),
@@ -110,6 +116,66 @@ fn each_rule_is_enforced_by_check_decode_and_build() {
     }
 }
 
+/// The sample with stakes of 4000, 3000, 2000 and 1000 tokens.
+fn staked(mode: ConsensusMode) -> Genesis {
+    let mut genesis = sample();
+    genesis.mode = mode;
+    genesis.balances.remove(1);
+    let stake = |(place, member): (usize, &Validator)| FirstStake {
+        validator: member.public_key,
+        amount: Amount::new((4 - place as u128) * 10u128.pow(21)),
+        commission_bps: 1_000,
+    };
+    genesis.stakes = genesis.validators.iter().enumerate().map(stake).collect();
+    let weights = genesis.stake_weights();
+    genesis.validators.iter_mut().for_each(|member| member.weight = weights[&member.public_key]);
+    genesis
+}
+
+#[test]
+fn stakes_are_bonded_and_counted_and_give_the_weights() {
+    for (mode, expected) in
+        [(ConsensusMode::Pos, [4_000, 3_000, 2_000, 1_000]), (ConsensusMode::Hybrid, [2_911, 2_911, 2_000, 1_000])]
+    {
+        let genesis = staked(mode);
+        assert_eq!(genesis.problems(), []);
+        assert_eq!(genesis.validators.iter().map(|v| v.weight).collect::<Vec<_>>(), expected);
+        let (tree, _) = genesis.build().unwrap();
+        let supply = money::audit(&tree).unwrap().remove(1);
+        assert!(supply.is_conserved());
+        assert_eq!((supply.in_stakes.get(), supply.in_accounts.get()), (10u128.pow(22), 1));
+        let stake = stakes::stake(&tree, &genesis.validators[1].public_key).unwrap().unwrap();
+        assert_eq!((stake.id.get(), stake.bonded.shares.get(), stake.commission.bps), (2, 3 * 10u128.pow(21), 1_000));
+        assert_eq!(Genesis::decode(&genesis.encode()).unwrap(), genesis);
+    }
+}
+
+#[test]
+fn each_rule_of_stakes_is_enforced() {
+    use GenesisError as E;
+    let stop = |spoil: fn(&mut Genesis)| -> Spoil { Box::new(spoil) };
+    let cases: Vec<(Spoil, Expected)> = vec![
+        (stop(|g| g.mode = ConsensusMode::Poa), |e| *e == E::StakeMode),
+        (stop(|g| g.stakes.swap(0, 1)), |e| matches!(e, E::StakeOrder(_))),
+        (stop(|g| g.stakes[1] = g.stakes[0]), |e| matches!(e, E::StakeOrder(_))),
+        (stop(|g| g.stakes.truncate(3)), |e| matches!(e, E::StakeMissing(_))),
+        (stop(|g| g.validators.truncate(3)), |e| matches!(e, E::StakeMissing(_))),
+        (stop(|g| g.params.max_active_validators = 3), |e| matches!(e, E::StakeMissing(_))),
+        (stop(|g| g.stakes[3].amount = Amount::new(10u128.pow(21) - 1)), |e| matches!(e, E::StakeBelowMinimum(_))),
+        (stop(|g| g.stakes[3].commission_bps = 10_001), |e| matches!(e, E::StakeCommission(_))),
+        (stop(|g| g.validators[0].weight += 1), |e| matches!(e, E::StakeWeight(_, 4_000))),
+        (stop(|g| g.stakes[0].amount = Amount::MAX_SUPPLY), |e| matches!(e, E::Supply { .. })),
+        (stop(|g| g.stakes[0].amount = Amount::new(u128::MAX)), |e| matches!(e, E::Supply { .. })),
+    ];
+    for (number, (spoil, expected)) in cases.iter().enumerate() {
+        let mut genesis = staked(ConsensusMode::Pos);
+        spoil(&mut genesis);
+        let problems = genesis.problems();
+        assert!(problems.iter().any(expected), "case {number}: {problems:?}");
+        assert!(genesis.build().is_err() && Genesis::decode(&genesis.encode()).is_err());
+    }
+}
+
 #[test]
 fn a_genesis_is_bounded() {
     let mut genesis = sample();
@@ -148,12 +214,13 @@ fn the_state_holds_what_the_genesis_says_and_nothing_else() {
 
 #[test]
 fn every_value_changes_the_chain_id() {
-    let changes: [fn(&mut Genesis); 13] = [
+    let changes: [fn(&mut Genesis); 14] = [
         |g| g.name = Text::new("other").unwrap(),
         |g| g.genesis_time = g.genesis_time.saturating_add(1),
         |g| g.salt[31] ^= 1,
         |g| g.quorum_rule = QuorumRule::Crash,
         |g| g.mode = ConsensusMode::Pos,
+        |g| g.stakes.push(first_stake(1, 1)),
         |g| g.params.burn_bps += 1,
         |g| g.assets[0].max_supply = Amount::new(1_000_001),
         |g| g.assets[1].minter = Some(address(9)),

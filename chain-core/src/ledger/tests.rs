@@ -59,6 +59,7 @@ fn genesis(salt: u8) -> Genesis {
         stake_asset: STAKE,
         roles: Default::default(),
         validators: members(&secrets(&[200, 201, 202, 203])),
+        stakes: vec![],
         balances,
     }
 }

@@ -57,6 +57,7 @@ fn genesis() -> Genesis {
         stake_asset: AssetId::NATIVE,
         roles: Default::default(),
         validators: members(&a()),
+        stakes: vec![],
         balances,
     }
 }

@@ -6,12 +6,12 @@
 //! | 2 | balances of other assets | `money` |
 //! | 3, 4, 7 | assets, their symbols, the next asset's number | `money` |
 //! | 5 | parameters | `params` |
-//! | 6, 8, 9 | validator sets, what is known of a validator, their keys | `validators` |
+//! | 6, 8, 9, 22 | validator sets, what is known of a validator, their keys, convicted keys | `validators` |
 //! | 10, 11 | version of the rules with the quorum rule, roles | `protocol` |
-//! | 22 | convicted keys | `validators` |
 //! | 23 | changes of parameters | `params` |
+//! | 12 to 15, 20 | mode and stake asset, stakes of validators, delegations, unbonding and its batches | `stakes` |
 //!
-//! A family's own tables are declared in its folder and have numbers from 16.
+//! A family's own tables are declared in its folder and have numbers from 16, but for 20, 22 and 23.
 
 pub mod account;
 pub mod money;
@@ -20,6 +20,7 @@ pub mod params;
 mod proof;
 pub mod protocol;
 mod row_key;
+pub mod stakes;
 mod table;
 mod tree;
 pub mod validators;

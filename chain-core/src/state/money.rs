@@ -7,7 +7,9 @@
 
 use super::account::{ACCOUNTS, Account};
 use super::overlay::Overlay;
-use super::table::{Rows, Table};
+use super::row_key::RowKey;
+use super::stakes::{BATCHES, Batch, STAKES, Stake, staking};
+use super::table::{Rows, Table, decode_value};
 use super::tree::Tree;
 use crate::codec::Text;
 use crate::fault::{Failure, Fault};
@@ -196,14 +198,27 @@ pub fn take(overlay: &mut Overlay<'_>, from: &Address, id: AssetId, amount: Amou
     Ok(set_balance(overlay, from, id, left)?)
 }
 
+/// Counts money as created that the caller puts somewhere in the same block: `amount`, or as much as the
+/// asset's maximum leaves.
+pub fn count_minted(overlay: &mut Overlay<'_>, id: AssetId, amount: Amount) -> Result<Amount, Fault> {
+    let found = ASSETS.get(overlay, &id)?;
+    let asset = found.ok_or_else(|| Fault::new(format!("asset {id} has no row")))?;
+    let room = asset.max_supply.checked_sub(asset.supply()).unwrap_or_default();
+    let created = amount.min(room);
+    let Some(minted) = asset.minted.checked_add(created).filter(|_| !created.is_zero()) else {
+        return Ok(Amount::ZERO);
+    };
+    ASSETS.put(overlay, &id, &Asset { minted, ..asset });
+    Ok(created)
+}
+
 /// Puts money into an account that the caller took from somewhere in the same block.
 pub fn give(overlay: &mut Overlay<'_>, to: &Address, id: AssetId, amount: Amount) -> Result<(), Fault> {
     let sum = credited(overlay, to, id, amount)?;
     set_balance(overlay, to, id, sum)
 }
 
-/// Per asset: what the supply counters say and what the accounts hold. They must be equal after
-/// every block.
+/// Per asset: what the supply counters say and where it is. They must be equal after every block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Supply {
     /// The asset.
@@ -212,41 +227,105 @@ pub struct Supply {
     pub asset: Asset,
     /// The sum over all accounts.
     pub in_accounts: Amount,
+    /// The sum of all that is bonded; undelegating empties it.
+    pub in_stakes: Amount,
+    /// The sum of all that is unbonding; withdrawing empties it.
+    pub in_unbonding: Amount,
+    /// The sum of all rewards of validators and delegations; withdrawing them empties it.
+    pub in_rewards: Amount,
+}
+
+/// So much of an asset is somewhere.
+pub type Holding = (AssetId, Bucket, Amount);
+
+/// Where money can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bucket {
+    /// In accounts.
+    Accounts,
+    /// Bonded.
+    Stakes,
+    /// Unbonding.
+    Unbonding,
+    /// Earned and not withdrawn.
+    Rewards,
 }
 
 impl Supply {
+    /// Of an asset nobody has anything of.
+    pub fn empty(id: AssetId, asset: Asset) -> Self {
+        let none = Amount::ZERO;
+        Self { id, asset, in_accounts: none, in_stakes: none, in_unbonding: none, in_rewards: none }
+    }
+
+    /// The sum over all places; `None` beyond 128 bits.
+    pub fn total(&self) -> Option<Amount> {
+        let bonds = self.in_stakes.checked_add(self.in_unbonding)?;
+        self.in_accounts.checked_add(bonds)?.checked_add(self.in_rewards)
+    }
+
     /// Whether nothing appeared or vanished.
     pub fn is_conserved(&self) -> bool {
-        self.asset.minted.checked_sub(self.asset.burned) == Some(self.in_accounts)
+        let exists = self.asset.minted.checked_sub(self.asset.burned);
+        exists.is_some() && exists == self.total()
+    }
+
+    /// What there is in a place.
+    pub fn in_bucket(&mut self, bucket: Bucket) -> &mut Amount {
+        match bucket {
+            Bucket::Accounts => &mut self.in_accounts,
+            Bucket::Stakes => &mut self.in_stakes,
+            Bucket::Unbonding => &mut self.in_unbonding,
+            Bucket::Rewards => &mut self.in_rewards,
+        }
     }
 }
 
-/// Adds up every balance of every asset; reads the whole state.
+/// What a row says there is somewhere, of which asset; `stake_asset` is that of the chain, if it has
+/// stakes.
+pub fn holdings(key: &RowKey, row: &[u8], stake_asset: Option<AssetId>) -> Result<[Option<Holding>; 2], Fault> {
+    let staked = || stake_asset.ok_or_else(|| Fault::new("a stake on a chain without"));
+    match key.table() {
+        table if table == ACCOUNTS.number() => {
+            let account: Account = decode_value(row)?;
+            Ok([Some((AssetId::NATIVE, Bucket::Accounts, account.balance)), None])
+        }
+        table if table == BALANCES.number() => {
+            let asset = key.as_bytes().last_chunk().copied().map(u32::from_be_bytes);
+            let asset = asset.ok_or_else(|| Fault::new("a balance row has a bad key"))?;
+            Ok([Some((AssetId::new(asset), Bucket::Accounts, decode_value(row)?)), None])
+        }
+        table if table == STAKES.number() => {
+            let stake: Stake = decode_value(row)?;
+            let bonded = (staked()?, Bucket::Stakes, stake.bonded.held);
+            Ok([Some(bonded), Some((AssetId::NATIVE, Bucket::Rewards, stake.rewards.held))])
+        }
+        table if table == BATCHES.number() => {
+            let batch: Batch = decode_value(row)?;
+            Ok([Some((staked()?, Bucket::Unbonding, batch.fund.held)), None])
+        }
+        _ => Ok([None, None]),
+    }
+}
+
+/// Adds up every place of every asset; reads the whole state.
 pub fn audit(tree: &Tree) -> Result<Vec<Supply>, Fault> {
     let mut supplies = Vec::new();
     for row in ASSETS.scan(tree) {
         let (key, asset) = row?;
         let id = u32::from_be_bytes(key.try_into().map_err(|_| Fault::new("an asset row has a bad key"))?);
-        supplies.push(Supply { id: AssetId::new(id), asset, in_accounts: Amount::ZERO });
+        supplies.push(Supply::empty(AssetId::new(id), asset));
     }
-    for row in ACCOUNTS.scan(tree) {
-        count(&mut supplies, AssetId::NATIVE, row?.1.balance)?;
-    }
-    for row in BALANCES.scan(tree) {
-        let (key, amount) = row?;
-        let id = key.get(32..).and_then(|id| id.try_into().ok()).map(u32::from_be_bytes);
-        let id = id.ok_or_else(|| Fault::new("a balance row has a bad key"))?;
-        count(&mut supplies, AssetId::new(id), amount)?;
+    let stake_asset = staking(tree)?.map(|staking| staking.asset);
+    for (key, _, row) in tree.rows() {
+        for (id, bucket, amount) in holdings(key, row, stake_asset)?.into_iter().flatten() {
+            let supply = supplies.iter_mut().find(|supply| supply.id == id);
+            let supply = supply.ok_or_else(|| Fault::new(format!("a balance of unknown asset {id}")))?;
+            let sum = supply.in_bucket(bucket).checked_add(amount);
+            *supply.in_bucket(bucket) = sum.ok_or_else(|| Fault::new("balances beyond 128 bits"))?;
+        }
     }
     Ok(supplies)
-}
-
-fn count(supplies: &mut [Supply], id: AssetId, amount: Amount) -> Result<(), Fault> {
-    let supply = supplies.iter_mut().find(|s| s.id == id);
-    let supply = supply.ok_or_else(|| Fault::new(format!("a balance of unknown asset {id}")))?;
-    let sum = supply.in_accounts.checked_add(amount);
-    supply.in_accounts = sum.ok_or_else(|| Fault::new("balances beyond 128 bits"))?;
-    Ok(())
 }
 
 fn covered(rows: &impl Rows, from: &Address, id: AssetId, amount: Amount) -> Result<Amount, Failure> {

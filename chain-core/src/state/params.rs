@@ -6,9 +6,8 @@
 
 use super::table::Table;
 use crate::codec::Text;
-use crate::limits::{
-    MAX_BLOCK_BYTES, MAX_BLOCK_TIME_MS, MAX_BLOCK_TXS, MAX_PARAM_NAME_BYTES, MAX_TX_BYTES, MIN_BLOCK_TIME_MS,
-};
+use crate::limits::{BPS, MAX_AMOUNT, MAX_BLOCK_BYTES, MAX_BLOCK_TIME_MS, MAX_BLOCK_TXS, MAX_PARAM_NAME_BYTES};
+use crate::limits::{MAX_TX_BYTES, MAX_VALIDATORS, MIN_BLOCK_TIME_MS};
 use crate::types::{Amount, Height, ProposalId};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -66,6 +65,22 @@ pub struct Params {
     pub evidence_window_blocks: u32,
     /// Turns missed more than taken after which a validator is jailed as absent.
     pub absence_jail_turns: u32,
+    /// With stake: most validators that shall be in the set.
+    pub max_active_validators: u32,
+    /// With stake: least own stake of a validator, in base units of the stake asset.
+    pub min_validator_stake: Amount,
+    /// With stake: a weight of one is 10 to this power of base units of the stake asset.
+    pub weight_exponent: u8,
+    /// In mode `hybrid`: greatest share of the weight one validator shall have, in basis points.
+    pub weight_cap_bps: u16,
+    /// Least time stake stays unbonding once its weight has left the set, in seconds of block time.
+    pub unbonding_s: u32,
+    /// With stake: created with each block for who validates, in native base units.
+    pub issuance_per_block: Amount,
+    /// Share of the stake behind a validator that is lost when it contradicted itself, in basis points.
+    pub slash_equivocation_bps: u16,
+    /// Share of what is lost that goes to who proved it, in basis points; the rest is burned.
+    pub slash_reporter_bps: u16,
 }
 
 impl Default for Params {
@@ -86,6 +101,14 @@ impl Default for Params {
             retention_s: 604_800,
             evidence_window_blocks: 302_400,
             absence_jail_turns: 1_000,
+            max_active_validators: 100,
+            min_validator_stake: Amount::new(10u128.pow(21)),
+            weight_exponent: 18,
+            weight_cap_bps: 3_300,
+            unbonding_s: 604_800,
+            issuance_per_block: Amount::ZERO,
+            slash_equivocation_bps: 500,
+            slash_reporter_bps: 500,
         }
     }
 }
@@ -138,7 +161,7 @@ pub enum ParamChangeError {
 impl Params {
     /// Every parameter with its value and its bounds, some of which depend on other parameters: there is time
     /// to vote, and a traitor leaves the set before its treason is too old to be proven.
-    pub fn bounds(&self) -> [Param; 15] {
+    pub fn bounds(&self) -> [Param; 23] {
         let block_time = u128::from(self.block_time_ms);
         let epoch = u128::from(self.epoch_blocks);
         let vote_s = u128::from(self.empty_block_interval_ms).saturating_mul(MIN_TTL_BLOCKS).div_ceil(1_000);
@@ -158,6 +181,15 @@ impl Params {
             ("retention_s", self.retention_s.into(), 1, 31_536_000),
             ("evidence_window_blocks", self.evidence_window_blocks.into(), epoch.max(10), 100_000_000),
             ("absence_jail_turns", self.absence_jail_turns.into(), 10, 10_000_000),
+            ("max_active_validators", self.max_active_validators.into(), 1, MAX_VALIDATORS as u128),
+            ("min_validator_stake", self.min_validator_stake.get(), 1, MAX_AMOUNT),
+            ("weight_exponent", self.weight_exponent.into(), 0, 30),
+            ("weight_cap_bps", self.weight_cap_bps.into(), 1, BPS),
+            ("unbonding_s", self.unbonding_s.into(), 1, 31_536_000),
+            ("issuance_per_block", self.issuance_per_block.get(), 0, 10u128.pow(24)),
+            ("slash_equivocation_bps", self.slash_equivocation_bps.into(), 0, BPS),
+            // So who proves it against himself loses half at least.
+            ("slash_reporter_bps", self.slash_reporter_bps.into(), 0, BPS / 2),
         ]
         .map(|(name, value, min, max)| Param { name, value, min, max })
     }
@@ -200,6 +232,14 @@ impl Params {
             "retention_s" => self.retention_s = value.try_into().ok()?,
             "evidence_window_blocks" => self.evidence_window_blocks = value.try_into().ok()?,
             "absence_jail_turns" => self.absence_jail_turns = value.try_into().ok()?,
+            "max_active_validators" => self.max_active_validators = value.try_into().ok()?,
+            "min_validator_stake" => self.min_validator_stake = Amount::new(value),
+            "weight_exponent" => self.weight_exponent = value.try_into().ok()?,
+            "weight_cap_bps" => self.weight_cap_bps = value.try_into().ok()?,
+            "unbonding_s" => self.unbonding_s = value.try_into().ok()?,
+            "issuance_per_block" => self.issuance_per_block = Amount::new(value),
+            "slash_equivocation_bps" => self.slash_equivocation_bps = value.try_into().ok()?,
+            "slash_reporter_bps" => self.slash_reporter_bps = value.try_into().ok()?,
             _ => return None,
         }
         Some(())

@@ -9,7 +9,7 @@ use super::tree::Tree;
 use crate::codec;
 use crate::fault::Fault;
 use crate::limits::MAX_ROW_VALUE_BYTES;
-use crate::types::{Address, AssetId, Height, ProposalId, TimestampMs};
+use crate::types::{Address, AssetId, Height, ProposalId, StakeId, TimestampMs};
 use borsh::{BorshDeserialize, BorshSerialize};
 use std::marker::PhantomData;
 
@@ -132,6 +132,18 @@ impl Key for AssetId {
 impl Key for ProposalId {
     fn write(&self, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(&self.get().to_be_bytes());
+    }
+}
+
+impl Key for StakeId {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.get().to_be_bytes());
+    }
+}
+
+impl Key for u32 {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.to_be_bytes());
     }
 }
 

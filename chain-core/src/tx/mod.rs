@@ -8,6 +8,7 @@
 //! | 3 | `asset` | other payment assets |
 //! | 4 | `anchor` | timestamps of documents |
 //! | 5 | `authority` | who validates, by which rules |
+//! | 6 | `staking` | stake behind validators, and what it earns |
 //!
 //! To add a family: write its folder, then add its line to each of the four places marked
 //! `FAMILY` below. Everything else (RPC, CLI, generic tests) iterates `FAMILIES`.
@@ -18,6 +19,7 @@ pub mod account;
 pub mod anchor;
 pub mod asset;
 pub mod authority;
+pub mod staking;
 pub mod transfer;
 // FAMILY (1 of 4): pub mod <family>;
 
@@ -53,6 +55,7 @@ pub enum Action {
     Asset(asset::Action) = 3,
     Anchor(anchor::Action) = 4,
     Authority(authority::Action) = 5,
+    Staking(staking::Action) = 6,
     // FAMILY (2 of 4): <Family>(<family>::Action) = <number>,
 }
 
@@ -68,6 +71,7 @@ pub enum Event {
     Asset(asset::Event) = 3,
     Anchor(anchor::Event) = 4,
     Authority(authority::Event) = 5,
+    Staking(staking::Event) = 6,
     // FAMILY (3 of 4): <Family>(<family>::Event) = <number>,
 }
 
@@ -117,14 +121,15 @@ pub const FAMILIES: &[Family] = &[
     family!(Asset, asset, 3),
     family!(Anchor, anchor, 4),
     family!(Authority, authority, 5),
+    family!(Staking, staking, 6),
     // FAMILY (4 of 4): family!(<Family>, <family>, <number>),
 ];
 
 /// A family's work at the end of a block.
 type AtBlockEnd = fn(&mut BlockEnd<'_, '_>) -> Result<(), Fault>;
 
-/// What families do at the end of a block, in this order.
-const AT_BLOCK_END: &[AtBlockEnd] = &[authority::at_block_end];
+/// What families do at the end of a block, in this order: staking looks at the set that authority made.
+const AT_BLOCK_END: &[AtBlockEnd] = &[authority::at_block_end, staking::at_block_end];
 
 /// Does the work that is due at the end of a block. It can't be refused, only be left for later.
 pub fn at_block_end(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {

@@ -135,6 +135,15 @@ fn the_words_of_every_action_are_frozen() {
         "Vote for proposal 7 of the council".to_owned(),
         "Say that the validator of this account's key runs and may join the set".to_owned(),
         format!("Prove against the validator {two}: two notarize votes at height 9, view 0"),
+        "Bond 1000000000000000000000 base units of stake as the validator of this account's key, which keeps 1000 of \
+         10000 of the rewards"
+            .to_owned(),
+        "Unbond 500000000000000000000 shares of the stake of this account's validator".to_owned(),
+        format!("Withdraw what has unbonded from the validator {two}"),
+        format!("Bond 1000000000000000000000 base units of stake with the validator {two}"),
+        format!("Unbond 500000000000000000000 shares of the stake with the validator {two}"),
+        format!("Withdraw the rewards from the validator {two}"),
+        "Announce that this account's validator keeps 1250 of 10000 of the rewards".to_owned(),
     ];
     let words: Vec<_> = all_examples().iter().map(|action| action.rules().text(&tokens)).collect();
     assert_eq!(words, expected);

@@ -73,6 +73,10 @@ number! {
     /// The number of a proposal of the council, from 1 without holes.
     ProposalId
 }
+number! {
+    /// The number of a validator's stake, from 1 without holes: short enough for keys of rows.
+    StakeId
+}
 
 impl Height {
     /// The height above this one.

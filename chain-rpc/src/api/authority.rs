@@ -15,7 +15,7 @@ use chain_core::state::protocol::{RULES_VERSION, protocol, roles};
 use chain_core::state::validators::{next_set, records};
 use chain_core::state::{PARAM_CHANGES, Standing, Tree, ValidatorRecord, params};
 use chain_core::tx::authority::proposal::{PROPOSALS, Proposal, Status, Tally, pending, proposals};
-use chain_core::tx::authority::{Measure, council};
+use chain_core::tx::authority::{Measure, Member, council};
 use chain_core::types::{Address, Amount, Height, ProposalId, Validator, ValidatorSet, View};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -136,7 +136,7 @@ struct Known {
     height: Height,
     next: ValidatorSet,
     records: BTreeMap<PublicKey, ValidatorRecord>,
-    council: Vec<PublicKey>,
+    council: Vec<Member>,
     epoch_blocks: u64,
 }
 
@@ -202,7 +202,7 @@ impl Known {
             equivocation: record.and_then(|record| record.equivocation),
             wanted_weight: U64(record.map_or(0, |record| record.weight)),
             ready: record.is_some_and(|record| record.ready),
-            on_council: self.council.contains(&public_key),
+            on_council: self.council.iter().any(|member| member.key == public_key),
             since: record.map_or(Height::ZERO, |record| record.since),
             missed_turns: U64(record.map_or(0, |record| record.missed)),
             absence: record.map_or(0, |record| record.absence),
@@ -316,7 +316,7 @@ fn get_proposal(context: &Context, asked: ProposalParams) -> Result<ProposalView
     found.ok_or_else(|| NOT_FOUND.hint(hint))
 }
 
-fn proposal_view(id: ProposalId, proposal: Proposal, council: &[PublicKey]) -> ProposalView {
+fn proposal_view(id: ProposalId, proposal: Proposal, council: &[Member]) -> ProposalView {
     let (status, activates, number) = match proposal.status {
         Status::Open => (ProposalStatus::Open, None, None),
         Status::Passed { activates } => (ProposalStatus::Passed, Some(activates), None),
@@ -327,8 +327,8 @@ fn proposal_view(id: ProposalId, proposal: Proposal, council: &[PublicKey]) -> P
         Status::Withdrawn => (ProposalStatus::Withdrawn, None, None),
     };
     let tally = Tally::of(&proposal.votes, council);
-    let Tally { yes, no, council } = tally;
-    let tally = TallyView { yes, no, council, needed: council.saturating_mul(2) / 3 + 1 };
+    let tally =
+        TallyView { yes: U64(tally.yes), no: U64(tally.no), council: U64(tally.council), needed: U64(tally.needed()) };
     ProposalView {
         proposal: id,
         proposer: proposal.proposer,

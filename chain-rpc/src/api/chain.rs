@@ -157,6 +157,9 @@ fn get_supply(context: &Context, _: Nothing) -> Result<SupplyView, RpcError> {
         burned: supply.asset.burned,
         max_supply: supply.asset.max_supply,
         in_accounts: supply.in_accounts,
+        in_stakes: supply.in_stakes,
+        in_unbonding: supply.in_unbonding,
+        in_rewards: supply.in_rewards,
         conserved: supply.is_conserved(),
     });
     Ok(SupplyView { height, assets: assets.collect() })

@@ -7,6 +7,7 @@ use super::node::{COUNCIL, TestNode, key};
 use crate::Limits;
 use crate::backend::Backend;
 use crate::client::Client;
+use crate::view::U64;
 use crate::view::*;
 use chain_core::codec::Text;
 use chain_core::crypto::Hash;
@@ -154,7 +155,7 @@ async fn a_parameter_from_the_proposal_to_its_history() {
     assert_eq!(council.said(100, propose("burn_bps", 6_000)).await, None);
     let asked = client.get_proposal(ProposalId::new(1)).await.unwrap();
     assert_eq!((asked.status, asked.text.as_str()), (ProposalStatus::Open, "set the parameter \"burn_bps\" to 6000"));
-    assert_eq!(asked.tally, Some(TallyView { yes: 1, no: 0, council: 4, needed: 3 }));
+    assert_eq!(asked.tally, Some(TallyView { yes: U64(1), no: U64(0), council: U64(4), needed: U64(3) }));
     assert_eq!(asked.votes, [CouncilVoteView { member: key(100).public(), approve: true }]);
     assert_eq!(council.said(101, vote(1, true)).await, None);
     assert!(client.get_params().await.unwrap().pending.is_empty());

@@ -298,14 +298,14 @@ pub struct CouncilVoteView {
 /// How votes add up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TallyView {
-    /// Members for it.
-    pub yes: u32,
-    /// Members against it.
-    pub no: u32,
-    /// Members.
-    pub council: u32,
-    /// Members that must be for it: more than two thirds.
-    pub needed: u32,
+    /// Votes for it: each member has one, in mode `pos` its weight.
+    pub yes: U64,
+    /// Votes against it.
+    pub no: U64,
+    /// All votes there are.
+    pub council: U64,
+    /// Votes that must be for it: more than two thirds.
+    pub needed: U64,
 }
 
 /// The parameters in force for the next block.

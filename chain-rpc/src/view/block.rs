@@ -278,7 +278,16 @@ pub struct AssetSupply {
     /// The sum over all accounts.
     #[schemars(with = "Decimal")]
     pub in_accounts: Amount,
-    /// Whether the last two sums are equal: nothing appeared or vanished.
+    /// The sum of all bonded stake.
+    #[schemars(with = "Decimal")]
+    pub in_stakes: Amount,
+    /// The sum of all unbonding stake.
+    #[schemars(with = "Decimal")]
+    pub in_unbonding: Amount,
+    /// The sum of all rewards that were not withdrawn.
+    #[schemars(with = "Decimal")]
+    pub in_rewards: Amount,
+    /// Whether the last four add up to the supply: nothing appeared or vanished.
     pub conserved: bool,
 }
 

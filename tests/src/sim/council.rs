@@ -45,7 +45,7 @@ impl Known {
         Self {
             records: records(tree).unwrap().into_iter().collect(),
             set: next_set(tree).unwrap(),
-            council: council(tree).unwrap(),
+            council: council(tree).unwrap().into_iter().map(|member| member.key).collect(),
             open: all.filter(|(_, proposal)| proposal.status == Status::Open).collect(),
         }
     }

@@ -16,7 +16,7 @@ use crate::state::protocol::{PROTOCOL, protocol};
 use crate::state::validators::{
     VALIDATOR_SETS, VALIDATORS, ValidatorSets, next_set, put_record, records, remove_record,
 };
-use crate::state::{PARAM_CHANGES, PARAMS, ParamChange, Protocol, Span, params};
+use crate::state::{PARAM_CHANGES, PARAMS, ParamChange, Protocol, Span, params, stakes};
 use crate::tx::BlockEnd;
 use crate::types::{Validator, ValidatorSet, View};
 use std::collections::{BTreeMap, BTreeSet};
@@ -202,6 +202,7 @@ fn upgrade(block: &mut BlockEnd<'_, '_>, proposal: ProposalId, version: u32) -> 
 fn change_set(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
     let sets = VALIDATOR_SETS.get(block.state, &())?;
     let old = sets.ok_or_else(|| Fault::new("the state has no validators"))?.next;
+    stakes::weigh(block.state, block.params)?;
     let known = records(block.state)?;
     let wanted = |(key, record): &(PublicKey, ValidatorRecord)| Wanted {
         key: *key,
@@ -243,9 +244,14 @@ fn keep_record(
         _ => {}
     }
     spans.retain(|span| span.until.is_none_or(|until| until.saturating_add(window) > now));
-    let too_many = spans.len().saturating_sub(MAX_SPANS);
-    spans.drain(..too_many);
+    // With stake anybody can come and go as often as he likes, and none of it may be forgotten.
+    while spans.len() > MAX_SPANS {
+        let oldest = spans.remove(0);
+        spans.iter_mut().take(1).for_each(|next| next.from = oldest.from);
+    }
     if record.standing == Standing::Removed && spans.is_empty() && record.open_proposals == 0 {
+        let now = stakes::Now { height: now, timestamp: block.timestamp, params: block.params };
+        stakes::close_for_good(block.state, key, now)?;
         return remove_record(block.state, key);
     }
     if *spans != *record.spans {

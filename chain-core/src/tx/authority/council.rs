@@ -9,32 +9,45 @@ use super::proposal::{
 use super::*;
 use crate::limits::MAX_OPEN_PROPOSALS;
 use crate::state::protocol::{ROLES, roles};
+use crate::state::stakes::mode;
 use crate::state::validators::{VALIDATORS, next_set, put_record, records, roster};
 use crate::state::{Overlay, Rows};
+use crate::types::ConsensusMode;
 
-/// Who votes, ascending by key: rule 1.
-pub fn council(rows: &impl Rows) -> Result<Vec<PublicKey>, Fault> {
-    let records = records(rows)?;
-    let keys = |may: &dyn Fn(&PublicKey, &ValidatorRecord) -> bool| -> Vec<PublicKey> {
-        records.iter().filter(|(key, record)| may(key, record)).map(|(key, _)| *key).collect()
+/// Somebody who votes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its key.
+    pub key: PublicKey,
+    /// What its vote weighs: 1, or in mode `pos` its weight in the set.
+    pub weight: u64,
+}
+
+/// Who votes, ascending by key: rules 1 and 18.
+pub fn council(rows: &impl Rows) -> Result<Vec<Member>, Fault> {
+    let (records, set, by_stake) = (records(rows)?, next_set(rows)?, mode(rows)? == ConsensusMode::Pos);
+    let in_set = |key: &PublicKey| set.members().iter().find(|member| member.public_key == *key);
+    let weight = |key: &PublicKey| if by_stake { in_set(key).map_or(0, |member| member.weight) } else { 1 };
+    let members = |may: &dyn Fn(&PublicKey, &ValidatorRecord) -> bool| -> Vec<Member> {
+        let keys = records.iter().filter(|(key, record)| may(key, record)).map(|(key, _)| *key);
+        keys.map(|key| Member { key, weight: weight(&key) }).filter(|member| member.weight > 0).collect()
     };
-    let active = keys(&|_, record| record.is_active());
+    let active = members(&|_, record| record.is_active());
     if !active.is_empty() {
         return Ok(active);
     }
-    let set = next_set(rows)?;
-    let signs = |key: &PublicKey| set.index_of(key).is_some();
-    let innocent = keys(&|key, record| signs(key) && record.equivocation.is_none());
-    Ok(if innocent.is_empty() { keys(&|key, _| signs(key)) } else { innocent })
+    let signs = |key: &PublicKey| in_set(key).is_some();
+    let innocent = members(&|key, record| signs(key) && record.equivocation.is_none());
+    Ok(if innocent.is_empty() { members(&|key, _| signs(key)) } else { innocent })
 }
 
 /// The sender as a member of the council, with the council.
-fn member(context: &Context<'_, '_>) -> Result<(PublicKey, Vec<PublicKey>), Failure> {
+fn member(context: &Context<'_, '_>) -> Result<(PublicKey, Vec<Member>), Failure> {
     let key = key_of(&context.sender);
     // Strangers are turned away before everybody's record is read.
     if VALIDATORS.get(context.state, &key)?.is_some() {
         let council = council(context.state)?;
-        if council.contains(&key) {
+        if council.iter().any(|member| member.key == key) {
             return Ok((key, council));
         }
     }
@@ -92,12 +105,7 @@ pub(super) fn vote(context: &mut Context<'_, '_>, id: ProposalId, approve: bool)
 }
 
 /// Adds up the votes; carries out what passes.
-fn decide(
-    context: &mut Context<'_, '_>,
-    id: ProposalId,
-    proposal: Proposal,
-    council: &[PublicKey],
-) -> Result<(), Fault> {
+fn decide(context: &mut Context<'_, '_>, id: ProposalId, proposal: Proposal, council: &[Member]) -> Result<(), Fault> {
     let tally = Tally::of(&proposal.votes, council);
     let now = now(context);
     let (status, effects) = if tally.passes() {

@@ -5,6 +5,7 @@
 
 use super::measure::validating;
 use super::*;
+use crate::state::stakes;
 use crate::state::validators::{CONVICTED, VALIDATORS, put_record};
 
 /// Rule 12.
@@ -45,7 +46,10 @@ pub(super) fn submit(context: &mut Context<'_, '_>, evidence: &Evidence) -> Resu
     record.set_standing(standing, context.height);
     put_record(context.state, &validator, &record)?;
     let reporter = context.sender;
+    let now = stakes::Now { height: context.height, timestamp: context.timestamp, params: context.params };
+    let slash = stakes::slash(context.state, &validator, equivocation.height, &reporter, now)?;
     emit(context, Event::EquivocationProven { validator, reporter, equivocation, jailed: !removed });
+    slash.into_iter().for_each(|slash| emit(context, Event::StakeSlashed { validator, reporter, slash }));
     Ok(())
 }
 

@@ -7,8 +7,9 @@ use super::*;
 use crate::limits::{MAX_UPGRADE_AHEAD_BLOCKS, MAX_WAITING_PROPOSALS};
 use crate::state::params::check_voted;
 use crate::state::validators::{CONVICTED, VALIDATORS, records};
-use crate::state::{ParamChangeError, ParamError, Rows, Tree, protocol::protocol};
+use crate::state::{ParamChangeError, ParamError, Rows, Tree, protocol::protocol, stakes::mode};
 use crate::tx::text::quoted;
+use crate::types::ConsensusMode;
 
 /// What the council can decide.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -112,6 +113,9 @@ impl Measure {
 
     /// Whether it could be carried out now.
     pub(super) fn check_now(&self, rows: &impl Rows, now: Now<'_>) -> Result<(), Failure> {
+        if matches!(self, Self::Add { .. } | Self::Remove { .. }) && mode(rows)? == ConsensusMode::Pos {
+            return Err(STAKE_DECIDES.because("mode poa or hybrid", ConsensusMode::Pos).into());
+        }
         match self {
             Self::Add { public_key, weight, .. } => check_add(rows, public_key, *weight),
             Self::Remove { public_key } => validating(rows, public_key).map(drop),

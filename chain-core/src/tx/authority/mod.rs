@@ -1,5 +1,5 @@
-//! Who validates and by which rules, in mode `poa`: the council of the authorities, the validator
-//! set, evidence, parameters, roles, upgrades.
+//! Who validates and by which rules: the council, the validator set, evidence, parameters, roles,
+//! upgrades. What stake changes about it: rules 18 to 20.
 //!
 //! | action | bytes after `05` | fields |
 //! |---|---|---|
@@ -59,6 +59,13 @@
 //! 17. The validator is convicted once: its key is jailed for ever. The same equivocation by other words,
 //!     and another one of the same key, change nothing more and are refused.
 //!
+//! Rules, with stake (`state::stakes`):
+//! 18. In mode `pos` the council is the set's validators that are not jailed, each with its weight in the
+//!     set; if there is none, the whole set. Nobody is admitted or removed by vote.
+//! 19. In modes `pos` and `hybrid` the weight a validator shall have is its stake's, taken anew whenever
+//!     the set changes; the weight an admission names counts for nothing.
+//! 20. A conviction costs the stake behind the validator what `state::stakes::slash` says.
+//!
 //! Not here: the rows of validators, roles and versions (`state`), finding evidence (`consensus`).
 
 mod block_end;
@@ -69,7 +76,7 @@ mod measure;
 pub mod proposal;
 
 pub(super) use block_end::at_block_end;
-pub use council::council;
+pub use council::{Member, council};
 pub use measure::Measure;
 
 use self::epoch::Waiting;
@@ -79,6 +86,7 @@ use crate::codec::{List, Text};
 use crate::crypto::{PublicKey, SecretKey, Signature};
 use crate::fault::{Failure, Fault};
 use crate::limits::{MAX_NAME_BYTES, MAX_PARAM_NAME_BYTES, MAX_TOTAL_WEIGHT, MAX_VALIDATORS};
+use crate::state::stakes::Slash;
 use crate::state::{JailCause, Params, Role, Standing, ValidatorRecord};
 use crate::types::{
     Address, AssetId, BlockId, Equivocation, Evidence, Height, ProposalId, Rejected, Rejection, SignedMessage,
@@ -124,6 +132,7 @@ rejections! {
     522 EVIDENCE_TOO_OLD "evidence_too_old" "the height of the evidence is below the window";
     523 NOT_A_VALIDATOR_THEN "not_a_validator_then" "the signer was no validator at that height";
     524 EVIDENCE_REPEATED "evidence_repeated" "this equivocation was proven already";
+    525 STAKE_DECIDES "stake_decides" "in mode pos validators come and go by their stake, not by vote";
     530 UPGRADE_TOO_LATE "upgrade_too_late" "an upgrade may be decided at most 10,000,000 blocks ahead";
     531 NOT_WAITING "not_waiting" "this proposal does not wait for its block";
     532 TOO_MANY_WAITING "too_many_waiting" "64 decisions wait for their blocks already";
@@ -247,6 +256,8 @@ pub enum Event {
         weight_after: u64,
         waiting: List<Waiting, MAX_VALIDATORS>,
     } = 16,
+    /// What a conviction cost the stake behind the validator.
+    StakeSlashed { validator: PublicKey, reporter: Address, slash: Slash } = 17,
     /// An epoch ended, the set stays, and somebody waits for the next one.
     ChangesWait { waiting: List<Waiting, MAX_VALIDATORS> } = 18,
     /// What had passed comes into force no more.

@@ -2,6 +2,7 @@
 //!
 //! Not here: what a vote does (`council`), what happens when something is due (`block_end`).
 
+use super::council::Member;
 use super::measure::Measure;
 use crate::codec::List;
 use crate::crypto::PublicKey;
@@ -77,34 +78,46 @@ pub enum Status {
     Withdrawn = 7,
 }
 
-/// How the votes of those who are on the council now add up.
+/// How the votes of those who are on the council now add up, by what their votes weigh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
 pub struct Tally {
-    /// Members for it.
-    pub yes: u32,
-    /// Members against it.
-    pub no: u32,
-    /// Members.
-    pub council: u32,
+    /// For it.
+    #[serde(with = "crate::types::decimal")]
+    pub yes: u64,
+    /// Against it.
+    #[serde(with = "crate::types::decimal")]
+    pub no: u64,
+    /// All votes there are.
+    #[serde(with = "crate::types::decimal")]
+    pub council: u64,
 }
 
 impl Tally {
     /// Adds up the votes of these members.
-    pub fn of(votes: &[CouncilVote], council: &[PublicKey]) -> Self {
-        let counting = |approve: bool| {
-            votes.iter().filter(|vote| vote.approve == approve && council.contains(&vote.member)).count() as u32
+    pub fn of(votes: &[CouncilVote], council: &[Member]) -> Self {
+        let vote = |member: &Member| votes.iter().find(|vote| vote.member == member.key).map(|vote| vote.approve);
+        let sum = |counts: &dyn Fn(&Member) -> bool| {
+            let weights = council.iter().filter(|member| counts(member)).map(|member| member.weight);
+            weights.fold(0u64, u64::saturating_add)
         };
-        Self { yes: counting(true), no: counting(false), council: council.len() as u32 }
+        let on = |approve| move |member: &Member| vote(member) == Some(approve);
+        Self { yes: sum(&on(true)), no: sum(&on(false)), council: sum(&|_| true) }
     }
 
     /// More than two thirds are for it.
     pub fn passes(&self) -> bool {
-        3 * u64::from(self.yes) > 2 * u64::from(self.council)
+        3 * u128::from(self.yes) > 2 * u128::from(self.council)
+    }
+
+    /// The least votes that pass it.
+    pub fn needed(&self) -> u64 {
+        // More than two thirds of a u64 is one.
+        u64::try_from(2 * u128::from(self.council) / 3).unwrap_or(u64::MAX).saturating_add(1)
     }
 
     /// So many are against it that two thirds can't be for it.
     pub fn is_refused(&self) -> bool {
-        3 * u64::from(self.no) >= u64::from(self.council)
+        3 * u128::from(self.no) >= u128::from(self.council)
     }
 }
 

@@ -1,0 +1,164 @@
+//! What a conviction costs: whose stake, how much, and where it goes.
+
+use super::*;
+use crate::state::stakes::Slash;
+use crate::tx::authority;
+
+fn slashes(results: &Results) -> Vec<(Address, Slash)> {
+    let ours = |event: &tx::Event| match event {
+        tx::Event::Authority(authority::Event::StakeSlashed { reporter, slash, .. }) => Some((*reporter, *slash)),
+        _ => None,
+    };
+    results.events.iter().flatten().filter_map(ours).collect()
+}
+
+fn burned(chain: &TestChain) -> u128 {
+    money::asset(&chain.tree, STK).unwrap().burned.get()
+}
+
+#[test]
+fn everybody_who_was_bonded_then_loses_the_same_part() {
+    let mut chain = pos();
+    act(&mut chain, 5, delegate(1, 4_000)).unwrap();
+    // Left the set at height 5: 300. Left at 10: 200. Open at the conviction: 100.
+    act(&mut chain, 5, undelegate(1, 300)).unwrap();
+    end_epoch(&mut chain);
+    act(&mut chain, 5, undelegate(1, 200)).unwrap();
+    end_epoch(&mut chain);
+    act(&mut chain, 6, delegate(1, 1_000)).unwrap();
+    act(&mut chain, 6, undelegate(1, 100)).unwrap();
+    let before = (stk(&chain, 8), burned(&chain));
+    let results = run(&mut chain, 8, proof(1, 6)).unwrap();
+    // 10 % of 10,000 + 3,500 + 900 and of 200 + 100; a twentieth of it to the reporter.
+    let (bonded, unbonding) = (Amount::new(1_440), Amount::new(30));
+    let slash =
+        Slash { offence: Height::new(6), bonded, unbonding, reporter: Amount::new(73), burned: Amount::new(1_397) };
+    assert_eq!(slashes(&results), [(address(8), slash)]);
+    assert_eq!(stake_of(&chain, 1).slash, Some(slash));
+    assert_eq!((stk(&chain, 8), burned(&chain)), (before.0 + 73, before.1 + 1_397));
+    let held = |number| batch(&chain, 1, number).unwrap().fund.held.get();
+    assert_eq!((held(0), held(1), held(2)), (300, 180, 90));
+    // Shares are worth nine tenths now, and whoever goes gets that.
+    let own = stk(&chain, 5);
+    act(&mut chain, 5, undelegate(1, 3_500)).unwrap();
+    let now = chain.height.get();
+    idle_to(&mut chain, now + 45);
+    act(&mut chain, 5, withdraw(1)).unwrap();
+    assert_eq!(stk(&chain, 5), own + 300 + 180 + 3_150);
+    // Convicted once: it is slashed once, whatever is proven.
+    let again = proof(1, chain.height.get());
+    assert_eq!(run(&mut chain, 7, again).unwrap_err(), authority::NOT_A_VALIDATOR_THEN.number);
+    assert!(act(&mut chain, 1, unbond(1)).is_ok(), "what is left may go in any parts");
+}
+
+#[test]
+fn who_left_the_set_before_the_offence_loses_nothing() {
+    let mut chain = pos();
+    act(&mut chain, 5, delegate(1, 1_000)).unwrap();
+    act(&mut chain, 5, undelegate(1, 1_000)).unwrap();
+    end_epoch(&mut chain);
+    chain.block(&[]);
+    let results = run(&mut chain, 8, proof(1, 6)).unwrap();
+    assert_eq!(slashes(&results)[0].1.unbonding, Amount::ZERO);
+    assert_eq!(batch(&chain, 1, 0).unwrap().fund.held.get(), 1_000);
+    // At the last height its weight may have signed it does.
+    let mut chain = pos();
+    act(&mut chain, 5, delegate(1, 1_000)).unwrap();
+    act(&mut chain, 5, undelegate(1, 1_000)).unwrap();
+    end_epoch(&mut chain);
+    let results = run(&mut chain, 8, proof(1, 5)).unwrap();
+    assert_eq!(slashes(&results)[0].1.unbonding.get(), 100);
+}
+
+#[test]
+fn unbonding_in_time_does_not_save_a_traitor() {
+    let mut chain = pos();
+    // Contradicts itself at height 5 and unbonds all at once.
+    idle_to(&mut chain, 5);
+    act(&mut chain, 4, unbond(OWN)).unwrap();
+    end_epoch(&mut chain);
+    assert_eq!(weights(&chain)[3], 0);
+    // Whenever its evidence counts, the stake is there: the last block of the window for its last height.
+    idle_to(&mut chain, 10 + 31);
+    let window = chain.height.get() + 1 - 10;
+    assert_eq!(window, 32);
+    assert_eq!(act(&mut chain, 4, withdraw(4)), Err(STILL_UNBONDING.number));
+    let mut chain = pos();
+    idle_to(&mut chain, 5);
+    act(&mut chain, 4, unbond(OWN)).unwrap();
+    idle_to(&mut chain, 10 + 31);
+    let results = run(&mut chain, 8, proof(4, 10)).unwrap();
+    assert_eq!(slashes(&results)[0].1.unbonding.get(), OWN / 10);
+    assert_eq!(act(&mut chain, 4, bond(OWN)), Err(CONVICTED.number));
+    // A block later nothing can be proven any more, and it is free.
+    let mut chain = pos();
+    idle_to(&mut chain, 5);
+    act(&mut chain, 4, unbond(OWN)).unwrap();
+    idle_to(&mut chain, 10 + 32);
+    assert!(run(&mut chain, 8, proof(4, 10)).is_err());
+    assert!(act(&mut chain, 4, withdraw(4)).is_ok());
+}
+
+#[test]
+fn a_convicted_key_never_comes_back() {
+    let mut chain = pos();
+    run(&mut chain, 8, proof(4, 1)).unwrap();
+    act(&mut chain, 4, unbond(OWN)).unwrap();
+    idle_to(&mut chain, 100);
+    assert!(record(&chain, 4).is_none(), "forgotten as a validator");
+    assert_eq!(act(&mut chain, 4, bond(OWN)), Err(CONVICTED.number));
+    act(&mut chain, 4, withdraw(4)).unwrap();
+    assert_eq!(stk(&chain, 4), FUNDS.get() + OWN * 9 / 10);
+}
+
+#[test]
+fn nobody_gains_by_proving_it_against_himself() {
+    let params = Params { slash_reporter_bps: 5_000, slash_equivocation_bps: 10_000, ..short() };
+    assert_eq!(params.check(), Ok(()));
+    assert!(params.with("slash_reporter_bps", 5_001).is_err());
+    let mut chain = TestChain::staked(&params, (ConsensusMode::Pos, Amount::new(OWN)), &[1, 2, 3, 4]);
+    act(&mut chain, 5, delegate(4, 3)).unwrap();
+    let before = stk(&chain, 4);
+    run(&mut chain, 4, proof(4, 1)).unwrap();
+    assert!(stk(&chain, 4) - before <= OWN.midpoint(3) && stk(&chain, 4) - before < OWN);
+    // Shares worth nothing can still be given up.
+    let done = act(&mut chain, 5, undelegate(4, 3)).unwrap();
+    assert!(matches!(done[..], [Event::StakeUnbonding { worth: Amount::ZERO, .. }]));
+    act(&mut chain, 4, unbond(OWN)).unwrap();
+    assert_eq!(all_unbondings(&chain), []);
+    assert_eq!(stake_of(&chain, 4).bonded.shares, Amount::ZERO);
+}
+
+#[test]
+fn absence_costs_no_stake() {
+    let mut chain = pos();
+    let before = stake_of(&chain, 4).bonded;
+    while record(&chain, 4).unwrap().standing == crate::state::Standing::Admitted {
+        let set = next_set(&chain.tree).unwrap();
+        let late = set.leader(chain.height.next(), View::ZERO).public_key == validator(4);
+        chain.view = View::new(u32::from(late));
+        chain.proposer = if late { set.leader(chain.height.next(), chain.view).public_key } else { validator(1) };
+        chain.block(&[]);
+        assert!(chain.height.get() < 200);
+    }
+    chain.view = View::ZERO;
+    assert_eq!(stake_of(&chain, 4).bonded, before);
+    end_epoch(&mut chain);
+    assert_eq!(weights(&chain)[3], 0);
+}
+
+#[test]
+fn coming_and_going_often_does_not_wash_a_past_away() {
+    let params = Params { epoch_blocks: 1, evidence_window_blocks: 1_000, ..short() };
+    let mut chain = TestChain::staked(&params, (ConsensusMode::Pos, Amount::new(OWN)), &[1, 2, 3, 4]);
+    let mut first = None;
+    for _ in 0..20 {
+        act(&mut chain, 5, bond(OWN)).unwrap();
+        run(&mut chain, 5, ready()).unwrap();
+        first = first.or(Some(chain.height.get() + 1));
+        act(&mut chain, 5, unbond(OWN)).unwrap();
+    }
+    assert_eq!(record(&chain, 5).unwrap().spans.len(), crate::limits::MAX_SPANS);
+    let results = run(&mut chain, 8, proof(5, first.unwrap())).unwrap();
+    assert!(slashes(&results)[0].1.unbonding.get() > 0);
+}

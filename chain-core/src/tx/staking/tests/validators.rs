@@ -1,0 +1,176 @@
+//! Rules 1 to 5: who bonds, how much, and at what commission.
+
+use super::*;
+use crate::limits::MAX_VALIDATORS;
+use crate::state::validators::{put_record, roster};
+use crate::state::{Overlay, Standing};
+use crate::testing::Signer;
+
+#[test]
+fn rule_1_nothing_in_mode_poa() {
+    let mut chain = TestChain::new();
+    for action in examples() {
+        assert_eq!(chain.run_refused(1, [action.into()]), NO_STAKING.number);
+    }
+}
+
+#[test]
+fn amounts_and_commissions_have_a_form() {
+    let place = CheckContext::example();
+    let (none, most) = (Amount::ZERO, Amount::new(10u128.pow(30) + 1));
+    for amount in [none, most] {
+        let actions = [
+            Action::StakeBond { amount, commission_bps: None },
+            Action::StakeUnbond { shares: amount },
+            Action::StakeDelegate { validator: validator(1), amount },
+            Action::StakeUndelegate { validator: validator(1), shares: amount },
+        ];
+        for action in actions {
+            assert_eq!(action.check(&place).unwrap_err().number(), tx::AMOUNT_OUT_OF_RANGE.number);
+        }
+    }
+    for bps in [10_001, u16::MAX] {
+        assert_eq!(commission(bps).check(&place).unwrap_err().number(), COMMISSION_RANGE.number);
+        let bond = Action::StakeBond { amount: Amount::new(1), commission_bps: Some(bps) };
+        assert_eq!(bond.check(&place).unwrap_err().number(), COMMISSION_RANGE.number);
+    }
+    assert_eq!(commission(10_000).check(&place), Ok(()));
+}
+
+#[test]
+fn rule_2_own_stake_is_nothing_or_enough() {
+    let mut chain = pos();
+    assert_eq!(act(&mut chain, 5, bond(999)), Err(STAKE_BELOW_MINIMUM.number));
+    assert_eq!(act(&mut chain, 5, bond(FUNDS.get() + 1)), Err(money::INSUFFICIENT_BALANCE.number));
+    assert!(record(&chain, 5).is_none(), "what was refused left nothing");
+    let first = Action::StakeBond { amount: Amount::new(1_000), commission_bps: Some(700) };
+    let done = act(&mut chain, 5, first.clone()).unwrap();
+    let expected = Event::StakeBonded {
+        validator: validator(5),
+        amount: Amount::new(1_000),
+        shares: Amount::new(1_000),
+        bonded: Amount::new(1_000),
+        commission_bps: 700,
+        reward: Amount::ZERO,
+        row_fee: chain_fee(),
+        displaced: None,
+    };
+    assert_eq!(done, [expected]);
+    assert_eq!(stk(&chain, 5), FUNDS.get() - 1_000);
+    assert_eq!(act(&mut chain, 5, bond(1)).map(|_| shares(&chain, 5, 5)), Ok(1_001));
+    assert_eq!(act(&mut chain, 5, first), Err(COMMISSION_NAMED.number));
+    assert_eq!(act(&mut chain, 5, unbond(2)), Err(STAKE_BELOW_MINIMUM.number));
+    assert_eq!(act(&mut chain, 5, unbond(1_002)), Err(MORE_THAN_BONDED.number));
+    assert_eq!(act(&mut chain, 6, unbond(1)), Err(NO_STAKE.number));
+    assert!(act(&mut chain, 5, unbond(1)).is_ok());
+    assert!(act(&mut chain, 5, unbond(1_000)).is_ok());
+    assert_eq!(record(&chain, 5), None, "block 10: it was never in the set");
+    assert_eq!(act(&mut chain, 5, unbond(1)), Err(NOT_BONDED.number));
+    // Again, and with as much as at first; the commission stands.
+    assert_eq!(act(&mut chain, 5, bond(500)), Err(STAKE_BELOW_MINIMUM.number));
+    let again = act(&mut chain, 5, bond(1_000)).unwrap();
+    assert!(matches!(again[..], [Event::StakeBonded { commission_bps: 700, .. }]));
+    assert_eq!(record(&chain, 5).unwrap().standing, Standing::Admitted);
+}
+
+fn chain_fee() -> Amount {
+    Params::default().account_fee
+}
+
+#[test]
+fn rule_3_in_hybrid_only_authorities() {
+    let mut chain = chain_of(ConsensusMode::Hybrid);
+    assert_eq!(act(&mut chain, 5, bond(5_000)), Err(NOT_AN_AUTHORITY.number));
+    assert!(act(&mut chain, 4, bond(5_000)).is_ok());
+    // Who unbonds all stays an authority without weight.
+    assert!(act(&mut chain, 4, unbond(OWN + 5_000)).is_ok());
+    assert_eq!(record(&chain, 4).unwrap().standing, Standing::Admitted);
+    end_epoch(&mut chain);
+    assert_eq!(weights(&chain)[..4], [100, 100, 100, 0]);
+    assert!(act(&mut chain, 4, bond(5_000)).is_ok());
+}
+
+#[test]
+fn rule_3_in_pos_every_usable_key() {
+    let mut chain = pos();
+    // A multi-key account: its address is a hash, half of which are no keys.
+    let none = (1..=8u8).flat_map(|a| (a + 1..=9).map(move |b| Signer::Multi(1, vec![a, b])));
+    let none = none.into_iter().find(|signer| key_of(&signer.address()).validate().is_err()).unwrap();
+    let mut overlay = Overlay::new(&chain.tree);
+    money::mint(&mut overlay, &none.address(), AssetId::NATIVE, FUNDS).unwrap();
+    money::mint(&mut overlay, &none.address(), STK, FUNDS).unwrap();
+    let delta = chain.tree.preview(overlay.into_changes());
+    chain.tree.commit(delta).unwrap();
+    let transaction = crate::testing::transaction(none.address(), 0, [bond(5_000).into()]);
+    let signed = crate::testing::check(&crate::testing::sign(transaction, &none, None)).unwrap();
+    let verdict = chain.block(&[signed]).outcomes[0].verdict;
+    assert_eq!(verdict, Verdict::Rejected { number: NO_VALIDATOR_KEY.number, action: 0 });
+}
+
+#[test]
+fn rule_4_newcomers_displace_who_has_least() {
+    let mut chain = pos();
+    let mut overlay = Overlay::new(&chain.tree);
+    for byte in 0..=255u8 {
+        if roster(&overlay).unwrap().len() < MAX_VALIDATORS {
+            let record = ValidatorRecord::admitted(Default::default(), 0, Height::ZERO);
+            put_record(&mut overlay, &PublicKey([byte; 32]), &record).unwrap();
+        }
+    }
+    let delta = chain.tree.preview(overlay.into_changes());
+    chain.tree.commit(delta).unwrap();
+    let done = act(&mut chain, 5, bond(1_000)).unwrap();
+    let Event::StakeBonded { displaced: Some(gone), .. } = done[0] else { panic!("{done:?}") };
+    assert!((1..=4).all(|seed| gone != validator(seed)), "who is in the set stays");
+    assert_eq!(VALIDATORS.get(&chain.tree, &gone).unwrap(), None);
+    assert_eq!(roster(&chain.tree).unwrap().len(), MAX_VALIDATORS);
+    // Give all others more than the newcomer has, and it is the one that goes.
+    let mut overlay = Overlay::new(&chain.tree);
+    for key in roster(&chain.tree).unwrap() {
+        if STAKES.get(&overlay, &key).unwrap().is_none() {
+            crate::state::validators::remove_record(&mut overlay, &key).unwrap();
+            let spans = record(&chain, 1).unwrap().spans;
+            let held = ValidatorRecord { spans, ..ValidatorRecord::admitted(Default::default(), 0, Height::ZERO) };
+            put_record(&mut overlay, &key, &held).unwrap();
+        }
+    }
+    let delta = chain.tree.preview(overlay.into_changes());
+    chain.tree.commit(delta).unwrap();
+    assert!(act(&mut chain, 8, delegate(5, 77)).is_ok());
+    assert!(act(&mut chain, 8, undelegate(5, 7)).is_ok());
+    assert_eq!(act(&mut chain, 6, bond(1_000)), Err(NO_ROOM.number), "not with as little");
+    let done = act(&mut chain, 6, bond(1_001)).unwrap();
+    assert!(matches!(done[..], [Event::StakeBonded { displaced: Some(gone), .. }] if gone == validator(5)));
+    // What unbonded is on its way, and the rest can follow.
+    assert!(batch(&chain, 5, 0).unwrap().closed.is_some());
+    assert_eq!(act(&mut chain, 7, delegate(5, 1)), Err(NOT_A_VALIDATOR.number));
+    assert!(act(&mut chain, 8, undelegate(5, 70)).is_ok());
+    assert!(batch(&chain, 5, 1).unwrap().closed.is_some(), "closed at once");
+    assert!(act(&mut chain, 5, unbond(1_000)).is_ok());
+    let (before, now) = (stk(&chain, 8), chain.height.get());
+    idle_to(&mut chain, now + 40);
+    assert!(act(&mut chain, 8, withdraw(5)).is_ok());
+    assert_eq!(stk(&chain, 8), before + 77);
+}
+
+#[test]
+fn rule_5_commissions_move_slowly_and_are_announced() {
+    let mut chain = pos();
+    assert_eq!(act(&mut chain, 5, commission(0)), Err(NO_STAKE.number));
+    for wrong in [499, 1_501, 10_000] {
+        assert_eq!(act(&mut chain, 1, commission(wrong)), Err(COMMISSION_STEP.number));
+    }
+    // In the epoch of the heights 1 to 5: from the epoch after the next one on.
+    let done = act(&mut chain, 1, commission(1_500)).unwrap();
+    let from = Height::new(11);
+    assert_eq!(done, [Event::CommissionAnnounced { validator: validator(1), before: 1_000, after: 1_500, from }]);
+    assert_eq!(act(&mut chain, 1, commission(1_000)), Err(COMMISSION_ANNOUNCED.number));
+    let at = |chain: &TestChain, height| stake_of(chain, 1).commission.at(Height::new(height));
+    assert_eq!((at(&chain, 10), at(&chain, 11)), (1_000, 1_500));
+    idle_to(&mut chain, 9);
+    assert_eq!(act(&mut chain, 1, commission(1_900)), Err(COMMISSION_ANNOUNCED.number), "height 10");
+    let done = act(&mut chain, 1, commission(2_000)).unwrap();
+    assert!(
+        matches!(done[..], [Event::CommissionAnnounced { before: 1_500, after: 2_000, from, .. }] if from.get() == 21)
+    );
+}
