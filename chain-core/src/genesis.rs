@@ -19,7 +19,7 @@ use crate::fault::Fault;
 use crate::limits::{BPS, MAX_AMOUNT, MAX_GENESIS_BYTES, MAX_NAME_BYTES, MAX_UNITS_PER_TOKEN};
 use crate::state::stakes::weights::{Candidate, weights};
 use crate::state::{Asset, Overlay, PARAMS, ParamError, Params, Role, Roles, Symbol, Tree};
-use crate::state::{money, protocol, stakes, validators};
+use crate::state::{market, money, protocol, stakes, validators};
 use crate::types::{
     Address, Amount, AssetId, BlockId, ChainId, Height, QuorumRule, TimestampMs, Validator, ValidatorSet,
     ValidatorSetError, View,
@@ -366,6 +366,7 @@ impl Genesis {
     fn write(&self, overlay: &mut Overlay<'_>) -> Result<(), Fault> {
         PARAMS.put(overlay, &(), &self.params);
         protocol::found(overlay, self.quorum_rule, &self.roles);
+        market::found(overlay, self.stake_asset, self.genesis_time);
         validators::found(overlay, &self.validators)?;
         for (asset, minted) in self.assets.iter().zip(self.supplies()) {
             let GenesisAsset { symbol, units_per_token, max_supply, minter } = asset.clone();

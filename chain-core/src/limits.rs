@@ -151,6 +151,46 @@ pub const MAX_AHEAD_BYTES: usize = 32 * 1024 * 1024;
 pub const FAST_VIEW_MS: u64 = 150;
 /// A leader seems to be off after it was not heard of during this many decided heights.
 pub const FAST_WINDOW_HEIGHTS: u64 = 5;
+/// Metered units a price is for.
+pub const PRICE_UNITS: u128 = 1_000;
+/// Greatest price, in base units for `PRICE_UNITS` metered units.
+pub const MAX_PRICE: u128 = 10u128.pow(18);
+/// Most entries of a list in the market.
+pub const MAX_LIST: usize = 64;
+/// Longest name in the market: of a provider, a class, a region, a format.
+pub const MAX_LABEL_BYTES: usize = 64;
+/// Longest URL of a provider.
+pub const MAX_URL_BYTES: usize = 256;
+/// Longest reference to content that is kept elsewhere.
+pub const MAX_CONTENT_REF_BYTES: usize = 128;
+/// Longest reason.
+pub const MAX_REASON_BYTES: usize = 256;
+/// Longest further description of a provider.
+pub const MAX_METADATA_BYTES: usize = 2_048;
+/// Most offers of one provider at a time.
+pub const MAX_OFFERS: usize = 128;
+/// Most arbiters of an offer.
+pub const MAX_ARBITERS: usize = 7;
+/// Most assets a delegate may spend of one account.
+pub const MAX_GRANTED_ASSETS: usize = 16;
+/// Least time between heartbeats.
+pub const MIN_HEARTBEAT_S: u32 = 600;
+/// Longest job.
+pub const MAX_JOB_S: u32 = 31_536_000;
+/// Shortest silence after which a job ends.
+pub const MIN_SILENCE_S: u32 = 60;
+/// Longest silence after which a job ends.
+pub const MAX_SILENCE_S: u32 = 3_600;
+/// The market can't be paused again for so long after a pause ended.
+pub const PAUSE_COOLDOWN_S: u32 = 86_400;
+/// Most jobs whose end is looked at after one block; the rest waits.
+pub const MAX_JOB_ENDS_PER_BLOCK: usize = 256;
+/// Most settled jobs that are forgotten after one block; the rest waits.
+pub const MAX_JOBS_FORGOTTEN_PER_BLOCK: usize = 256;
+/// Most compensations paid after one block; the rest waits.
+pub const MAX_COMPENSATIONS_PER_BLOCK: usize = 64;
+/// How often the time to vote on a model is extended.
+pub const MAX_VOTE_EXTENSIONS: u8 = 3;
 /// Basis points of the whole.
 pub const BPS: u128 = 10_000;
 

@@ -10,7 +10,9 @@ use crate::crypto::{Hash, PublicKey, SecretKey};
 use crate::execute::{BlockContext, Executed, Execution, Unfit, execute_block};
 use crate::state::stakes::weights::{Candidate, weights};
 use crate::state::stakes::{self, FirstStake};
-use crate::state::{Account, Asset, Authority, Overlay, PARAMS, Params, Symbol, Tree, money, protocol, validators};
+use crate::state::{
+    Account, Asset, Authority, Overlay, PARAMS, Params, Symbol, Tree, market, money, protocol, validators,
+};
 use crate::tx::{
     Action, Authorisation, CheckContext, Checked, Event, MultiKey, Signed, TRANSACTION_VERSION, Transaction, account,
     check_one, transfer,
@@ -157,6 +159,7 @@ pub fn genesis_of(params: &Params, accounts: &[(Address, Amount)], seeds: &[u8])
     let mut overlay = Overlay::new(&tree);
     PARAMS.put(&mut overlay, &(), params);
     protocol::found(&mut overlay, QuorumRule::Byzantine, &Default::default());
+    market::found(&mut overlay, AssetId::NATIVE, TimestampMs::ZERO);
     validators::found(&mut overlay, &members(seeds)).unwrap();
     let native = Asset {
         symbol: Symbol::new("AIT").unwrap(),
@@ -191,6 +194,7 @@ pub fn genesis_staked(
     let native = money::asset(&overlay, AssetId::NATIVE).unwrap();
     let stk = Asset { symbol: Symbol::new("STK").unwrap(), minted: Amount::ZERO, ..native };
     assert_eq!(money::register(&mut overlay, &stk), Ok(STK));
+    market::found(&mut overlay, STK, TimestampMs::ZERO);
     for (address, amount) in accounts {
         money::mint(&mut overlay, address, STK, *amount).unwrap();
     }
@@ -226,6 +230,8 @@ pub struct TestChain {
     pub view: View,
     /// Who builds the next block.
     pub proposer: PublicKey,
+    /// How much later than 2 s per block it is, in ms.
+    pub later_ms: u64,
 }
 
 impl TestChain {
@@ -243,7 +249,7 @@ impl TestChain {
     pub fn of(params: &Params, more: &[Address], seeds: &[u8]) -> Self {
         let funded: Vec<_> = (1..=8).map(address).chain(more.iter().copied()).map(|a| (a, FUNDS)).collect();
         let tree = genesis_of(params, &funded, seeds);
-        Self { tree, height: Height::ZERO, view: View::ZERO, proposer: key(seeds[0]).public() }
+        Self::on(tree, seeds)
     }
 
     /// As `of`, in a mode with stake: each validator has bonded `own`.
@@ -253,10 +259,15 @@ impl TestChain {
         Self { tree, ..Self::of(params, &[], seeds) }
     }
 
+    /// Blocks on this state; the first of these validators builds them.
+    pub fn on(tree: Tree, seeds: &[u8]) -> Self {
+        Self { tree, height: Height::ZERO, view: View::ZERO, proposer: key(seeds[0]).public(), later_ms: 0 }
+    }
+
     /// The facts of the next block.
     pub fn next(&self) -> BlockContext {
         let height = self.height.next();
-        let timestamp = TimestampMs::new(height.get() * 2_000);
+        let timestamp = TimestampMs::new(height.get() * 2_000 + self.later_ms);
         BlockContext { chain: chain(), height, view: self.view, timestamp, proposer: self.proposer }
     }
 

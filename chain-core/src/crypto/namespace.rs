@@ -82,6 +82,10 @@ namespaces! {
     ShortId = "ait/short/1",
     /// The proof of possession of a new authorisation key.
     Rotate = "ait/rotate/1",
+    /// What a model is. Framed with 32 zero bytes as chain id.
+    Model = "ait/model/1",
+    /// A receipt of metered work: the next one names its hash.
+    Receipt = "ait/receipt/2",
     /// A consumer's off-chain acknowledgement of delivered compute.
     Ack = "ait/ack/1",
     /// The clear-text rendering of a transaction that a person signs.

@@ -2,8 +2,7 @@
 //! whole state while a commit waits. `money::audit` adds up from nothing and must agree.
 
 use crate::fault::Fault;
-use crate::state::money::{self, ASSETS, Bucket, Supply, holdings};
-use crate::state::stakes::staking;
+use crate::state::money::{self, ASSETS, Bucket, Supply, holdings, stake_asset};
 use crate::state::{Delta, Tree};
 use crate::types::{Amount, AssetId};
 use std::collections::BTreeMap;
@@ -12,23 +11,20 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sums(BTreeMap<(AssetId, Bucket), Amount>);
 
-/// Every place.
-const BUCKETS: [Bucket; 4] = [Bucket::Accounts, Bucket::Stakes, Bucket::Unbonding, Bucket::Rewards];
-
 impl Sums {
     /// Adds everything up.
     pub fn of(tree: &Tree) -> Result<Self, Fault> {
         let mut sums = BTreeMap::new();
         for mut supply in money::audit(tree)? {
             let id = supply.id;
-            sums.extend(BUCKETS.map(|bucket| ((id, bucket), *supply.in_bucket(bucket))));
+            sums.extend(Bucket::ALL.iter().map(|bucket| ((id, *bucket), *supply.in_bucket(*bucket))));
         }
         Ok(Self(sums))
     }
 
     /// Follows a change that is about to be committed on `tree`.
     pub fn follow(&mut self, tree: &Tree, delta: &Delta) -> Result<(), Fault> {
-        let stake_asset = staking(tree)?.map(|staking| staking.asset);
+        let stake_asset = stake_asset(tree)?;
         for change in delta.rows() {
             let key = change.key();
             let read = |row: Option<&[u8]>| row.map(|row| holdings(key, row, stake_asset)).transpose();
@@ -54,8 +50,8 @@ impl Sums {
             let id = key.try_into().map(u32::from_be_bytes).map(AssetId::new);
             let id = id.map_err(|_| Fault::new("an asset row has a bad key"))?;
             let mut supply = Supply::empty(id, asset);
-            for bucket in BUCKETS {
-                *supply.in_bucket(bucket) = self.0.get(&(id, bucket)).copied().unwrap_or_default();
+            for bucket in Bucket::ALL {
+                *supply.in_bucket(*bucket) = self.0.get(&(id, *bucket)).copied().unwrap_or_default();
             }
             Ok(supply)
         };

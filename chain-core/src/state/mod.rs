@@ -14,6 +14,7 @@
 //! A family's own tables are declared in its folder and have numbers from 16, but for 20, 22 and 23.
 
 pub mod account;
+pub mod market;
 pub mod money;
 mod overlay;
 pub mod params;

@@ -6,9 +6,10 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
 use super::account::{ACCOUNTS, Account};
+use super::market::{self, job, model, provider, purse};
 use super::overlay::Overlay;
 use super::row_key::RowKey;
-use super::stakes::{BATCHES, Batch, STAKES, Stake, staking};
+use super::stakes::{BATCHES, Batch, STAKES, Stake};
 use super::table::{Rows, Table, decode_value};
 use super::tree::Tree;
 use crate::codec::Text;
@@ -218,91 +219,135 @@ pub fn give(overlay: &mut Overlay<'_>, to: &Address, id: AssetId, amount: Amount
     set_balance(overlay, to, id, sum)
 }
 
-/// Per asset: what the supply counters say and where it is. They must be equal after every block.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Supply {
-    /// The asset.
-    pub id: AssetId,
-    /// Its row.
-    pub asset: Asset,
-    /// The sum over all accounts.
-    pub in_accounts: Amount,
-    /// The sum of all that is bonded; undelegating empties it.
-    pub in_stakes: Amount,
-    /// The sum of all that is unbonding; withdrawing empties it.
-    pub in_unbonding: Amount,
-    /// The sum of all rewards of validators and delegations; withdrawing them empties it.
-    pub in_rewards: Amount,
+/// Declares the places money can be in, in one list.
+macro_rules! buckets {
+    ($($(#[$doc:meta])* $bucket:ident $field:ident,)*) => {
+        /// Per asset: what the supply counters say and where it is. They must be equal after every block.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+        pub struct Supply {
+            /// The asset.
+            pub id: AssetId,
+            /// Its row.
+            pub asset: Asset,
+            $($(#[$doc])* pub $field: Amount,)*
+        }
+
+        /// Where money can be.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Bucket {
+            $($(#[$doc])* $bucket,)*
+        }
+
+        impl Bucket {
+            /// Every place.
+            pub const ALL: &'static [Self] = &[$(Self::$bucket),*];
+        }
+
+        impl Supply {
+            /// Of an asset nobody has anything of.
+            pub fn empty(id: AssetId, asset: Asset) -> Self {
+                Self { id, asset, $($field: Amount::ZERO),* }
+            }
+
+            /// The sum over all places; `None` beyond 128 bits.
+            pub fn total(&self) -> Option<Amount> {
+                [$(self.$field),*].into_iter().try_fold(Amount::ZERO, Amount::checked_add)
+            }
+
+            /// What there is in a place.
+            pub fn in_bucket(&mut self, bucket: Bucket) -> &mut Amount {
+                match bucket {
+                    $(Bucket::$bucket => &mut self.$field,)*
+                }
+            }
+        }
+    };
 }
 
-/// So much of an asset is somewhere.
-pub type Holding = (AssetId, Bucket, Amount);
-
-/// Where money can be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Bucket {
-    /// In accounts.
-    Accounts,
-    /// Bonded.
-    Stakes,
-    /// Unbonding.
-    Unbonding,
-    /// Earned and not withdrawn.
-    Rewards,
+buckets! {
+    /// The sum over all accounts.
+    Accounts in_accounts,
+    /// The sum of all that is bonded with validators; undelegating empties it.
+    Stakes in_stakes,
+    /// The sum of all that is unbonding; withdrawing empties it.
+    Unbonding in_unbonding,
+    /// The sum of all rewards of validators and delegations; withdrawing them empties it.
+    Rewards in_rewards,
+    /// The sum of all deposits that wait for jobs; `market_withdraw` empties it.
+    Prepaid in_prepaid,
+    /// The sum of the deposits of open jobs; every end of a job empties it.
+    Escrow in_escrow,
+    /// The sum of what providers have bonded; `provider_bond_withdraw` empties it.
+    Bonds in_bonds,
+    /// The sum of what was earned with jobs; `earnings_withdraw` empties it.
+    Earnings in_earnings,
+    /// The market's own; `treasury_withdraw` empties it.
+    Treasury in_treasury,
+    /// The sum of what is locked in votes on models; `model_vote_unlock` empties it.
+    Votes in_votes,
+    /// The sum of the fees of open proposals of models; `model_finalize` empties it.
+    ProposalFees in_proposal_fees,
+    /// The sum of the fees of rejected ones; `treasury_withdraw` empties it.
+    RejectedPool in_rejected_pool,
+    /// What slashed providers owe to payers; it is paid by itself.
+    Compensations in_compensations,
 }
 
 impl Supply {
-    /// Of an asset nobody has anything of.
-    pub fn empty(id: AssetId, asset: Asset) -> Self {
-        let none = Amount::ZERO;
-        Self { id, asset, in_accounts: none, in_stakes: none, in_unbonding: none, in_rewards: none }
-    }
-
-    /// The sum over all places; `None` beyond 128 bits.
-    pub fn total(&self) -> Option<Amount> {
-        let bonds = self.in_stakes.checked_add(self.in_unbonding)?;
-        self.in_accounts.checked_add(bonds)?.checked_add(self.in_rewards)
-    }
-
     /// Whether nothing appeared or vanished.
     pub fn is_conserved(&self) -> bool {
         let exists = self.asset.minted.checked_sub(self.asset.burned);
         exists.is_some() && exists == self.total()
     }
-
-    /// What there is in a place.
-    pub fn in_bucket(&mut self, bucket: Bucket) -> &mut Amount {
-        match bucket {
-            Bucket::Accounts => &mut self.in_accounts,
-            Bucket::Stakes => &mut self.in_stakes,
-            Bucket::Unbonding => &mut self.in_unbonding,
-            Bucket::Rewards => &mut self.in_rewards,
-        }
-    }
 }
 
-/// What a row says there is somewhere, of which asset; `stake_asset` is that of the chain, if it has
-/// stakes.
-pub fn holdings(key: &RowKey, row: &[u8], stake_asset: Option<AssetId>) -> Result<[Option<Holding>; 2], Fault> {
-    let staked = || stake_asset.ok_or_else(|| Fault::new("a stake on a chain without"));
+/// So much of an asset is somewhere.
+pub type Holding = (AssetId, Bucket, Amount);
+
+/// The asset that stakes, bonds and votes are made of.
+pub fn stake_asset(rows: &impl Rows) -> Result<AssetId, Fault> {
+    Ok(market::stored(rows)?.stake_asset)
+}
+
+/// What a row says there is somewhere, of which asset.
+pub fn holdings(key: &RowKey, row: &[u8], stake_asset: AssetId) -> Result<[Option<Holding>; 2], Fault> {
+    let one = |asset: AssetId, bucket: Bucket, amount: Amount| Ok([Some((asset, bucket, amount)), None]);
+    let keyed = || {
+        let asset = key.as_bytes().last_chunk().copied().map(u32::from_be_bytes);
+        asset.map(AssetId::new).ok_or_else(|| Fault::new("a row of somebody's money has a bad key"))
+    };
     match key.table() {
         table if table == ACCOUNTS.number() => {
-            let account: Account = decode_value(row)?;
-            Ok([Some((AssetId::NATIVE, Bucket::Accounts, account.balance)), None])
+            one(AssetId::NATIVE, Bucket::Accounts, decode_value::<Account>(row)?.balance)
         }
-        table if table == BALANCES.number() => {
-            let asset = key.as_bytes().last_chunk().copied().map(u32::from_be_bytes);
-            let asset = asset.ok_or_else(|| Fault::new("a balance row has a bad key"))?;
-            Ok([Some((AssetId::new(asset), Bucket::Accounts, decode_value(row)?)), None])
-        }
+        table if table == BALANCES.number() => one(keyed()?, Bucket::Accounts, decode_value(row)?),
         table if table == STAKES.number() => {
             let stake: Stake = decode_value(row)?;
-            let bonded = (staked()?, Bucket::Stakes, stake.bonded.held);
+            let bonded = (stake_asset, Bucket::Stakes, stake.bonded.held);
             Ok([Some(bonded), Some((AssetId::NATIVE, Bucket::Rewards, stake.rewards.held))])
         }
         table if table == BATCHES.number() => {
-            let batch: Batch = decode_value(row)?;
-            Ok([Some((staked()?, Bucket::Unbonding, batch.fund.held)), None])
+            one(stake_asset, Bucket::Unbonding, decode_value::<Batch>(row)?.fund.held)
+        }
+        table if table == purse::PREPAID.number() => one(keyed()?, Bucket::Prepaid, decode_value(row)?),
+        table if table == purse::EARNINGS.number() => {
+            one(keyed()?, Bucket::Earnings, decode_value::<purse::Earnings>(row)?.balance)
+        }
+        table if table == purse::TREASURY.number() => one(keyed()?, Bucket::Treasury, decode_value(row)?),
+        table if table == purse::REJECTED_POOL.number() => one(keyed()?, Bucket::RejectedPool, decode_value(row)?),
+        table if table == job::JOBS.number() => {
+            let job: job::Job = decode_value(row)?;
+            one(job.asset, Bucket::Escrow, job.escrow())
+        }
+        table if table == provider::PROVIDERS.number() => {
+            one(stake_asset, Bucket::Bonds, decode_value::<provider::Provider>(row)?.bond)
+        }
+        table if table == provider::COMPENSATIONS.number() => {
+            one(stake_asset, Bucket::Compensations, decode_value::<provider::Compensation>(row)?.amount)
+        }
+        table if table == model::MODEL_VOTES.number() => one(stake_asset, Bucket::Votes, decode_value(row)?),
+        table if table == model::MODEL_PROPOSALS.number() => {
+            one(stake_asset, Bucket::ProposalFees, decode_value::<model::ModelProposal>(row)?.fee)
         }
         _ => Ok([None, None]),
     }
@@ -316,7 +361,7 @@ pub fn audit(tree: &Tree) -> Result<Vec<Supply>, Fault> {
         let id = u32::from_be_bytes(key.try_into().map_err(|_| Fault::new("an asset row has a bad key"))?);
         supplies.push(Supply::empty(AssetId::new(id), asset));
     }
-    let stake_asset = staking(tree)?.map(|staking| staking.asset);
+    let stake_asset = stake_asset(tree)?;
     for (key, _, row) in tree.rows() {
         for (id, bucket, amount) in holdings(key, row, stake_asset)?.into_iter().flatten() {
             let supply = supplies.iter_mut().find(|supply| supply.id == id);

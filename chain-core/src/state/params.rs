@@ -4,6 +4,7 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
+use super::market::MarketParams;
 use super::table::Table;
 use crate::codec::Text;
 use crate::limits::{BPS, MAX_AMOUNT, MAX_BLOCK_BYTES, MAX_BLOCK_TIME_MS, MAX_BLOCK_TXS, MAX_PARAM_NAME_BYTES};
@@ -81,6 +82,8 @@ pub struct Params {
     pub slash_equivocation_bps: u16,
     /// Share of what is lost that goes to who proved it, in basis points; the rest is burned.
     pub slash_reporter_bps: u16,
+    /// Those of the market.
+    pub market: MarketParams,
 }
 
 impl Default for Params {
@@ -109,6 +112,7 @@ impl Default for Params {
             issuance_per_block: Amount::ZERO,
             slash_equivocation_bps: 500,
             slash_reporter_bps: 500,
+            market: MarketParams::default(),
         }
     }
 }
@@ -119,6 +123,8 @@ const MIN_VOTED_DELAY_BLOCKS: u32 = 10;
 const MIN_VOTED_TTL_S: u32 = 3_600;
 /// A vote raises a fee at most to so many times what it was, or what the default is.
 const MAX_VOTED_FEE_FACTOR: u128 = 10;
+/// The longest step of the market's clock a vote can set, in ms; a genesis may set more, for tests.
+const MAX_VOTED_STEP_MS: u128 = 60_000;
 /// Blocks that must have room in the time to vote.
 const MIN_TTL_BLOCKS: u128 = 10;
 
@@ -161,11 +167,11 @@ pub enum ParamChangeError {
 impl Params {
     /// Every parameter with its value and its bounds, some of which depend on other parameters: there is time
     /// to vote, and a traitor leaves the set before its treason is too old to be proven.
-    pub fn bounds(&self) -> [Param; 23] {
+    pub fn bounds(&self) -> Vec<Param> {
         let block_time = u128::from(self.block_time_ms);
         let epoch = u128::from(self.epoch_blocks);
         let vote_s = u128::from(self.empty_block_interval_ms).saturating_mul(MIN_TTL_BLOCKS).div_ceil(1_000);
-        [
+        let own = [
             ("block_time_ms", block_time, MIN_BLOCK_TIME_MS.into(), MAX_BLOCK_TIME_MS.into()),
             ("empty_block_interval_ms", self.empty_block_interval_ms.into(), block_time, MAX_BLOCK_TIME_MS.into()),
             ("max_block_bytes", self.max_block_bytes.into(), MAX_TX_BYTES as u128, MAX_BLOCK_BYTES as u128),
@@ -191,7 +197,18 @@ impl Params {
             // So who proves it against himself loses half at least.
             ("slash_reporter_bps", self.slash_reporter_bps.into(), 0, BPS / 2),
         ]
-        .map(|(name, value, min, max)| Param { name, value, min, max })
+        .map(|(name, value, min, max)| Param { name, value, min, max });
+        own.into_iter().chain(self.market_bounds()).collect()
+    }
+
+    /// Those of the market: empty blocks don't hold its clock back, and a bond is above the floor.
+    fn market_bounds(&self) -> impl Iterator<Item = Param> {
+        let (least_step, floor) = (u128::from(self.empty_block_interval_ms).saturating_mul(2), self.market.bond_floor);
+        self.market.bounds().into_iter().map(move |param| match param.name {
+            "market.max_step_ms" => Param { min: least_step, ..param },
+            "market.min_bond" => Param { min: param.min.max(floor.get()), ..param },
+            _ => param,
+        })
     }
 
     /// Whether every parameter is within its bounds.
@@ -240,7 +257,7 @@ impl Params {
             "issuance_per_block" => self.issuance_per_block = Amount::new(value),
             "slash_equivocation_bps" => self.slash_equivocation_bps = value.try_into().ok()?,
             "slash_reporter_bps" => self.slash_reporter_bps = value.try_into().ok()?,
-            _ => return None,
+            _ => self.market.assign(name, value)?,
         }
         Some(())
     }
@@ -265,6 +282,7 @@ pub fn check_voted(now: &Params, changed: &Params) -> Result<(), ParamError> {
             "min_fee_per_1000_weight" | "account_fee" | "asset_fee" => {
                 (param.min, before.value.max(usual.value).saturating_mul(MAX_VOTED_FEE_FACTOR).min(param.max))
             }
+            "market.max_step_ms" => (param.min, before.value.max(MAX_VOTED_STEP_MS)),
             _ => (param.min, param.max),
         };
         let voted = Param { min, max, ..param };
@@ -285,9 +303,10 @@ mod tests {
         let params = Params::default();
         assert_eq!(params.check(), Ok(()));
         let fields = serde_json::to_value(&params).unwrap();
-        assert_eq!(fields.as_object().unwrap().len(), params.bounds().len(), "every field is listed");
+        let (all, market) = (fields.as_object().unwrap(), fields["market"].as_object().unwrap());
+        assert_eq!(all.len() - 1 + market.len(), params.bounds().len(), "every field is listed");
         for Param { name, min, max, .. } in params.bounds() {
-            assert!(fields.get(name).is_some(), "{name}");
+            assert!(fields.pointer(&format!("/{}", name.replace('.', "/"))).is_some(), "{name}");
             // Alone: a longer block time also needs a longer empty interval.
             for value in [min, max] {
                 let mut alone = params.clone();

@@ -9,7 +9,10 @@ use super::tree::Tree;
 use crate::codec;
 use crate::fault::Fault;
 use crate::limits::MAX_ROW_VALUE_BYTES;
-use crate::types::{Address, AssetId, Height, ProposalId, StakeId, TimestampMs};
+use crate::types::{
+    Address, AssetId, Height, JobId, MarketMs, ModelId, ModelProposalId, ProposalId, ProviderId, StakeId, TimestampMs,
+    UnitKind,
+};
 use borsh::{BorshDeserialize, BorshSerialize};
 use std::marker::PhantomData;
 
@@ -129,33 +132,41 @@ impl Key for AssetId {
     }
 }
 
-impl Key for ProposalId {
+/// Numbers of 64 bits.
+macro_rules! number_keys {
+    ($($number:ty),*) => {$(
+        impl Key for $number {
+            fn write(&self, bytes: &mut Vec<u8>) {
+                bytes.extend_from_slice(&self.get().to_be_bytes());
+            }
+        }
+    )*};
+}
+
+number_keys!(Height, TimestampMs, ProposalId, StakeId, MarketMs, JobId, ProviderId, ModelProposalId);
+
+impl Key for ModelId {
     fn write(&self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&self.get().to_be_bytes());
+        bytes.extend_from_slice(self.0.as_bytes());
     }
 }
 
-impl Key for StakeId {
+impl Key for UnitKind {
     fn write(&self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&self.get().to_be_bytes());
+        bytes.push(*self as u8);
+    }
+}
+
+/// The beginning of something longer; who uses it finds out whether it is the one that was meant.
+impl Key for [u8; 14] {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(self);
     }
 }
 
 impl Key for u32 {
     fn write(&self, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(&self.to_be_bytes());
-    }
-}
-
-impl Key for Height {
-    fn write(&self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&self.get().to_be_bytes());
-    }
-}
-
-impl Key for TimestampMs {
-    fn write(&self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&self.get().to_be_bytes());
     }
 }
 

@@ -1,8 +1,8 @@
 //! The rejections of the envelope and of admission (numbers 1 to 49), and the list of all.
-//! Families number theirs from 100 · family; money in the state has 50 to 69.
+//! Families number theirs from 100 · family; money in the state has 50 to 69, the market there 70 to 99.
 
 use super::FAMILIES;
-use crate::state::money;
+use crate::state::{market, money};
 use crate::types::Rejection;
 
 macro_rules! rejections {
@@ -47,7 +47,7 @@ rejections! {
 /// Every rejection of the protocol.
 pub fn all_rejections() -> impl Iterator<Item = &'static Rejection> {
     let families = FAMILIES.iter().flat_map(|family| family.rejections);
-    ENVELOPE_REJECTIONS.iter().chain(money::REJECTIONS).chain(families).copied()
+    ENVELOPE_REJECTIONS.iter().chain(money::REJECTIONS).chain(market::REJECTIONS).chain(families).copied()
 }
 
 /// The rejection of a number, as found in a stored outcome.

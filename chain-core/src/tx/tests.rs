@@ -34,6 +34,7 @@ fn rejections_are_unique_and_in_their_range() {
     assert_eq!((numbers.len(), names.len()), (all_rejections().count(), all_rejections().count()));
     assert!(ENVELOPE_REJECTIONS.iter().all(|r| (1..50).contains(&r.number)));
     assert!(money::REJECTIONS.iter().all(|r| (50..70).contains(&r.number)));
+    assert!(crate::state::market::REJECTIONS.iter().all(|r| (70..100).contains(&r.number)));
     for family in FAMILIES {
         let first = 100 * u16::from(family.number);
         assert!(family.rejections.iter().all(|r| (first..first + 100).contains(&r.number)), "{}", family.name);

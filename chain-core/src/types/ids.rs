@@ -48,6 +48,12 @@ id! {
     WireId
 }
 
+id! {
+    /// The hash of what a model is: `hash(ait/model/1, 32 zero bytes, repo ‖ file ‖ weights ‖ format)`, the same
+    /// on every chain.
+    ModelId
+}
+
 impl ChainId {
     /// The first four bytes: enough for a clear "wrong chain" before signatures are looked at.
     pub fn tag(&self) -> [u8; 4] {

@@ -8,6 +8,7 @@ mod amount;
 mod certificate;
 mod evidence;
 mod ids;
+mod metering;
 mod mode;
 mod numbers;
 mod rejection;
@@ -19,10 +20,13 @@ pub use address::{Address, AddressError, ModuleAccount};
 pub use amount::Amount;
 pub use certificate::{Certificate, CertificateError, SignerBitmap};
 pub use evidence::{Equivocation, EquivocationKind, Evidence, NotEvidence};
-pub use ids::{BlockId, ChainId, TxId, WireId};
+pub use ids::{BlockId, ChainId, ModelId, TxId, WireId};
+pub use metering::{Price, UnitKind};
 pub use mode::{ConsensusMode, UnknownMode};
 pub(crate) use numbers::wide_decimal;
-pub use numbers::{AssetId, Height, ProposalId, StakeId, TimestampMs, View};
+pub use numbers::{
+    AssetId, Height, JobId, MarketMs, ModelProposalId, ProposalId, ProviderId, StakeId, TimestampMs, Units, View,
+};
 pub use rejection::{Figures, Rejected, Rejection};
 pub use token::{Token, TokenError};
 pub use validators::{QuorumRule, Validator, ValidatorSet, ValidatorSetError};

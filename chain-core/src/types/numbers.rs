@@ -78,6 +78,34 @@ number! {
     StakeId
 }
 
+number! {
+    /// The market's own time in ms: it stands still while the market is paused, and makes small steps only.
+    MarketMs
+}
+number! {
+    /// Metered work, such as tokens.
+    Units
+}
+number! {
+    /// The number of a job, from 1 without holes.
+    JobId
+}
+number! {
+    /// The number of a provider, from 1 without holes: short enough for keys of rows.
+    ProviderId
+}
+number! {
+    /// The number of a proposal of a model, from 1 without holes.
+    ModelProposalId
+}
+
+impl MarketMs {
+    /// So many seconds later.
+    pub const fn plus_s(self, seconds: u32) -> Self {
+        self.saturating_add((seconds as u64).saturating_mul(1_000))
+    }
+}
+
 impl Height {
     /// The height above this one.
     pub const fn next(self) -> Self {

@@ -1,0 +1,124 @@
+//! The market in the state: its clock, its money, models, providers, jobs, delegates. Rows and arithmetic
+//! that several families share.
+//!
+//! Not here: who may do what, and when (the families `model`, `provider`, `market`, `job`, `receipt`).
+
+mod clock;
+pub mod grant;
+pub mod job;
+pub mod model;
+mod params;
+pub mod provider;
+pub mod purse;
+pub mod settle;
+pub mod terms;
+
+pub use clock::{MARKET, Market, found, market, stored};
+pub use params::MarketParams;
+pub use purse::Purse;
+
+use super::overlay::Overlay;
+use super::protocol::{Role, roles};
+use super::table::{Rows, Table};
+use super::tree::Tree;
+use crate::fault::{Failure, Fault};
+use crate::types::{Address, JobId, MarketMs, Rejected, Rejection};
+
+macro_rules! rejections {
+    ($($number:literal $constant:ident $name:literal $message:literal;)*) => {
+        $(
+            #[doc = $message]
+            pub const $constant: Rejection = Rejection::new($number, $name, $message);
+        )*
+        /// Rejections that several families of the market share.
+        pub const REJECTIONS: &[&Rejection] = &[$(&$constant),*];
+    };
+}
+
+rejections! {
+    70 MARKET_PAUSED "market_paused" "the market is paused";
+    71 PURSE_TOO_SMALL "purse_too_small" "there is less to withdraw or to spend than this needs";
+    72 ASSET_NOT_ACCEPTED "asset_not_accepted" "the market does not accept this asset";
+    73 DEPOSIT_OUT_OF_RANGE "deposit_out_of_range" "the deposit is outside the asset's bounds";
+    74 PRICE_OUT_OF_RANGE "price_out_of_range" "the price is outside the asset's bounds";
+    75 UNKNOWN_MODEL "unknown_model" "no model has this id";
+    76 MODEL_INACTIVE "model_inactive" "new work for this model is not accepted";
+    77 UNKNOWN_PROVIDER "unknown_provider" "this account is not a registered provider";
+    78 PROVIDER_NOT_ACTIVE "provider_not_active" "this provider takes no more jobs";
+    79 NO_OFFER "no_offer" "the provider has no such offer";
+    80 UNKNOWN_JOB "unknown_job" "no job has this number, or it was forgotten";
+    81 JOB_ENDED "job_ended" "the job is settled";
+    82 JOB_OVER "job_over" "the job's time is over";
+    83 NOT_THE_PROVIDER "not_the_provider" "only the job's provider or its operator may do this";
+    84 LIST_FORM "list_form" "the list is empty, or an entry stands in it twice";
+    85 TEXT_EMPTY "text_empty" "this text must not be empty";
+    86 WRONG_ROLE "wrong_role" "this account does not have the role this needs";
+    87 OUT_OF_SCOPE "out_of_scope" "the payer does not let this account do so";
+}
+
+/// Whether an account has one of these roles.
+pub fn check_role(rows: &impl Rows, account: &Address, allowed: &[Role]) -> Result<(), Failure> {
+    let roles = roles(rows)?;
+    if allowed.iter().any(|role| roles.get(*role).as_ref() == Some(account)) {
+        return Ok(());
+    }
+    let names: Vec<_> = allowed.iter().map(|role| role.name()).collect();
+    Err(WRONG_ROLE.because(names.join(" or "), account).into())
+}
+
+/// A list with something in it, and nothing twice.
+pub fn check_list<T: Ord>(items: &[T]) -> Result<(), Rejected> {
+    if items.is_empty() { Err(LIST_FORM.because("at least one entry", 0)) } else { check_unique(items) }
+}
+
+/// A list with nothing in it twice.
+pub fn check_unique<T: Ord>(items: &[T]) -> Result<(), Rejected> {
+    let mut sorted: Vec<&T> = items.iter().collect();
+    sorted.sort();
+    sorted.dedup();
+    if sorted.len() < items.len() {
+        return Err(LIST_FORM.because(format_args!("{} different entries", items.len()), sorted.len()));
+    }
+    Ok(())
+}
+
+/// A text with something in it.
+pub fn check_text(text: &str, what: &str) -> Result<(), Rejected> {
+    if text.is_empty() { Err(TEXT_EMPTY.because(what, "nothing")) } else { Ok(()) }
+}
+
+/// What is due now of a queue by market time: first first, at most `most`. Rows this block has written are not
+/// seen; those it has removed are left out.
+pub fn due(
+    queue: &Table<(MarketMs, JobId), impl borsh::BorshSerialize + borsh::BorshDeserialize>,
+    overlay: &Overlay<'_>,
+    now: MarketMs,
+    most: usize,
+) -> Result<Vec<(MarketMs, JobId)>, Fault> {
+    let mut found = Vec::new();
+    for row in queue.scan(overlay.base()).take(most) {
+        let key = queue_key(row?.0)?;
+        if key.0 > now {
+            break;
+        }
+        if overlay.row(&queue.key(&key)).is_some() {
+            found.push(key);
+        }
+    }
+    Ok(found)
+}
+
+fn queue_key(key: &[u8]) -> Result<(MarketMs, JobId), Fault> {
+    let halves = key.split_at_checked(8).and_then(|(at, id)| Some((at.try_into().ok()?, id.try_into().ok()?)));
+    let (at, id) = halves.ok_or_else(|| Fault::new("a queue row of the market has a bad key"))?;
+    Ok((MarketMs::new(u64::from_be_bytes(at)), JobId::new(u64::from_be_bytes(id))))
+}
+
+/// Every job with its number, oldest first.
+pub fn jobs(tree: &Tree) -> impl Iterator<Item = Result<(JobId, job::Job), Fault>> {
+    job::JOBS.scan(tree).map(|row| {
+        let (key, job) = row?;
+        let id = key.try_into().map_err(|_| Fault::new("a job has a bad key"))?;
+        Ok((JobId::new(u64::from_be_bytes(id)), job))
+    })
+}
