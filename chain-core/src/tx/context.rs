@@ -2,7 +2,8 @@
 
 use super::Event;
 use crate::crypto::{Hash, PublicKey, SecretKey, Signature};
-use crate::fault::Failure;
+use crate::fault::{Failure, Fault};
+use crate::state::market::{self, Market};
 use crate::state::{Overlay, Params, money};
 use crate::types::{Address, Amount, AssetId, ChainId, Height, Rejected, TimestampMs, Token, View};
 
@@ -87,6 +88,18 @@ impl Context<'_, '_> {
         Ok(fee)
     }
 
+    /// Burns `account_fee` for a row the chain is made to keep, and answers with it.
+    pub fn burn_account_fee(&mut self) -> Result<Amount, Failure> {
+        let fee = self.params.account_fee;
+        money::burn(self.state, &self.sender, AssetId::NATIVE, fee)?;
+        Ok(fee)
+    }
+
+    /// The market in this block.
+    pub fn market(&self) -> Result<Market, Fault> {
+        market::market(self.state, self.timestamp, self.params)
+    }
+
     /// Says that something happened.
     pub fn emit(&mut self, event: Event) {
         self.events.push(event);
@@ -121,6 +134,11 @@ impl<'c, 's> BlockEnd<'c, 's> {
         params: &'c Params,
     ) -> Self {
         Self { state, height, view, timestamp, proposer, params, items: Vec::new() }
+    }
+
+    /// The market in this block.
+    pub fn market(&self) -> Result<Market, Fault> {
+        market::market(self.state, self.timestamp, self.params)
     }
 
     /// Says what happened in one piece of work; it gets an outcome of its own in the block.

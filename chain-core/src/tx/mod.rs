@@ -9,6 +9,11 @@
 //! | 4 | `anchor` | timestamps of documents |
 //! | 5 | `authority` | who validates, by which rules |
 //! | 6 | `staking` | stake behind validators, and what it earns |
+//! | 7 | `model` | which models exist |
+//! | 8 | `provider` | who sells compute, where, for how much |
+//! | 9 | `market` | terms of the market, prepaid money, earnings |
+//! | 10 | `job` | escrowed agreements about work |
+//! | 11 | `receipt` | metered work |
 //!
 //! To add a family: write its folder, then add its line to each of the four places marked
 //! `FAMILY` below. Everything else (RPC, CLI, generic tests) iterates `FAMILIES`.
@@ -19,6 +24,11 @@ pub mod account;
 pub mod anchor;
 pub mod asset;
 pub mod authority;
+pub mod job;
+pub mod market;
+pub mod model;
+pub mod provider;
+pub mod receipt;
 pub mod staking;
 pub mod transfer;
 // FAMILY (1 of 4): pub mod <family>;
@@ -56,6 +66,11 @@ pub enum Action {
     Anchor(anchor::Action) = 4,
     Authority(authority::Action) = 5,
     Staking(staking::Action) = 6,
+    Model(model::Action) = 7,
+    Provider(provider::Action) = 8,
+    Market(market::Action) = 9,
+    Job(job::Action) = 10,
+    Receipt(receipt::Action) = 11,
     // FAMILY (2 of 4): <Family>(<family>::Action) = <number>,
 }
 
@@ -72,6 +87,11 @@ pub enum Event {
     Anchor(anchor::Event) = 4,
     Authority(authority::Event) = 5,
     Staking(staking::Event) = 6,
+    Model(model::Event) = 7,
+    Provider(provider::Event) = 8,
+    Market(market::Event) = 9,
+    Job(job::Event) = 10,
+    Receipt(receipt::Event) = 11,
     // FAMILY (3 of 4): <Family>(<family>::Event) = <number>,
 }
 
@@ -122,14 +142,26 @@ pub const FAMILIES: &[Family] = &[
     family!(Anchor, anchor, 4),
     family!(Authority, authority, 5),
     family!(Staking, staking, 6),
+    family!(Model, model, 7),
+    family!(Provider, provider, 8),
+    family!(Market, market, 9),
+    family!(Job, job, 10),
+    family!(Receipt, receipt, 11),
     // FAMILY (4 of 4): family!(<Family>, <family>, <number>),
 ];
 
 /// A family's work at the end of a block.
 type AtBlockEnd = fn(&mut BlockEnd<'_, '_>) -> Result<(), Fault>;
 
-/// What families do at the end of a block, in this order: staking looks at the set that authority made.
-const AT_BLOCK_END: &[AtBlockEnd] = &[authority::at_block_end, staking::at_block_end];
+/// What families do at the end of a block, in this order: staking looks at the set that authority made, and
+/// what is due in the market goes by its clock.
+const AT_BLOCK_END: &[AtBlockEnd] = &[
+    authority::at_block_end,
+    staking::at_block_end,
+    market::at_block_end,
+    provider::at_block_end,
+    job::at_block_end,
+];
 
 /// Does the work that is due at the end of a block. It can't be refused, only be left for later.
 pub fn at_block_end(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {

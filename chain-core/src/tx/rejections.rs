@@ -44,6 +44,19 @@ rejections! {
     33 REPLACED_TOO_OFTEN "replaced_too_often" "this nonce has been replaced too often; wait for it to be executed";
 }
 
+/// Declares a family's rejections: number, constant, name, message.
+macro_rules! family_rejections {
+    ($($number:literal $constant:ident $name:literal $message:literal;)*) => {
+        $(
+            #[doc = $message]
+            pub const $constant: crate::types::Rejection = crate::types::Rejection::new($number, $name, $message);
+        )*
+        /// Rejections of this family.
+        pub const REJECTIONS: &[&crate::types::Rejection] = &[$(&$constant),*];
+    };
+}
+pub(super) use family_rejections;
+
 /// Every rejection of the protocol.
 pub fn all_rejections() -> impl Iterator<Item = &'static Rejection> {
     let families = FAMILIES.iter().flat_map(|family| family.rejections);

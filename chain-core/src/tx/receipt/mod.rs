@@ -1,0 +1,280 @@
+//! Receipts: the provider's word for work it has done, which becomes units of a job.
+//!
+//! | action | bytes after `0b` | fields |
+//! |---|---|---|
+//! | `receipt_submit` | `01` | receipt |
+//!
+//! A receipt is version u8 (2) · job u64 · leg u32 · seq u64 · previous 32 · cumulative_units u64 · unit_kind u8 ·
+//! model 32 · input_hash 32 · output_hash 32 · started u64 · finished u64 · outcome (`01`, or `02` and u16) ·
+//! content_ref text ≤ 128. Its hash is `hash(ait/receipt/2, chain id, receipt)`.
+//!
+//! Rules:
+//! 1. Only version 2 is known. Times are ms since 1970, and finished is not before started.
+//! 2. The job's provider, or its operator as the chain knows it now, submits it: the key is looked up, never taken
+//!    from the receipt.
+//! 3. Job, leg, model and kind of units are the job's.
+//! 4. seq is one more than that of the last receipt of the leg, the first is 1; previous is the hash of the last
+//!    one, for the first 32 zero bytes. So none is replayed, left out, reordered or used for another job.
+//! 5. The market is open and the job not over.
+//! 6. Work that failed leaves the units as they are, is no activity and never pays.
+//! 7. Otherwise the units grow: by `min_claim` at least, the first time also by the proof interval; by no more than
+//!    the token bucket holds, which starts empty, fills with the rate and holds `burst_s` of it; and to no more
+//!    than the deposit pays for. Then the job's window begins anew, and its silence.
+//! 8. The chain keeps the last hash, the numbers and times. Hashes and references are in the event.
+//!
+//! There is room for acknowledged work (issue of later modes) behind the receipt.
+//!
+//! Not here: what units are worth (`state::market::settle`), when a job is over (`state::market::job`).
+
+use super::rejections::family_rejections;
+use super::text::quoted;
+use super::{CheckContext, Context, Rules};
+use crate::codec::{self, Text};
+use crate::crypto::{Hash, Namespace, hash};
+use crate::fault::Failure;
+use crate::limits::MAX_CONTENT_REF_BYTES;
+use crate::state::market::job::{JOBS, Job, Meter, Mode, open_job};
+use crate::state::market::provider::provider;
+use crate::state::market::{JOB_OVER, NOT_THE_PROVIDER};
+use crate::types::{
+    Address, AssetId, ChainId, JobId, MarketMs, ModelId, Rejected, Rejection, TimestampMs, Token, UnitKind, Units,
+};
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+
+family_rejections! {
+    1100 RECEIPT_VERSION "receipt_version" "only receipts of version 2 are known";
+    1101 RECEIPT_TIMES "receipt_times" "the work was finished before it was started";
+    1102 WRONG_JOB "wrong_job" "leg, model or kind of units are not the job's";
+    1103 WRONG_PLACE "wrong_place" "this is not the next receipt of the job";
+    1104 UNITS_CHANGED "units_changed" "work that failed leaves the units as they are";
+    1105 CLAIM_TOO_SMALL "claim_too_small" "a claim of work has at least so many units";
+    1106 RATE_EXCEEDED "rate_exceeded" "more units are claimed than could have been produced by now";
+    1107 BEYOND_DEPOSIT "beyond_deposit" "the deposit does not pay for so many units";
+}
+
+/// Names and numbers of this family's actions.
+pub const ACTIONS: &[(u8, &str)] = &[(1, "receipt_submit")];
+
+/// The only version of receipts that is known.
+pub const RECEIPT_VERSION_KNOWN: u8 = 2;
+
+/// Two rows are read, one is written.
+const WEIGHT: u64 = 600;
+
+/// How work went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum WorkOutcome {
+    /// Well.
+    Ok {} = 1,
+    /// Not; the code is the provider's own.
+    Failed {
+        /// Why.
+        code: u16,
+    } = 2,
+}
+
+/// The provider's word for some work.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    /// 2.
+    pub version: u8,
+    /// For which job.
+    pub job: JobId,
+    /// In which leg of it.
+    pub leg: u32,
+    /// Its place in the leg, from 1.
+    #[serde(with = "crate::types::decimal")]
+    pub seq: u64,
+    /// The hash of the receipt before; 32 zero bytes for the first.
+    pub previous: Hash,
+    /// All units of the leg, this work included.
+    pub cumulative_units: Units,
+    /// What they are.
+    pub unit_kind: UnitKind,
+    /// With which model.
+    pub model: ModelId,
+    /// Hash of what went in.
+    pub input_hash: Hash,
+    /// Hash of what came out.
+    pub output_hash: Hash,
+    /// When the work was started, by the provider's clock.
+    pub started: TimestampMs,
+    /// When it was finished.
+    pub finished: TimestampMs,
+    /// How it went.
+    pub outcome: WorkOutcome,
+    /// Where more about it is kept.
+    #[serde(default)]
+    pub content_ref: Text<MAX_CONTENT_REF_BYTES>,
+}
+
+impl Receipt {
+    /// What the next receipt names.
+    pub fn hash(&self, chain: &ChainId) -> Hash {
+        hash(Namespace::Receipt, &chain.0, &[&codec::encode(self)])
+    }
+}
+
+/// What this family does.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum Action {
+    /// Claims work.
+    ReceiptSubmit {
+        /// Which.
+        receipt: Receipt,
+    } = 1,
+}
+
+/// What this family reports.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum Event {
+    /// A receipt was accepted: its hash, the units it added, and until when it can be contested.
+    ReceiptAccepted {
+        receipt: Receipt,
+        hash: Hash,
+        by: Address,
+        provider: Address,
+        payer: Address,
+        added: Units,
+        at: MarketMs,
+        contestable_until: Option<MarketMs>,
+    } = 1,
+}
+
+impl Rules for Action {
+    fn check(&self, _: &CheckContext) -> Result<(), Rejected> {
+        let Self::ReceiptSubmit { receipt } = self;
+        if receipt.version != RECEIPT_VERSION_KNOWN {
+            return Err(RECEIPT_VERSION.because(RECEIPT_VERSION_KNOWN, receipt.version));
+        }
+        if receipt.finished < receipt.started {
+            return Err(RECEIPT_TIMES.because(format_args!("at least {}", receipt.started), receipt.finished));
+        }
+        Ok(())
+    }
+
+    fn weight(&self) -> u64 {
+        WEIGHT
+    }
+
+    fn apply(&self, context: &mut Context<'_, '_>) -> Result<(), Failure> {
+        let Self::ReceiptSubmit { receipt } = self;
+        let event = submit(context, receipt)?;
+        context.emit(super::Event::Receipt(event));
+        Ok(())
+    }
+
+    fn text(&self, _: &dyn Fn(AssetId) -> Option<Token>) -> String {
+        let Self::ReceiptSubmit { receipt } = self;
+        let Receipt { job, seq, cumulative_units, unit_kind, outcome, content_ref, .. } = receipt;
+        let outcome = match outcome {
+            WorkOutcome::Ok {} => "done".to_owned(),
+            WorkOutcome::Failed { code } => format!("failed with code {code}"),
+        };
+        let content = quoted(content_ref);
+        format!("Claim work for job {job}, receipt {seq}: {cumulative_units} {unit_kind} so far, {outcome}, see {content}")
+    }
+
+    fn accounts(&self) -> Vec<Address> {
+        vec![]
+    }
+}
+
+fn submit(context: &mut Context<'_, '_>, receipt: &Receipt) -> Result<Event, Failure> {
+    let (by, market, id) = (context.sender, context.market()?, receipt.job);
+    let mut job = open_job(context.state, id)?;
+    if !provider(context.state, &job.provider)?.acts(&job.provider, &by) {
+        return Err(NOT_THE_PROVIDER.because(job.provider, by).into());
+    }
+    market.check_open()?;
+    if job.is_over(market.now) {
+        return Err(JOB_OVER.because(format_args!("at most {}", job.deadline()), market.now).into());
+    }
+    check_place(&job, receipt)?;
+    let hash = receipt.hash(&context.chain);
+    let before = job.meter.used;
+    job.meter = match receipt.outcome {
+        WorkOutcome::Ok {} => metered(&job, receipt.cumulative_units, market.now)?,
+        WorkOutcome::Failed { .. } if receipt.cumulative_units != before => {
+            return Err(UNITS_CHANGED.because(before, receipt.cumulative_units).into());
+        }
+        WorkOutcome::Failed { .. } => job.meter,
+    };
+    (job.meter.seq, job.meter.head) = (receipt.seq, hash);
+    JOBS.put(context.state, &id, &job);
+    let added = Units::new(job.meter.used.get().saturating_sub(before.get()));
+    let (contestable_until, at) = (job.claims_settled_at(), market.now);
+    let (receipt, provider, payer) = (receipt.clone(), job.provider, job.payer);
+    Ok(Event::ReceiptAccepted { receipt, hash, by, provider, payer, added, at, contestable_until })
+}
+
+/// Rules 3 and 4.
+fn check_place(job: &Job, receipt: &Receipt) -> Result<(), Rejected> {
+    let Job { leg, model, unit_kind, meter, .. } = job;
+    if (receipt.leg, receipt.model, receipt.unit_kind) != (*leg, *model, *unit_kind) {
+        let got = format_args!("leg {}, {} of {}", receipt.leg, receipt.unit_kind, receipt.model).to_string();
+        return Err(WRONG_JOB.because(format_args!("leg {leg}, {unit_kind} of {model}"), got));
+    }
+    let next = meter.seq.saturating_add(1);
+    if receipt.seq != next || receipt.previous != meter.head {
+        let got = format_args!("{} after {}", receipt.seq, receipt.previous).to_string();
+        return Err(WRONG_PLACE.because(format_args!("{next} after {}", meter.head), got));
+    }
+    Ok(())
+}
+
+/// Rule 7: the meter after a claim of these cumulative units.
+fn metered(job: &Job, cumulative: Units, now: MarketMs) -> Result<Meter, Rejected> {
+    let Mode::ProviderClaims { proof_interval } = job.mode;
+    let added = cumulative.get().saturating_sub(job.meter.used.get());
+    let first = if job.meter.last_claim.is_none() { proof_interval.get() } else { 0 };
+    let least = u64::from(job.terms.min_claim).max(first);
+    if added < least {
+        return Err(CLAIM_TOO_SMALL.because(format_args!("at least {least}"), added));
+    }
+    let most = job.max_units().unwrap_or(Units::MAX);
+    if cumulative > most {
+        return Err(BEYOND_DEPOSIT.because(format_args!("at most {most}"), cumulative));
+    }
+    let bucket = job.bucket(now);
+    let left = added.checked_mul(1_000).and_then(|taken| bucket.checked_sub(taken));
+    let left = left.ok_or_else(|| RATE_EXCEEDED.because(format_args!("at most {}", bucket / 1_000), added))?;
+    Ok(Meter { used: cumulative, last_claim: Some(now), bucket: left, filled_at: now, ..job.meter })
+}
+
+/// An example of every action.
+pub fn examples() -> Vec<Action> {
+    let receipt = Receipt {
+        version: RECEIPT_VERSION_KNOWN,
+        job: JobId::new(7),
+        leg: 0,
+        seq: 1,
+        previous: Hash::ZERO,
+        cumulative_units: Units::new(500),
+        unit_kind: UnitKind::Tokens,
+        model: ModelId(Hash([5; 32])),
+        input_hash: Hash([1; 32]),
+        output_hash: Hash([2; 32]),
+        started: TimestampMs::new(1_700_000_000_000),
+        finished: TimestampMs::new(1_700_000_005_000),
+        outcome: WorkOutcome::Ok {},
+        content_ref: Text::new("ipfs://answer").unwrap_or_default(),
+    };
+    vec![Action::ReceiptSubmit { receipt }]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+mod tests;
