@@ -5,6 +5,12 @@
 //! | `rotate_key` | `01` | new_key 32 · proof 64 |
 //! | `set_multi_key` | `02` | threshold u8 · keys (u32 count ≤ 16, 32 each) · proofs (u32 count ≤ 16, 64 each) |
 //! | `set_memo_required` | `03` | required (`00` or `01`) |
+//! | `delegate_set` | `04` | delegate 32 · scope · reset_spent (`00` or `01`) |
+//! | `delegate_revoke` | `05` | delegate 32 |
+//!
+//! A scope is providers (u32 count ≤ 64, 32 each) · models (u32 count ≤ 64, 32 each) · assets (u32 count ≤ 16, each:
+//! asset u32 · max_price (`00`, or `01` and u128) · max_job u128 · max_total u128) · expires_at (`00`, or `01` and
+//! u64).
 //!
 //! Rules:
 //! 1. A new key is a usable public key: canonical, on the curve, not of small order.
@@ -20,17 +26,24 @@
 //!    account can return to where it came from.
 //! 6. `set_memo_required` makes transfers to the account without a memo fail, or no longer.
 //!
-//! Delegates who may act within a scope come with the market.
+//! 7. `delegate_set` lets another account spend the account's money on jobs, within a scope: providers and models
+//!    (an empty list: all), and per asset a greatest price, an amount for one job and one for all jobs together.
+//!    Lists are without repetition, assets at least one.
+//! 8. Setting it anew replaces the scope; what was spent of an asset stays counted unless it is reset. A new
+//!    delegate burns `account_fee`. Revoking ends it at once; open jobs go on.
 //!
-//! Not here: the comparison of a carried policy with the stored one (`execute`).
+//! Not here: the use of a grant (the job family), the comparison of a carried policy with the stored one (`execute`).
 
-use super::{CheckContext, Context, Rules};
+use super::text::amount_text;
+use super::{CheckContext, Context, MODULE_ACCOUNT, Rules};
 use crate::codec::{self, List};
 use crate::crypto::{Namespace, PublicKey, SecretKey, Signature, signing_message};
-use crate::fault::Failure;
-use crate::limits::MAX_KEYS;
+use crate::fault::{Failure, Fault};
+use crate::limits::{MAX_GRANTED_ASSETS, MAX_KEYS};
+use crate::state::market::grant::{Allowance, GRANTS, Grant, Scope, grant, grant_row};
+use crate::state::market::{check_list, check_unique};
 use crate::state::{Account, Authority, money};
-use crate::types::{Address, AssetId, ChainId, Rejected, Rejection, Token};
+use crate::types::{Address, Amount, AssetId, ChainId, ModelId, Price, Rejected, Rejection, Token};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
@@ -39,10 +52,24 @@ pub const UNUSABLE_KEY: Rejection = Rejection::new(200, "unusable_key", "this is
 /// The parts of a multi-key policy don't fit together.
 pub const POLICY_FORM: Rejection =
     Rejection::new(201, "policy_form", "keys must ascend strictly, 1 ≤ threshold ≤ keys, with one proof per key");
+/// An account needs no grant for itself.
+pub const DELEGATE_IS_SELF: Rejection =
+    Rejection::new(202, "delegate_is_self", "an account is not its own delegate");
+/// A scope without money, or with the same twice.
+pub const SCOPE_FORM: Rejection =
+    Rejection::new(203, "scope_form", "a scope names at least one asset, each with amounts of at least 1");
+/// Nothing to revoke.
+pub const NO_DELEGATE: Rejection = Rejection::new(204, "no_delegate", "this account is no delegate");
 /// Rejections of this family.
-pub const REJECTIONS: &[&Rejection] = &[&UNUSABLE_KEY, &POLICY_FORM];
+pub const REJECTIONS: &[&Rejection] = &[&UNUSABLE_KEY, &POLICY_FORM, &DELEGATE_IS_SELF, &SCOPE_FORM, &NO_DELEGATE];
 /// Names and numbers of this family's actions.
-pub const ACTIONS: &[(u8, &str)] = &[(1, "rotate_key"), (2, "set_multi_key"), (3, "set_memo_required")];
+pub const ACTIONS: &[(u8, &str)] = &[
+    (1, "rotate_key"),
+    (2, "set_multi_key"),
+    (3, "set_memo_required"),
+    (4, "delegate_set"),
+    (5, "delegate_revoke"),
+];
 
 const WEIGHT: u64 = 200;
 
@@ -73,6 +100,21 @@ pub enum Action {
         /// Whether they do.
         required: bool,
     } = 3,
+    /// Lets an account spend this one's money on jobs.
+    DelegateSet {
+        /// Which.
+        delegate: Address,
+        /// On which.
+        scope: Scope,
+        /// Whether what was spent counts no more.
+        #[serde(default)]
+        reset_spent: bool,
+    } = 4,
+    /// Lets it do so no more.
+    DelegateRevoke {
+        /// Which.
+        delegate: Address,
+    } = 5,
 }
 
 /// What this family reports.
@@ -104,6 +146,26 @@ pub enum Event {
         /// Whether they do.
         required: bool,
     } = 3,
+    /// An account may spend another's money on jobs.
+    DelegateSet {
+        /// Whose money.
+        account: Address,
+        /// Who.
+        delegate: Address,
+        /// On which jobs.
+        scope: Scope,
+        /// What counts as spent already.
+        spent: List<(AssetId, Amount), MAX_GRANTED_ASSETS>,
+        /// Burned for the new row, in native base units.
+        row_fee: Amount,
+    } = 4,
+    /// It may no more.
+    DelegateRevoked {
+        /// Whose money.
+        account: Address,
+        /// Who.
+        delegate: Address,
+    } = 5,
 }
 
 /// What the holder of a new key signs: `authority` is `Key` of a single key or `MultiKey` of the
@@ -113,7 +175,7 @@ pub fn proof_message(chain: &ChainId, account: &Address, nonce: u64, authority: 
 }
 
 impl Rules for Action {
-    fn check(&self, _: &CheckContext) -> Result<(), Rejected> {
+    fn check(&self, context: &CheckContext) -> Result<(), Rejected> {
         match self {
             Self::RotateKey { new_key, .. } => check_keys(std::slice::from_ref(new_key)),
             Self::SetMultiKey { threshold, keys, proofs } => {
@@ -124,7 +186,8 @@ impl Rules for Action {
                 }
                 check_keys(keys)
             }
-            Self::SetMemoRequired { .. } => Ok(()),
+            Self::DelegateSet { delegate, scope, .. } => check_delegate(context, delegate, scope),
+            Self::SetMemoRequired { .. } | Self::DelegateRevoke { .. } => Ok(()),
         }
     }
 
@@ -132,7 +195,7 @@ impl Rules for Action {
         let (keys, proofs) = match self {
             Self::RotateKey { new_key, proof } => (std::slice::from_ref(new_key), std::slice::from_ref(proof)),
             Self::SetMultiKey { keys, proofs, .. } => (&**keys, &**proofs),
-            Self::SetMemoRequired { .. } => return Vec::new(),
+            _ => return Vec::new(),
         };
         let authority = self.authority().unwrap_or_default();
         let message = proof_message(&context.chain, &context.sender, context.nonce, &authority);
@@ -145,6 +208,13 @@ impl Rules for Action {
 
     fn apply(&self, context: &mut Context<'_, '_>) -> Result<(), Failure> {
         let account = context.sender;
+        match self {
+            Self::DelegateSet { delegate, scope, reset_spent } => {
+                return delegate_set(context, delegate, scope, *reset_spent);
+            }
+            Self::DelegateRevoke { delegate } => return delegate_revoke(context, delegate),
+            _ => {}
+        }
         let mut row = money::account(context.state, &account)?;
         if let Some(authority) = self.authority() {
             row.authority = stored(&account, authority);
@@ -158,13 +228,14 @@ impl Rules for Action {
                 row = Account { memo_required: *required, ..row };
                 Event::MemoRequiredSet { account, required: *required }
             }
+            Self::DelegateSet { .. } | Self::DelegateRevoke { .. } => return Ok(()),
         };
         money::put_account(context.state, &account, &row);
         context.emit(super::Event::Account(event));
         Ok(())
     }
 
-    fn text(&self, _: &dyn Fn(AssetId) -> Option<Token>) -> String {
+    fn text(&self, tokens: &dyn Fn(AssetId) -> Option<Token>) -> String {
         match self {
             Self::RotateKey { new_key, .. } => {
                 format!("Let only the key {new_key} sign for this account from the next transaction on")
@@ -179,11 +250,16 @@ impl Rules for Action {
             }
             Self::SetMemoRequired { required: true } => "Require a memo of transfers to this account".into(),
             Self::SetMemoRequired { required: false } => "Require no memo of transfers to this account".into(),
+            Self::DelegateSet { delegate, scope, reset_spent } => delegate_text(delegate, scope, *reset_spent, tokens),
+            Self::DelegateRevoke { delegate } => format!("Let {delegate} spend no more of this account's money on jobs"),
         }
     }
 
     fn accounts(&self) -> Vec<Address> {
-        vec![]
+        match self {
+            Self::DelegateSet { delegate, .. } | Self::DelegateRevoke { delegate } => vec![*delegate],
+            _ => vec![],
+        }
     }
 }
 
@@ -195,7 +271,7 @@ impl Action {
             Self::SetMultiKey { threshold, keys, .. } => {
                 Some(Authority::MultiKey(Address::of_multi_key(*threshold, keys)))
             }
-            Self::SetMemoRequired { .. } => None,
+            _ => None,
         }
     }
 }
@@ -215,6 +291,85 @@ fn check_keys(keys: &[PublicKey]) -> Result<(), Rejected> {
     keys.iter().try_for_each(|key| key.validate().map_err(unusable))
 }
 
+/// Rule 7.
+fn check_delegate(context: &CheckContext, delegate: &Address, scope: &Scope) -> Result<(), Rejected> {
+    if *delegate == context.sender {
+        return Err(DELEGATE_IS_SELF.plain());
+    }
+    if delegate.is_module() || *delegate == Address::default() {
+        return Err(MODULE_ACCOUNT.because("an account somebody can sign for", delegate));
+    }
+    check_unique(&scope.providers)?;
+    check_unique(&scope.models)?;
+    check_list(&scope.assets.iter().map(|allowance| allowance.asset).collect::<Vec<_>>())?;
+    let sound = |allowance: &Allowance| {
+        let amounts = !allowance.max_job.is_zero() && !allowance.max_total.is_zero();
+        amounts && allowance.max_price.is_none_or(Price::is_valid)
+    };
+    match scope.assets.iter().find(|allowance| !sound(allowance)) {
+        Some(allowance) => Err(SCOPE_FORM.because("amounts of at least 1", format_args!("asset {}", allowance.asset))),
+        None => Ok(()),
+    }
+}
+
+/// Rule 8.
+fn delegate_set(
+    context: &mut Context<'_, '_>,
+    delegate: &Address,
+    scope: &Scope,
+    reset_spent: bool,
+) -> Result<(), Failure> {
+    let account = context.sender;
+    let known = grant(context.state, &account, delegate)?;
+    let row_fee = if known.is_none() { context.burn_account_fee()? } else { Amount::ZERO };
+    let kept = |grant: Grant| {
+        let counts = |asset: AssetId| scope.assets.iter().any(|allowance| allowance.asset == asset);
+        grant.spent.iter().filter(|(asset, _)| counts(*asset)).copied().collect()
+    };
+    let spent: Vec<_> = known.filter(|_| !reset_spent).map(kept).unwrap_or_default();
+    let spent = List::new(spent).map_err(|e| Fault::new(format!("what a delegate spent: {e}")))?;
+    let (delegate, scope) = (*delegate, scope.clone());
+    let row = Grant { delegate, scope: scope.clone(), spent: spent.clone() };
+    GRANTS.put(context.state, &grant_row(&account, &delegate), &row);
+    context.emit(super::Event::Account(Event::DelegateSet { account, delegate, scope, spent, row_fee }));
+    Ok(())
+}
+
+fn delegate_revoke(context: &mut Context<'_, '_>, delegate: &Address) -> Result<(), Failure> {
+    let (account, delegate) = (context.sender, *delegate);
+    if grant(context.state, &account, &delegate)?.is_none() {
+        return Err(NO_DELEGATE.because("a delegate of this account", delegate).into());
+    }
+    GRANTS.remove(context.state, &grant_row(&account, &delegate));
+    context.emit(super::Event::Account(Event::DelegateRevoked { account, delegate }));
+    Ok(())
+}
+
+fn delegate_text(
+    delegate: &Address,
+    scope: &Scope,
+    reset_spent: bool,
+    tokens: &dyn Fn(AssetId) -> Option<Token>,
+) -> String {
+    let allowance = |allowance: &Allowance| {
+        let text = |amount: Amount| amount_text(allowance.asset, amount, tokens);
+        let price = allowance.max_price.map_or("any price".to_owned(), |price| {
+            format!("at most {} per 1000 units", text(Amount::new(price.get())))
+        });
+        format!("{} for one and {} for all jobs at {price}", text(allowance.max_job), text(allowance.max_total))
+    };
+    let list = |items: Vec<String>, all: &str| if items.is_empty() { all.to_owned() } else { items.join(", ") };
+    let assets: Vec<_> = scope.assets.iter().map(allowance).collect();
+    let until = scope.expires_at.map_or("for ever".to_owned(), |at| format!("until {at} ms"));
+    format!(
+        "Let {delegate} spend this account's money on jobs {until}: {}; with providers: {}; for models: {}{}",
+        assets.join(", "),
+        list(scope.providers.iter().map(Address::to_string).collect(), "all"),
+        list(scope.models.iter().map(ToString::to_string).collect(), "all"),
+        if reset_spent { "; counting from nothing" } else { "" },
+    )
+}
+
 /// An example of every action, with proofs that are right in [`CheckContext::example`].
 pub fn examples() -> Vec<Action> {
     let place = CheckContext::example();
@@ -230,7 +385,24 @@ pub fn examples() -> Vec<Action> {
         Action::RotateKey { new_key: first.public(), proof },
         Action::SetMultiKey { threshold: 2, keys, proofs },
         Action::SetMemoRequired { required: true },
+        Action::DelegateSet { delegate: Address::from_bytes([7; 32]), scope: example_scope(), reset_spent: false },
+        Action::DelegateRevoke { delegate: Address::from_bytes([7; 32]) },
     ]
+}
+
+fn example_scope() -> Scope {
+    let allowance = Allowance {
+        asset: AssetId::new(1),
+        max_price: Some(Price::new(5_000)),
+        max_job: Amount::new(10_000_000),
+        max_total: Amount::new(100_000_000),
+    };
+    Scope {
+        providers: List::default(),
+        models: List::new(vec![ModelId(crate::crypto::Hash([5; 32]))]).unwrap_or_default(),
+        assets: List::new(vec![allowance]).unwrap_or_default(),
+        expires_at: None,
+    }
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ use crate::state::market::check_text;
 use crate::state::market::job::{ClientRef, Funding, Mode, Terms};
 use crate::state::market::settle::{Cause, Settlement};
 use crate::types::{
-    Address, Amount, AssetId, JobId, MarketMs, ModelId, Price, Rejected, Rejection, Token, UnitKind, Units,
+    Address, Amount, AssetId, JobId, MarketMs, ModelId, Price, Rejected, Token, UnitKind, Units,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};

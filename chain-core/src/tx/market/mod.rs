@@ -26,14 +26,14 @@
 
 use super::rejections::family_rejections;
 use super::text::{amount_text, quoted};
-use super::{AMOUNT_OUT_OF_RANGE, BlockEnd, CheckContext, Context, Rules, check_amount};
+use super::{BlockEnd, CheckContext, Context, Rules, check_amount};
 use crate::codec::{List, Text};
 use crate::fault::{Failure, Fault};
 use crate::limits::{MAX_LIST, MAX_REASON_BYTES};
 use crate::state::market::terms::{ASSET_TERMS, AssetTerms, accepted};
 use crate::state::market::{ASSET_NOT_ACCEPTED, MARKET, PURSE_TOO_SMALL, Purse, check_list, check_role, check_text};
 use crate::state::{Role, money};
-use crate::types::{Address, Amount, AssetId, Price, Rejected, Rejection, TimestampMs, Token};
+use crate::types::{Address, Amount, AssetId, Price, Rejected, TimestampMs, Token};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 

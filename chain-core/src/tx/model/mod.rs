@@ -41,7 +41,7 @@ use crate::fault::Failure;
 use crate::limits::MAX_LIST;
 use crate::state::market::check_text;
 use crate::state::market::model::{ModelSpec, ProposalOutcome, Tier};
-use crate::types::{Address, Amount, AssetId, MarketMs, ModelId, ModelProposalId, Rejected, Rejection, Token};
+use crate::types::{Address, Amount, AssetId, MarketMs, ModelId, ModelProposalId, Rejected, Token};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 

@@ -62,7 +62,7 @@ use crate::limits::{BPS, MAX_CONTENT_REF_BYTES, MAX_REASON_BYTES};
 use crate::state::market::provider::{OfferKey, OfferTerms, PROVIDERS, Profile, Provider, ProviderState};
 use crate::state::market::{Market, check_list, check_text, check_unique};
 use crate::types::{
-    Address, Amount, AssetId, JobId, MarketMs, ModelId, Price, ProviderId, Rejected, Rejection, Token, UnitKind, Units,
+    Address, Amount, AssetId, JobId, MarketMs, ModelId, Price, ProviderId, Rejected, Token, UnitKind, Units,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};

@@ -22,7 +22,7 @@
 //!    than the deposit pays for. Then the job's window begins anew, and its silence.
 //! 8. The chain keeps the last hash, the numbers and times. Hashes and references are in the event.
 //!
-//! There is room for acknowledged work (issue of later modes) behind the receipt.
+//! An acknowledgement of the payer would stand behind the receipt.
 //!
 //! Not here: what units are worth (`state::market::settle`), when a job is over (`state::market::job`).
 
@@ -37,7 +37,7 @@ use crate::state::market::job::{JOBS, Job, Meter, Mode, open_job};
 use crate::state::market::provider::provider;
 use crate::state::market::{JOB_OVER, NOT_THE_PROVIDER};
 use crate::types::{
-    Address, AssetId, ChainId, JobId, MarketMs, ModelId, Rejected, Rejection, TimestampMs, Token, UnitKind, Units,
+    Address, AssetId, ChainId, JobId, MarketMs, ModelId, Rejected, TimestampMs, Token, UnitKind, Units,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -244,6 +244,7 @@ fn metered(job: &Job, cumulative: Units, now: MarketMs) -> Result<Meter, Rejecte
     if added < least {
         return Err(CLAIM_TOO_SMALL.because(format_args!("at least {least}"), added));
     }
+    // Beyond 64 bits the deposit pays for whatever can be claimed.
     let most = job.max_units().unwrap_or(Units::MAX);
     if cumulative > most {
         return Err(BEYOND_DEPOSIT.because(format_args!("at most {most}"), cumulative));
