@@ -230,8 +230,8 @@ pub struct TestChain {
     pub view: View,
     /// Who builds the next block.
     pub proposer: PublicKey,
-    /// How much later than 2 s per block it is, in ms.
-    pub later_ms: u64,
+    /// The time of the next blocks; otherwise 2 s per block.
+    pub time: Option<TimestampMs>,
 }
 
 impl TestChain {
@@ -261,13 +261,13 @@ impl TestChain {
 
     /// Blocks on this state; the first of these validators builds them.
     pub fn on(tree: Tree, seeds: &[u8]) -> Self {
-        Self { tree, height: Height::ZERO, view: View::ZERO, proposer: key(seeds[0]).public(), later_ms: 0 }
+        Self { tree, height: Height::ZERO, view: View::ZERO, proposer: key(seeds[0]).public(), time: None }
     }
 
     /// The facts of the next block.
     pub fn next(&self) -> BlockContext {
         let height = self.height.next();
-        let timestamp = TimestampMs::new(height.get() * 2_000 + self.later_ms);
+        let timestamp = self.time.unwrap_or(TimestampMs::new(height.get() * 2_000));
         BlockContext { chain: chain(), height, view: self.view, timestamp, proposer: self.proposer }
     }
 

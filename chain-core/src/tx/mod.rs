@@ -225,6 +225,8 @@ fn check_amount(amount: Amount) -> Result<(), Rejected> {
 
 #[cfg(test)]
 pub(crate) mod arbitrary;
+#[cfg(test)]
+pub(crate) mod market_testkit;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 macro_rules! market_params {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr, $bounds:expr;)*) => {
         /// What can be set for the market. Named `market.<name>` in a vote.
-        #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
         #[serde(deny_unknown_fields, default)]
         pub struct MarketParams {
             $($(#[$doc])* pub $name: $type,)*

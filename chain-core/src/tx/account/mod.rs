@@ -29,7 +29,7 @@
 //! 7. `delegate_set` lets another account spend the account's money on jobs, within a scope: providers and models
 //!    (an empty list: all), and per asset a greatest price, an amount for one job and one for all jobs together.
 //!    Lists are without repetition, assets at least one.
-//! 8. Setting it anew replaces the scope; what was spent of an asset stays counted unless it is reset. A new
+//! 8. Setting it anew replaces the scope; what was spent of an asset the scope still has stays counted unless it is reset. A new
 //!    delegate burns `account_fee`. Revoking ends it at once; open jobs go on.
 //!
 //! Not here: the use of a grant (the job family), the comparison of a carried policy with the stored one (`execute`).

@@ -1,1 +1,0 @@
-//! Rule n of the family is test `rule_n`; scenario rows are in `tx::market_scenarios`.

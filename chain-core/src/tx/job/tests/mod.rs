@@ -1,0 +1,11 @@
+//! Rows of the scenarios about jobs, by what happens to them; random histories.
+
+use super::*;
+use crate::testing::address;
+use crate::tx::market_testkit::*;
+
+mod delegation;
+mod ending;
+mod histories;
+mod opening_rows;
+mod queue;

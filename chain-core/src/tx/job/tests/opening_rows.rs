@@ -1,0 +1,254 @@
+//! Rows OPN, INV-01 and what the rules of opening say besides.
+
+use super::*;
+use crate::state::market::job::NEXT_JOB;
+use crate::tx::provider;
+use crate::tx::{self, market};
+
+/// The same job by every funding, each of which is possible for P1's money.
+fn paths(world: &mut World, wish: &Opening) -> Vec<(u8, Opening)> {
+    let payer = address(P1);
+    world.ok(P1, market::Action::MarketDeposit { asset: wish.asset, amount: amount(wish.deposit) });
+    world.ok(P1, grant(D, &[(wish.asset, wish.deposit, wish.deposit)]));
+    vec![
+        (P1, wish.clone()),
+        (P1, Opening { funding: Funding::Prepaid {}, ..wish.clone() }),
+        (D, Opening { funding: Funding::OnBehalf { payer }, ..wish.clone() }),
+    ]
+}
+
+fn refused_everywhere(world: &mut World, wish: &Opening) -> BTreeSet<&'static str> {
+    let next = |world: &World| NEXT_JOB.get(&world.chain.tree, &()).unwrap();
+    let before = next(world);
+    let held = |world: &World| (world.held(P1, wish.asset), world.prepaid(P1, wish.asset));
+    let all = paths(world, wish);
+    let money = held(world);
+    let names = all.into_iter().map(|(seed, wish)| world.no(seed, wish)).collect();
+    assert_eq!((next(world), held(world)), (before, money));
+    names
+}
+
+use std::collections::BTreeSet;
+
+#[test]
+fn opn_01_no_job_of_who_is_no_provider() {
+    let world = &mut World::f0();
+    let wish = Opening { provider: X, ..opening(USD, 10 * E6, 5_000) };
+    assert_eq!(refused_everywhere(world, &wish), ["unknown_provider"].into());
+}
+
+#[test]
+fn opn_02_nor_of_who_left() {
+    let world = &mut World::f0();
+    world.ok(H1, provider::Action::ProviderLeave {});
+    assert_eq!(refused_everywhere(world, &opening(USD, 10 * E6, 5_000)), ["provider_not_active"].into());
+}
+
+#[test]
+fn opn_03_price_duration_and_interval_have_bounds() {
+    let world = &mut World::f0();
+    let wish = opening(USD, 10 * E6, 5_000);
+    let cases = [
+        (Opening { price: 0, ..wish.clone() }, Some("price_form")),
+        (Opening { duration: 0, ..wish.clone() }, Some("duration_range")),
+        (Opening { duration: 31_536_000, ..wish.clone() }, None),
+        (Opening { duration: 31_536_001, ..wish.clone() }, Some("duration_range")),
+        (Opening { interval: 0, ..wish.clone() }, Some("interval_range")),
+        (Opening { interval: 99, ..wish.clone() }, Some("interval_range")),
+        (Opening { interval: 100, ..wish.clone() }, None),
+        (Opening { interval: 2_000_000, ..wish.clone() }, None),
+        (Opening { interval: 2_000_001, ..wish.clone() }, Some("interval_range")),
+        (Opening { provider: H3, ..wish }, Some("unknown_provider")),
+    ];
+    for (wish, expected) in cases {
+        assert_eq!(world.try_run(P1, wish).err(), expected);
+    }
+}
+
+#[test]
+fn opn_04_deposits_have_bounds() {
+    let world = &mut World::f0();
+    for (asset, deposit, price, fine) in [
+        (NAT, 10u128.pow(14) - 1, 227_273, false),
+        (NAT, 10u128.pow(14), 227_273, true),
+        (USD, 499_999, 5_000, false),
+        (USD, 500_000, 5_000, true),
+    ] {
+        let expected = (!fine).then_some("deposit_out_of_range");
+        assert_eq!(world.try_run(P1, opening(asset, deposit, price)).err(), expected);
+    }
+}
+
+#[test]
+fn opn_05_the_price_is_the_offers_or_more_and_is_charged() {
+    let world = &mut World::f0();
+    assert_eq!(world.no(P1, opening(USD, 10 * E6, 4_999)), "price_below_offer");
+    world.open(P1, opening(USD, 10 * E6, 5_000));
+    let id = world.open(P1, opening(USD, 10 * E6, 9_000));
+    world.later(1);
+    world.prove(id, 1_000);
+    assert_eq!(world.due(id).gross.get(), 9_000);
+}
+
+#[test]
+fn opn_06_a_job_is_for_a_model_the_provider_serves() {
+    let world = &mut World::f0();
+    assert_eq!(world.no(P1, Opening { model: m2(), ..opening(USD, 10 * E6, 5_000) }), "no_offer");
+    // A job without a model can't be written; one nobody knows is refused.
+    let unknown = ModelId(Hash::ZERO);
+    assert_eq!(world.no(P1, Opening { model: unknown, ..opening(USD, 10 * E6, 5_000) }), "unknown_model");
+}
+
+#[test]
+fn opn_07_numbers_have_no_holes() {
+    let world = &mut World::f0();
+    assert_eq!(world.open(P1, opening(USD, 10 * E6, 5_000)), 1);
+    assert_eq!(world.no(P1, opening(USD, 10 * E6, 4_000)), "price_below_offer");
+    assert_eq!(world.open(P1, opening(USD, 10 * E6, 5_000)), 2);
+}
+
+#[test]
+fn opn_08_silence_has_bounds() {
+    let world = &mut World::f0();
+    for (silence, fine) in [(59, false), (60, true), (3_600, true), (3_601, false)] {
+        let wish = Opening { silence, ..opening(USD, 10 * E6, 5_000) };
+        assert_eq!(world.try_run(P1, wish).err(), (!fine).then_some("silence_range"));
+    }
+}
+
+#[test]
+fn opn_09_jobs_are_found_by_payer_and_provider() {
+    let world = &mut World::f0();
+    for (seed, wish) in paths(world, &opening(USD, 10 * E6, 5_000)) {
+        world.open(seed, wish);
+    }
+    world.open(P1, opening(NAT, E18, 227_273));
+    let all = [1, 2, 3, 4];
+    assert_eq!(world.jobs(|job| job.payer == address(P1)), all);
+    assert_eq!(world.jobs(|job| job.provider == address(H1)), all);
+    assert_eq!(world.jobs(|job| job.model == m1()), all);
+    assert_eq!(world.jobs(|job| job.opener == address(D)), [3]);
+}
+
+#[test]
+fn opn_10_nobody_opens_with_more_than_he_has() {
+    let world = &mut World::f0();
+    world.ok(P1, market::Action::MarketDeposit { asset: USD, amount: amount(9_999 * E6) });
+    assert_eq!(world.held(P1, USD), E6);
+    assert_eq!(world.no(P1, opening(USD, 2 * E6, 5_000)), "insufficient_balance");
+    assert_eq!(world.held(P1, USD), E6);
+}
+
+#[test]
+fn opn_11_the_event_says_everything() {
+    let world = &mut World::f0();
+    let events = world.ok(P1, opening(USD, 10 * E6, 5_000));
+    let tx::Event::Job(Event::JobOpened { job, payer, provider, model, asset, deposit, price, max_units, row_fee, .. }) =
+        &events[0]
+    else {
+        panic!("{events:?}")
+    };
+    assert_eq!((job.get(), *payer, *provider, *model), (1, address(P1), address(H1), m1()));
+    assert_eq!((*asset, deposit.get(), price.get(), max_units.get()), (USD, 10 * E6, 5_000, 2_000_000));
+    assert_eq!(row_fee.get(), 36);
+}
+
+#[test]
+fn inv_01_opening_and_ending_only_move_money() {
+    let world = &mut World::f0();
+    let supply = |world: &World| {
+        let assets = crate::state::money::audit(&world.chain.tree).unwrap();
+        assets.into_iter().skip(1).map(|supply| supply.asset.supply()).collect::<Vec<_>>()
+    };
+    let before = supply(world);
+    let id = world.open(P1, opening(USD, 10 * E6, 5_000));
+    world.later(1);
+    world.prove(id, 2_000);
+    world.ok(P1, complete(id));
+    // That the places add up is checked after every block.
+    assert_eq!(supply(world), before);
+}
+
+#[test]
+fn rule_3_units_fit_64_bits() {
+    let world = &mut World::f0();
+    world.ok(H1, offer(m1(), USD, 1));
+    let terms = crate::state::market::terms::AssetTerms { max_deposit: Amount::MAX_SUPPLY, ..terms_of(USD) };
+    world.ok(T, market::Action::AssetTermsSet { asset: USD, terms });
+    assert_eq!(world.no(P1, opening(USD, 18_446_744_073_709_552, 1)), "too_many_units");
+    // One less fits, but P1 has not so much.
+    assert_eq!(world.no(P1, opening(USD, 18_446_744_073_709_551, 1)), "insufficient_balance");
+}
+
+#[test]
+fn rule_4_slots_and_pairs_are_bounded() {
+    let mut params = params();
+    params.market.open_per_pair = 2;
+    let world = &mut World::f0_on(&params);
+    let wish = opening(USD, E6, 5_000);
+    let first = world.open(P1, wish.clone());
+    world.open(P1, wish.clone());
+    assert_eq!(world.no(P1, wish.clone()), "too_many_open_jobs");
+    world.open(P2, wish.clone());
+    world.ok(P1, complete(first));
+    world.open(P1, wish.clone());
+    let provider::Action::OfferPublish { model, asset, unit_kind, terms } = offer(m1(), USD, 5_000) else { panic!() };
+    let terms = crate::state::market::provider::OfferTerms { slots: 4, ..terms };
+    world.ok(H1, provider::Action::OfferPublish { model, asset, unit_kind, terms });
+    world.open(P2, wish.clone());
+    assert_eq!(world.provider(H1).open_jobs, 4);
+    assert_eq!(world.no(V, wish), "no_free_slot");
+}
+
+#[test]
+fn rule_6_a_name_serves_one_job_of_a_payer_while_it_is_known() {
+    let world = &mut World::f0();
+    let wish = Opening { name: Some("order 7"), ..opening(USD, E6, 5_000) };
+    let id = world.open(P1, wish.clone());
+    assert_eq!(world.no(P1, wish.clone()), "client_ref_used");
+    world.open(P2, wish.clone());
+    world.ok(P1, complete(id));
+    assert_eq!(world.no(P1, wish.clone()), "client_ref_used");
+    // A settled job is forgotten, and its name with it.
+    world.later(604_800);
+    world.block();
+    world.block();
+    assert_eq!(world.no(P1, complete(id)), "unknown_job");
+    world.open(P1, wish);
+    assert_eq!(world.no(P1, Opening { name: Some(""), ..opening(USD, E6, 5_000) }), "text_empty");
+}
+
+#[test]
+fn rule_7_a_job_keeps_the_parameters_of_its_opening() {
+    let world = &mut World::f0();
+    let id = world.open(P1, opening(USD, 10 * E6, 5_000));
+    world.set_param("market.fee_bps", 0).unwrap();
+    world.set_param("market.window_s", 10).unwrap();
+    world.later(1);
+    world.prove(id, 2_000);
+    world.later(10);
+    assert_eq!(world.no(H1, complete(id)), "window_open");
+    world.later(20);
+    let (_, paid) = world.end(H1, complete(id));
+    assert_eq!(figures(&paid), (10_000, 1_000, 9_000, 9_990_000));
+}
+
+#[test]
+fn rule_8_deposits_grow_until_the_job_is_over() {
+    let world = &mut World::f0();
+    let id = world.open(P1, opening(USD, E6, 5_000));
+    let more = |units: u128| Action::JobTopUp { job: JobId::new(id), amount: amount(units) };
+    assert_eq!(world.no(P2, more(5)), "out_of_scope");
+    assert_eq!(world.no(H1, more(5)), "out_of_scope");
+    world.ok(P1, more(E6));
+    assert_eq!((world.job(id).deposit.get(), world.job(id).max_units().unwrap().get()), (2 * E6, 400_000));
+    assert_eq!(world.no(P1, more(10u128.pow(12))), "deposit_out_of_range");
+    world.ok(P1, grant(D, &[(USD, 3 * E6, 2 * E6)]));
+    assert_eq!(world.no(D, more(E6 + 1)), "out_of_scope");
+    world.ok(D, more(E6));
+    world.ok(A, tx::model::Action::ModelSetActive { model: m1(), active: false });
+    assert_eq!(world.no(P1, more(5)), "model_inactive");
+    let (_, paid) = world.end(P1, complete(id));
+    assert_eq!((paid.refund.get(), world.held(P1, USD)), (3 * E6, 10_000 * E6));
+    assert_eq!(world.no(P1, more(5)), "job_ended");
+}

@@ -1,0 +1,111 @@
+//! The queue: silence and duration end jobs without anybody acting, a bounded number per block.
+
+use super::*;
+use crate::limits::MAX_JOB_ENDS_PER_BLOCK;
+use crate::state::Overlay;
+use crate::state::market::job::{JOB_ENDS, JOBS, Job, NEXT_JOB, OPEN_PAIRS};
+use crate::state::market::provider::PROVIDERS;
+use crate::state::market::settle::Cause;
+use crate::state::{Params, money};
+
+#[test]
+fn a_silent_provider_costs_nothing() {
+    let world = &mut World::f0();
+    world.open(P1, opening(NAT, E18, 227_273));
+    world.later(301);
+    assert_eq!(settled(&world.block()).unwrap().0, Cause::Silence);
+    assert_eq!(world.held(P1, NAT), 100 * E18);
+}
+
+#[test]
+fn the_duration_ends_a_job_that_works() {
+    let world = &mut World::f0();
+    let id = world.open(P1, Opening { duration: 100, ..opening(USD, 10 * E6, 5_000) });
+    for _ in 0..2 {
+        world.later(50);
+        world.prove(id, 1_000);
+    }
+    // Over at +101, due when the last claim is no longer young.
+    world.later(29);
+    assert_eq!(settled(&world.block()), None);
+    world.later(1);
+    let (cause, paid) = settled(&world.block()).unwrap();
+    assert_eq!((cause, paid.gross.get()), (Cause::DurationOver, 10_000));
+}
+
+#[test]
+fn receipts_move_the_end_and_leave_the_queue() {
+    let world = &mut World::f0();
+    let id = world.open(P1, opening(USD, 10 * E6, 5_000));
+    let queued = world.job(id).queued;
+    assert_eq!(queued, MarketMs::new(1_300_001));
+    world.later(200);
+    world.prove(id, 1_000);
+    assert_eq!(world.job(id).queued, queued);
+    world.later(101);
+    assert_eq!(settled(&world.block()), None);
+    assert_eq!(world.job(id).queued, MarketMs::new(1_500_001));
+    world.at(1_501);
+    assert!(settled(&world.block()).is_some());
+    assert_eq!(JOB_ENDS.scan(&world.chain.tree).count(), 0);
+}
+
+#[test]
+fn an_hour_without_blocks_ends_nothing_that_takes_longer_than_a_step() {
+    let world = &mut World::f0_on(&Params { ..Params::default() });
+    world.chain.time = None;
+    let wish: crate::tx::Action = opening(USD, 10 * E6, 5_000).into();
+    world.chain.run_ok(P1, [wish]);
+    let at = crate::state::market::stored(&world.chain.tree).unwrap().at;
+    world.chain.time = Some(at.saturating_add(3_600_000));
+    world.chain.block(&[]);
+    assert_eq!(world.jobs(|job| job.escrow().get() > 0), [1]);
+    assert_eq!(world.job(1).deadline().get() - world.market_now().get(), 290_000);
+}
+
+/// So many jobs at once, of P1 with H1: written as openings write them.
+fn many(world: &mut World, count: u64) {
+    let id = world.open(P1, opening(USD, 500_000, 5_000));
+    let job = world.job(id);
+    let mut overlay = Overlay::new(&world.chain.tree);
+    for n in id + 1..id + count {
+        JOBS.put(&mut overlay, &JobId::new(n), &Job { client_ref: None, ..job.clone() });
+        JOB_ENDS.put(&mut overlay, &(job.queued, JobId::new(n)), &());
+        money::take(&mut overlay, &address(P1), USD, job.deposit).unwrap();
+    }
+    let open = u32::try_from(count).unwrap();
+    OPEN_PAIRS.put(&mut overlay, &(job.payer, job.provider_id), &open);
+    let provider = world.provider(H1);
+    let row = crate::state::market::provider::Provider { open_jobs: open, ..provider };
+    PROVIDERS.put(&mut overlay, &address(H1), &row);
+    NEXT_JOB.put(&mut overlay, &(), &JobId::new(id + count));
+    let changes = overlay.into_changes();
+    let delta = world.chain.tree.preview(changes);
+    world.chain.tree.commit(delta).unwrap();
+}
+
+#[test]
+fn one_block_ends_a_bounded_number_of_jobs_and_the_rest_waits() {
+    let world = &mut World::f0();
+    let count = 600u64;
+    many(world, count);
+    let open = |world: &World| world.jobs(|job| job.escrow().get() > 0).len();
+    assert_eq!(open(world), 600);
+    world.later(301);
+    let bound = MAX_JOB_ENDS_PER_BLOCK;
+    for left in [600 - bound, 600 - 2 * bound, 0] {
+        let events = world.block();
+        assert!(events.len() <= bound);
+        assert_eq!(open(world), left);
+        // Meanwhile those that wait behave as ended.
+        if left > 0 {
+            assert_eq!(world.no(P1, Action::JobTopUp { job: JobId::new(count), amount: amount(1) }), "job_over");
+            break;
+        }
+    }
+    while open(world) > 0 {
+        world.block();
+    }
+    assert_eq!((world.held(P1, USD), world.provider(H1).open_jobs), (10_000 * E6, 0));
+    assert_eq!(OPEN_PAIRS.scan(&world.chain.tree).count(), 0);
+}
