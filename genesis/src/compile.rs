@@ -267,6 +267,10 @@ fn read_salt(text: Option<&str>) -> Result<[u8; 32], String> {
 
 /// A time may be written with its unit; its name says which the parameter counts in.
 fn param_value(name: &str, value: &Value) -> Result<Value, String> {
+    if let Value::Object(part) = value {
+        let read = |(name, value): (&String, &Value)| Ok((name.clone(), param_value(name, value)?));
+        return part.iter().map(read).collect::<Result<_, String>>().map(Value::Object);
+    }
     let Value::String(text) = value else { return Ok(value.clone()) };
     if text.bytes().all(|b| b.is_ascii_digit()) {
         return Ok(value.clone());

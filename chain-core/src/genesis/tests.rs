@@ -193,9 +193,9 @@ fn a_genesis_is_bounded() {
 fn the_state_holds_what_the_genesis_says_and_nothing_else() {
     let genesis = sample();
     let (tree, header) = genesis.build().unwrap();
-    // Parameters, validators with their roster and a record each, protocol, the next asset's number, two assets
-    // and symbols, two native accounts, two stake balances.
-    assert_eq!(tree.len(), 1 + 2 + genesis.validators.len() + 1 + 1 + 2 + 2 + 2 + 2);
+    // Parameters, validators with their roster and a record each, protocol, the market, the next asset's number,
+    // two assets and symbols, two native accounts, two stake balances.
+    assert_eq!(tree.len(), 1 + 2 + genesis.validators.len() + 1 + 1 + 1 + 2 + 2 + 2 + 2);
     assert_eq!(params(&tree).unwrap(), genesis.params);
     for GenesisBalance { address, asset, amount } in &genesis.balances {
         assert_eq!(money::balance(&tree, address, *asset).unwrap(), *amount);

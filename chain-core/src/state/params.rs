@@ -201,12 +201,11 @@ impl Params {
         own.into_iter().chain(self.market_bounds()).collect()
     }
 
-    /// Those of the market: empty blocks don't hold its clock back, and a bond is above the floor.
+    /// Those of the market: a bond is above the floor.
     fn market_bounds(&self) -> impl Iterator<Item = Param> {
-        let (least_step, floor) = (u128::from(self.empty_block_interval_ms).saturating_mul(2), self.market.bond_floor);
+        let floor = self.market.bond_floor.get();
         self.market.bounds().into_iter().map(move |param| match param.name {
-            "market.max_step_ms" => Param { min: least_step, ..param },
-            "market.min_bond" => Param { min: param.min.max(floor.get()), ..param },
+            "market.min_bond" => Param { min: param.min.max(floor), ..param },
             _ => param,
         })
     }

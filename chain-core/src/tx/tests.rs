@@ -75,9 +75,13 @@ fn only_known_numbers_are_read() {
         let unknown = DecodeError::UnknownAction(u16::from_be_bytes([family, action]));
         let read = codec::decode::<Action>(&[family, action], 10);
         assert_eq!(read == Err(unknown), !known, "{family} {action}");
-        // Only being ready has nothing more to say.
-        let ready = Action::Authority(authority::Action::ValidatorReady {});
-        assert!(read.is_err() || read == Ok(ready), "no other action is empty");
+        // Only these have nothing more to say.
+        let empty = [
+            Action::Authority(authority::Action::ValidatorReady {}),
+            Action::Provider(provider::Action::ProviderLeave {}),
+            Action::Provider(provider::Action::ProviderBondWithdraw {}),
+        ];
+        assert!(read.is_err() || empty.map(Ok).contains(&read), "no other action is empty");
     }
 }
 
@@ -115,6 +119,7 @@ fn the_words_of_every_action_are_frozen() {
     let mut secrets: Vec<_> = [2, 3, 4].map(|seed| crate::testing::key(seed).public().to_string()).into();
     secrets.sort();
     let [a, b, c] = &secrets[..] else { panic!() };
+    let five = format!("0x{}", "05".repeat(32));
     let expected = [
         format!("Transfer 5AIT to {receiver}"),
         "Burn 1/3600AIT".to_owned(),
@@ -123,6 +128,11 @@ fn the_words_of_every_action_are_frozen() {
             "Let only 2 of these 3 keys together sign for this account from the next transaction on: {a}, {b}, {c}"
         ),
         "Require a memo of transfers to this account".to_owned(),
+        format!(
+            "Let {receiver} spend this account's money on jobs for ever: 10USD for one and 100USD for all \
+             jobs, at most 0.005USD per 1000 units; with providers: all; for models: {five}"
+        ),
+        format!("Let {receiver} spend no more of this account's money on jobs"),
         format!(
             "Create the asset \"USD\" with 1000000 base units per token, at most 1000000000000000000 base units, \
              2500000 of them for this account, minted by {sender}"
@@ -147,7 +157,64 @@ fn the_words_of_every_action_are_frozen() {
         "Announce that this account's validator keeps 1250 of 10000 of the rewards".to_owned(),
     ];
     let words: Vec<_> = all_examples().iter().map(|action| action.rules().text(&tokens)).collect();
-    assert_eq!(words, expected);
+    assert_eq!(words, [&expected[..], &market_words(receiver)].concat());
+}
+
+fn market_words(receiver: &str) -> Vec<String> {
+    let (five, model) = (format!("0x{}", "05".repeat(32)), model::example_spec().id());
+    let payer = "ait1pqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyq9mvu2k";
+    vec![
+        format!("Let in as curator 1 models: \"llama-3\" \"8b-q4.gguf\" (\"gguf\", weights {five})"),
+        format!(
+            "Propose, for the proposal fee, to let in the model \"llama-3\" \"8b-q4.gguf\" (\"gguf\", \
+             weights {five})"
+        ),
+        "Lock 100000000000000000000000 base units of stake as votes for the model of proposal 7".to_owned(),
+        "End the vote on the model of proposal 7".to_owned(),
+        "Take back the stake locked for the model of proposal 7".to_owned(),
+        format!("Let no jobs be opened for the model {model}"),
+        format!("Let 2500 units a second be claimed for the model {model}"),
+        format!(
+            "Bond the least bond and become the provider \"Berlin 1\" at \"https://compute.example.org\" for \
+             1 models, earnings to this account, operated by {receiver}"
+        ),
+        format!(
+            "Be the provider \"Berlin 1\" at \"https://compute.example.org\" for 1 models from now on, \
+             earnings to {receiver}, operated by nobody else"
+        ),
+        "Bond 100000000000000000000 more base units of stake as a provider".to_owned(),
+        "Take no more jobs as a provider".to_owned(),
+        "Withdraw the bond of this account as a provider".to_owned(),
+        format!(
+            "Slash the bond of {receiver} by 100000000000000000000 base units of stake for \"sold another \
+             model\", evidence \"ipfs://evidence\", for the payer of job 7"
+        ),
+        format!(
+            "Offer the model {five} for 0.005USD per 1000 tokens, while there are fewer than 4 jobs, \
+             disputes decided by 1 of these 1: {payer}"
+        ),
+        format!("Take back the offer of the model {five} in asset 1 for tokens"),
+        format!("Say that the provider {receiver} is there"),
+        "Pause the market for \"maintenance\"".to_owned(),
+        "End the pause of the market for \"maintenance\"".to_owned(),
+        "Accept asset 1 in the market, with deposits of 0.5USD to 1000000USD and prices of 0.000001USD \
+             to 100USD per 1000 units"
+            .to_owned(),
+        "Deposit 10USD in the market".to_owned(),
+        "Withdraw 10USD from what is deposited in the market".to_owned(),
+        "Withdraw from this account's earnings: all of asset 0, 10USD".to_owned(),
+        "Withdraw as treasurer from the treasury: all of asset 1".to_owned(),
+        format!(
+            "Put 10USD from the account {payer} into escrow for a job called \"order 7\" of {receiver} with \
+             the model {five} at 0.005USD per 1000 tokens, for at most 86400 s and until 300 s of silence; \
+             the provider claims, at least 100 units at first"
+        ),
+        "Add 5000000 base units to the deposit of job 7".to_owned(),
+        "Decline job 7 as its provider".to_owned(),
+        "Complete job 7, with at most 100000 units used".to_owned(),
+        "Settle job 7, whose time is over".to_owned(),
+        "Claim work for job 7, receipt 1: 500 tokens so far, done, see \"ipfs://answer\"".to_owned(),
+    ]
 }
 
 #[test]
@@ -196,6 +263,8 @@ proptest! {
             prop_assert_eq!(&results.events, &[vec![]]);
             let mut allowed: BTreeSet<RowKey> = [address(sender), address(PROPOSER)].map(|a| ACCOUNTS.key(&a)).into();
             allowed.insert(money::ASSETS.key(&AssetId::NATIVE));
+            // The clock goes on.
+            allowed.insert(crate::state::market::MARKET.key(&()));
             prop_assert_eq!(differences(&chain.tree, &before.tree), allowed);
             let (now, then) = (chain.account(&address(sender)), before.account(&address(sender)));
             prop_assert_eq!(now.balance.checked_add(FEE), Some(then.balance));

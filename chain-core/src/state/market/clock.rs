@@ -1,7 +1,8 @@
 //! The market's clock and its pause.
 //!
-//! 1. The clock advances with every block by the time since the block before, at most by `max_step_ms`: a
-//!    chain that stood still must not kill every window and deadline.
+//! 1. The clock advances with every block by the time since the block before, at most by `max_step_ms`, or twice
+//!    the interval of empty blocks if that is longer: a chain that stood still must not kill every window and
+//!    deadline.
 //! 2. While the market is paused it stands still. Within a block everybody sees the same time.
 //! 3. A pause ends by itself in the first block `pause_max_s` after it began, by block time. After the end
 //!    of any pause there is none for `PAUSE_COOLDOWN_S` of block time.
@@ -41,7 +42,9 @@ pub struct Market {
 impl Market {
     /// The market in a block of this time.
     pub fn at(self, timestamp: TimestampMs, params: &Params) -> Self {
-        let step = timestamp.get().saturating_sub(self.at.get()).min(params.market.max_step_ms.into());
+        let least = u64::from(params.empty_block_interval_ms).saturating_mul(2);
+        let longest = u64::from(params.market.max_step_ms).max(least);
+        let step = timestamp.get().saturating_sub(self.at.get()).min(longest);
         match self.paused_until {
             Some(until) if timestamp < until => Self { at: timestamp, ..self },
             // The time of this block still belongs to the pause.
@@ -65,7 +68,9 @@ impl Market {
     /// Refuses while the market is paused.
     pub fn check_open(&self) -> Result<(), Failure> {
         match self.paused_until {
-            Some(until) => Err(MARKET_PAUSED.because("a market that is open", format_args!("paused until {until}")).into()),
+            Some(until) => {
+                Err(MARKET_PAUSED.because("a market that is open", format_args!("paused until {until}")).into())
+            }
             None => Ok(()),
         }
     }
@@ -103,6 +108,9 @@ mod tests {
         let later = start().at(TimestampMs::new(1_000_000 + 3_600_000), &params);
         assert_eq!(later.now, MarketMs::new(10_005));
         assert_eq!(later.at(TimestampMs::new(4_602_000), &params).now, MarketMs::new(12_005));
+        // Where empty blocks are rare, two of their intervals are no halt.
+        let rare = Params { empty_block_interval_ms: 60_000, ..Params::default() };
+        assert_eq!(start().at(TimestampMs::new(4_600_000), &rare).now, MarketMs::new(120_005));
         // Twice in one block is once.
         assert_eq!(later.at(later.at, &params), later);
     }

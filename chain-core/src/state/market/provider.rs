@@ -222,11 +222,7 @@ pub fn offer_list(rows: &impl Rows, id: ProviderId) -> Result<Vec<OfferKey>, Fau
 }
 
 /// Removes the offers that do not stay, and answers how many.
-pub fn drop_offers(
-    overlay: &mut Overlay<'_>,
-    id: ProviderId,
-    stays: impl Fn(&OfferKey) -> bool,
-) -> Result<u32, Fault> {
+pub fn drop_offers(overlay: &mut Overlay<'_>, id: ProviderId, stays: impl Fn(&OfferKey) -> bool) -> Result<u32, Fault> {
     let (stay, go): (Vec<_>, Vec<_>) = offer_list(overlay, id)?.into_iter().partition(|key| stays(key));
     for key in &go {
         OFFERS.remove(overlay, &offer_row(id, key));

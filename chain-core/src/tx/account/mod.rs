@@ -53,8 +53,7 @@ pub const UNUSABLE_KEY: Rejection = Rejection::new(200, "unusable_key", "this is
 pub const POLICY_FORM: Rejection =
     Rejection::new(201, "policy_form", "keys must ascend strictly, 1 ≤ threshold ≤ keys, with one proof per key");
 /// An account needs no grant for itself.
-pub const DELEGATE_IS_SELF: Rejection =
-    Rejection::new(202, "delegate_is_self", "an account is not its own delegate");
+pub const DELEGATE_IS_SELF: Rejection = Rejection::new(202, "delegate_is_self", "an account is not its own delegate");
 /// A scope without money, or with the same twice.
 pub const SCOPE_FORM: Rejection =
     Rejection::new(203, "scope_form", "a scope names at least one asset, each with amounts of at least 1");
@@ -63,13 +62,8 @@ pub const NO_DELEGATE: Rejection = Rejection::new(204, "no_delegate", "this acco
 /// Rejections of this family.
 pub const REJECTIONS: &[&Rejection] = &[&UNUSABLE_KEY, &POLICY_FORM, &DELEGATE_IS_SELF, &SCOPE_FORM, &NO_DELEGATE];
 /// Names and numbers of this family's actions.
-pub const ACTIONS: &[(u8, &str)] = &[
-    (1, "rotate_key"),
-    (2, "set_multi_key"),
-    (3, "set_memo_required"),
-    (4, "delegate_set"),
-    (5, "delegate_revoke"),
-];
+pub const ACTIONS: &[(u8, &str)] =
+    &[(1, "rotate_key"), (2, "set_multi_key"), (3, "set_memo_required"), (4, "delegate_set"), (5, "delegate_revoke")];
 
 const WEIGHT: u64 = 200;
 
@@ -251,7 +245,9 @@ impl Rules for Action {
             Self::SetMemoRequired { required: true } => "Require a memo of transfers to this account".into(),
             Self::SetMemoRequired { required: false } => "Require no memo of transfers to this account".into(),
             Self::DelegateSet { delegate, scope, reset_spent } => delegate_text(delegate, scope, *reset_spent, tokens),
-            Self::DelegateRevoke { delegate } => format!("Let {delegate} spend no more of this account's money on jobs"),
+            Self::DelegateRevoke { delegate } => {
+                format!("Let {delegate} spend no more of this account's money on jobs")
+            }
         }
     }
 
@@ -353,10 +349,10 @@ fn delegate_text(
 ) -> String {
     let allowance = |allowance: &Allowance| {
         let text = |amount: Amount| amount_text(allowance.asset, amount, tokens);
-        let price = allowance.max_price.map_or("any price".to_owned(), |price| {
+        let price = allowance.max_price.map_or("at any price".to_owned(), |price| {
             format!("at most {} per 1000 units", text(Amount::new(price.get())))
         });
-        format!("{} for one and {} for all jobs at {price}", text(allowance.max_job), text(allowance.max_total))
+        format!("{} for one and {} for all jobs, {price}", text(allowance.max_job), text(allowance.max_total))
     };
     let list = |items: Vec<String>, all: &str| if items.is_empty() { all.to_owned() } else { items.join(", ") };
     let assets: Vec<_> = scope.assets.iter().map(allowance).collect();

@@ -56,9 +56,7 @@ use crate::limits::{MAX_JOB_S, MAX_SILENCE_S, MIN_SILENCE_S};
 use crate::state::market::check_text;
 use crate::state::market::job::{ClientRef, Funding, Mode, Terms};
 use crate::state::market::settle::{Cause, Settlement};
-use crate::types::{
-    Address, Amount, AssetId, JobId, MarketMs, ModelId, Price, Rejected, Token, UnitKind, Units,
-};
+use crate::types::{Address, Amount, AssetId, JobId, MarketMs, ModelId, Price, Rejected, Token, UnitKind, Units};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
@@ -176,8 +174,15 @@ pub enum Event {
         row_fee: Amount,
     } = 1,
     /// A deposit grew.
-    JobToppedUp { job: JobId, by: Address, payer: Address, asset: AssetId, amount: Amount, deposit: Amount, max_units: Units } =
-        2,
+    JobToppedUp {
+        job: JobId,
+        by: Address,
+        payer: Address,
+        asset: AssetId,
+        amount: Amount,
+        deposit: Amount,
+        max_units: Units,
+    } = 2,
     /// A job is over and paid; `by` nobody: by itself.
     JobSettled {
         job: JobId,

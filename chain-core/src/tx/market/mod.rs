@@ -253,7 +253,9 @@ fn check_terms(terms: &AssetTerms) -> Result<(), Rejected> {
     check_amount(max_deposit)?;
     let prices = min_price.is_valid() && max_price.is_valid();
     if min_deposit >= max_deposit || !prices || min_price >= max_price {
-        return Err(TERMS_FORM.because("1 ≤ min < max", format_args!("{min_deposit} {max_deposit} {min_price} {max_price}")));
+        return Err(
+            TERMS_FORM.because("1 ≤ min < max", format_args!("{min_deposit} {max_deposit} {min_price} {max_price}"))
+        );
     }
     Ok(())
 }
@@ -387,7 +389,9 @@ pub fn examples() -> Vec<Action> {
         Action::AssetTermsSet { asset, terms },
         Action::MarketDeposit { asset, amount },
         Action::MarketWithdraw { asset, amount },
-        Action::EarningsWithdraw { items: List::new(vec![all, Item { asset, amount: Some(amount) }]).unwrap_or_default() },
+        Action::EarningsWithdraw {
+            items: List::new(vec![all, Item { asset, amount: Some(amount) }]).unwrap_or_default(),
+        },
         Action::TreasuryWithdraw { pot: Pot::Treasury, asset, amount: None },
     ]
 }

@@ -130,7 +130,10 @@ fn ear_02_and_04_withdrawals_count() {
     earned(world, NAT, 10 * E18);
     world.ok(H1, earn(NAT, Some(3 * E18)));
     let row = |world: &World| crate::state::market::purse::earnings(&world.chain.tree, &address(H1), NAT).unwrap();
-    assert_eq!((world.held(H1, NAT), row(world).balance.get(), row(world).withdrawn().get()), (3 * E18, 7 * E18, 3 * E18));
+    assert_eq!(
+        (world.held(H1, NAT), row(world).balance.get(), row(world).withdrawn().get()),
+        (3 * E18, 7 * E18, 3 * E18)
+    );
 }
 
 #[test]
@@ -248,10 +251,7 @@ fn adm_02_a_timeout_that_was_due_before_the_pause_succeeds() {
     // In the block of the pause itself, in front of its end, where the queue would have been quicker.
     let nonce = |world: &World, seed| world.chain.account(&address(seed)).nonce;
     let (a, x) = (nonce(world, A), nonce(world, X));
-    let txs = [
-        crate::testing::checked(A, a, [pause().into()]),
-        crate::testing::checked(X, x, [expire(id).into()]),
-    ];
+    let txs = [crate::testing::checked(A, a, [pause().into()]), crate::testing::checked(X, x, [expire(id).into()])];
     world.chain.time = Some(TimestampMs::new(stored(&world.chain.tree).unwrap().at.get() + 301_000));
     let results = world.chain.block(&txs);
     assert!(results.outcomes.iter().all(|outcome| outcome.verdict == crate::block::Verdict::Ok));
@@ -268,7 +268,10 @@ fn adm_02_ends_go_on_during_a_pause() {
     let proof = world.proof(ids[0], 100);
     assert_eq!(world.no(H1, proof), "market_paused");
     let (cause, paid) = world.end(P1, complete(ids[0]));
-    assert_eq!((cause, figures(&paid)), (crate::state::market::settle::Cause::PayerCompleted, (5_000, 500, 4_500, 9_995_000)));
+    assert_eq!(
+        (cause, figures(&paid)),
+        (crate::state::market::settle::Cause::PayerCompleted, (5_000, 500, 4_500, 9_995_000))
+    );
     // What was not due before the pause does not become due in it.
     world.chain.time = None;
     world.later(10_000);

@@ -138,7 +138,14 @@ pub enum Event {
     /// A model of a curator's list was known.
     ModelSkipped { model: ModelId, by: Address } = 2,
     /// A model is voted on.
-    ModelProposed { proposal: ModelProposalId, model: ModelId, spec: ModelSpec, proposer: Address, fee: Amount, end: MarketMs } = 3,
+    ModelProposed {
+        proposal: ModelProposalId,
+        model: ModelId,
+        spec: ModelSpec,
+        proposer: Address,
+        fee: Amount,
+        end: MarketMs,
+    } = 3,
     /// Stake was locked for it: this time, by this account altogether, by all; the end, and how often it moved.
     ModelVoted {
         proposal: ModelProposalId,
@@ -213,7 +220,9 @@ impl Rules for Action {
                 let list: Vec<_> = models.iter().map(spec_text).collect();
                 format!("Let in as curator {} models: {}", models.len(), list.join("; "))
             }
-            Self::ModelPropose { model } => format!("Propose, for the proposal fee, to let in the model {}", spec_text(model)),
+            Self::ModelPropose { model } => {
+                format!("Propose, for the proposal fee, to let in the model {}", spec_text(model))
+            }
             Self::ModelVote { proposal, amount } => {
                 format!("Lock {amount} base units of stake as votes for the model of proposal {proposal}")
             }

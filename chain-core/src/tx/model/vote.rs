@@ -25,7 +25,8 @@ pub(super) fn propose(context: &mut Context<'_, '_>, spec: &ModelSpec) -> Result
     Purse::Account(proposer).take(context.state, market.stake_asset, fee)?;
     let proposal = take_proposal_number(context.state)?;
     let none = Amount::ZERO;
-    let row = ModelProposal { spec: spec.clone(), proposer, fee, end, extensions: 0, late: none, votes: none, outcome: None };
+    let row =
+        ModelProposal { spec: spec.clone(), proposer, fee, end, extensions: 0, late: none, votes: none, outcome: None };
     MODEL_PROPOSALS.put(context.state, &proposal, &row);
     LAST_PROPOSALS.put(context.state, &model, &proposal);
     emit(context, Event::ModelProposed { proposal, model, spec: spec.clone(), proposer, fee, end });

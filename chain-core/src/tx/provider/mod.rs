@@ -208,7 +208,8 @@ pub enum Event {
     /// A provider bonded more; its bond now.
     ProviderBondAdded { provider: Address, amount: Amount, bond: Amount } = 3,
     /// A provider takes no more jobs; when its bond is free, if it has none.
-    ProviderLeft { provider: Address, open_jobs: u32, offers_deleted: u32, bond: Amount, free_from: Option<MarketMs> } = 4,
+    ProviderLeft { provider: Address, open_jobs: u32, offers_deleted: u32, bond: Amount, free_from: Option<MarketMs> } =
+        4,
     /// A provider has its bond back and is gone.
     ProviderBondWithdrawn { provider: Address, amount: Amount } = 5,
     /// A bond was slashed; what is left of it, and whether the provider is removed for it.
@@ -342,12 +343,22 @@ fn words(action: &Action, tokens: &dyn Fn(AssetId) -> Option<Token>) -> String {
         Action::ProviderSlash { provider, amount, evidence, reason, job } => {
             let job = job.map_or(String::new(), |job| format!(", for the payer of job {job}"));
             let (reason, evidence) = (quoted(reason), quoted(evidence));
-            format!("Slash the bond of {provider} by {amount} base units of stake for {reason}, evidence {evidence}{job}")
+            format!(
+                "Slash the bond of {provider} by {amount} base units of stake for {reason}, evidence {evidence}{job}"
+            )
         }
         Action::OfferPublish { model, asset, unit_kind, terms } => {
             let price = amount_text(*asset, Amount::new(terms.price.get()), tokens);
-            let slots = terms.slots;
-            format!("Offer the model {model} for {price} per 1000 {unit_kind}, while there are fewer than {slots} jobs")
+            let OfferTerms { slots, arbiters, arbiters_needed, .. } = terms;
+            let judges: Vec<_> = arbiters.iter().map(Address::to_string).collect();
+            let judges = match judges.len() {
+                0 => "the council".to_owned(),
+                count => format!("{arbiters_needed} of these {count}: {}", judges.join(", ")),
+            };
+            format!(
+                "Offer the model {model} for {price} per 1000 {unit_kind}, while there are fewer than {slots} jobs, \
+                 disputes decided by {judges}"
+            )
         }
         Action::OfferWithdraw { model, asset, unit_kind } => {
             format!("Take back the offer of the model {model} in asset {asset} for {unit_kind}")

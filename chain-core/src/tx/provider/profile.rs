@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::limits::MIN_HEARTBEAT_S;
+use crate::state::market::NOT_THE_PROVIDER;
 use crate::state::market::Purse;
 use crate::state::market::model::active_model;
 use crate::state::market::provider::{PROFILES, active_provider, drop_offers, provider, take_provider_number};
-use crate::state::market::NOT_THE_PROVIDER;
 
 /// Rules 1 and 2.
 pub(super) fn register(

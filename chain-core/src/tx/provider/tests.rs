@@ -269,7 +269,10 @@ fn sla_05_at_the_floor_it_stays() {
 #[test]
 fn sla_06_the_council_says_who_slashes() {
     let world = &mut World::f0();
-    let role = |account: Option<u8>| authority::Measure::Role { role: crate::state::Role::Slasher, account: account.map(address) };
+    let role = |account: Option<u8>| authority::Measure::Role {
+        role: crate::state::Role::Slasher,
+        account: account.map(address),
+    };
     world.decide(role(Some(A))).unwrap();
     assert_eq!(world.no(S, slash(H1, E18)), "wrong_role");
     world.ok(A, slash(H1, E18));
@@ -379,15 +382,22 @@ fn rule_12_slots_and_arbiters_have_bounds() {
         assert_eq!(verdict, if fine { Ok(()) } else { Err("slots_range") }, "{slots}");
     }
     let two = List::new(vec![address(X), address(V)]).unwrap();
-    for (arbiters, needed, fine) in
-        [(List::default(), 0, true), (List::default(), 1, false), (two.clone(), 0, false), (two.clone(), 2, true), (two, 3, false)]
-    {
+    for (arbiters, needed, fine) in [
+        (List::default(), 0, true),
+        (List::default(), 1, false),
+        (two.clone(), 0, false),
+        (two.clone(), 2, true),
+        (two, 3, false),
+    ] {
         let terms = OfferTerms { arbiters, arbiters_needed: needed, ..usd_terms() };
         let verdict = world.try_run(H1, bare_offer(terms)).map(|_| ());
         assert_eq!(verdict, if fine { Ok(()) } else { Err("offer_form") }, "{needed}");
     }
     let twice = List::new(vec![address(X), address(X)]).unwrap();
-    assert_eq!(world.no(H1, bare_offer(OfferTerms { arbiters: twice, arbiters_needed: 1, ..usd_terms() })), "list_form");
+    assert_eq!(
+        world.no(H1, bare_offer(OfferTerms { arbiters: twice, arbiters_needed: 1, ..usd_terms() })),
+        "list_form"
+    );
     assert_eq!(world.no(H1, bare_offer(OfferTerms { quantum: Units::ZERO, ..usd_terms() })), "offer_form");
     assert_eq!(world.no(H1, bare_offer(OfferTerms { no_verdict_provider_bps: 10_001, ..usd_terms() })), "offer_form");
 }
@@ -401,8 +411,10 @@ fn reg_06_texts_are_bounded_before_anything_is_executed() {
     bytes[at - 4..at].copy_from_slice(&129u32.to_le_bytes());
     bytes.splice(at..at, [b'x'; 121]);
     assert!(crate::codec::decode::<tx::Action>(&bytes, 10_000).is_err());
-    let long = |n: usize| serde_json::json!({"type": "provider_slash", "provider": address(1), "amount": "1",
-        "evidence": "e", "reason": "x".repeat(n)});
+    let long = |n: usize| {
+        serde_json::json!({"type": "provider_slash", "provider": address(1), "amount": "1",
+        "evidence": "e", "reason": "x".repeat(n)})
+    };
     assert!(serde_json::from_value::<tx::Action>(long(256)).is_ok());
     assert!(serde_json::from_value::<tx::Action>(long(257)).is_err());
 }

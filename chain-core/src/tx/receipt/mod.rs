@@ -184,7 +184,9 @@ impl Rules for Action {
             WorkOutcome::Failed { code } => format!("failed with code {code}"),
         };
         let content = quoted(content_ref);
-        format!("Claim work for job {job}, receipt {seq}: {cumulative_units} {unit_kind} so far, {outcome}, see {content}")
+        format!(
+            "Claim work for job {job}, receipt {seq}: {cumulative_units} {unit_kind} so far, {outcome}, see {content}"
+        )
     }
 
     fn accounts(&self) -> Vec<Address> {

@@ -40,9 +40,10 @@ fn dlg_02_a_job_costs_at_most_the_limit() {
 fn dlg_03_a_grant_is_for_what_it_names() {
     let world = &mut World::f0();
     world.ok(H1, offer(m1(), EUR, 5_000));
-    world.ok(H1, crate::tx::provider::Action::ProviderUpdate {
-        profile: profile(&[m1(), m2()]), payout: None, operator: None,
-    });
+    world.ok(
+        H1,
+        crate::tx::provider::Action::ProviderUpdate { profile: profile(&[m1(), m2()]), payout: None, operator: None },
+    );
     world.ok(H1, offer(m2(), USD, 5_000));
     let scope = Scope {
         providers: List::new(vec![address(H1)]).unwrap(),
@@ -89,7 +90,9 @@ fn dlg_06_nobody_is_his_own_delegate_nor_is_null() {
     let world = &mut World::f0();
     assert_eq!(world.no(P1, grant(P1, &[(USD, ONE, ONE)])), "delegate_is_self");
     let null = account::Action::DelegateSet {
-        delegate: Address::default(), scope: scope(&[(USD, ONE, ONE)]), reset_spent: false,
+        delegate: Address::default(),
+        scope: scope(&[(USD, ONE, ONE)]),
+        reset_spent: false,
     };
     assert_eq!(world.no(P1, null), "module_account");
     assert_eq!(world.no(P1, grant(D, &[])), "list_form");
@@ -126,6 +129,7 @@ fn a_grant_has_a_greatest_price_and_an_end() {
     let world = &mut World::f0();
     let mut narrow = scope(&[(USD, ONE, 10 * ONE)]).assets.to_vec();
     narrow[0].max_price = Some(Price::new(5_000));
+    world.block();
     let until = crate::state::market::stored(&world.chain.tree).unwrap().at.saturating_add(5_000);
     let scope = Scope { assets: List::new(narrow).unwrap(), expires_at: Some(until), ..scope(&[(USD, ONE, ONE)]) };
     world.ok(P1, set(scope, false));

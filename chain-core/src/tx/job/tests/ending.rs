@@ -420,7 +420,8 @@ fn rule_11_a_young_claim_is_settled_by_the_payers_consent_only() {
 #[test]
 fn rule_11_what_is_due_behaves_as_ended_before_the_queue_comes() {
     // In the very block in which a job becomes due, before its end.
-    for (seed, action) in [(P1, complete as fn(u64) -> Action), (H1, complete), (H1, |id| Action::JobDecline { job: JobId::new(id) })]
+    for (seed, action) in
+        [(P1, complete as fn(u64) -> Action), (H1, complete), (H1, |id| Action::JobDecline { job: JobId::new(id) })]
     {
         let mut params = params();
         params.market.early_cancel_units = 1_000;

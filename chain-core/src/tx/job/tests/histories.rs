@@ -101,9 +101,7 @@ fn carry_out(world: &mut World, step: &Step) -> Vec<tx::Event> {
             }
             world.try_run(*by, receipt::Action::ReceiptSubmit { receipt }).unwrap_or_default()
         }
-        Step::Act { by, action, job, units } => {
-            world.try_run(*by, act(*action, *job, *units)).unwrap_or_default()
-        }
+        Step::Act { by, action, job, units } => world.try_run(*by, act(*action, *job, *units)).unwrap_or_default(),
     }
 }
 

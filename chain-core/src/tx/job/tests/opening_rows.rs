@@ -143,8 +143,9 @@ fn opn_10_nobody_opens_with_more_than_he_has() {
 fn opn_11_the_event_says_everything() {
     let world = &mut World::f0();
     let events = world.ok(P1, opening(USD, 10 * E6, 5_000));
-    let tx::Event::Job(Event::JobOpened { job, payer, provider, model, asset, deposit, price, max_units, row_fee, .. }) =
-        &events[0]
+    let tx::Event::Job(Event::JobOpened {
+        job, payer, provider, model, asset, deposit, price, max_units, row_fee, ..
+    }) = &events[0]
     else {
         panic!("{events:?}")
     };
