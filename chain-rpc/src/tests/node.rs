@@ -9,7 +9,9 @@ use chain_core::ledger::{CommittedBlock, Hop};
 use chain_core::mempool::Status;
 use chain_core::state::money::{self, ASSETS};
 use chain_core::state::validators::{self, next_set};
-use chain_core::state::{Account, Asset, Overlay, PARAMS, Params, RowKey, Supply, Tree, ValidatorRecord, protocol};
+use chain_core::state::{
+    Account, Asset, Overlay, PARAMS, Params, RowKey, Supply, Tree, ValidatorRecord, market, protocol,
+};
 use chain_core::tx::{Action, Checked, Signed, Transaction, check_one, transfer};
 use chain_core::types::*;
 use futures_util::future::BoxFuture;
@@ -63,6 +65,7 @@ impl TestNode {
         ASSETS.put(&mut overlay, &AssetId::NATIVE, &asset);
         PARAMS.put(&mut overlay, &(), &Params { proposal_ttl_s: 60, ..Params::default() });
         protocol::found(&mut overlay, QuorumRule::Byzantine, &Default::default());
+        market::found(&mut overlay, AssetId::NATIVE, TimestampMs::ZERO);
         validators::found(&mut overlay, &[Validator { public_key: key(100).public(), weight: 1 }]).unwrap();
         for seed in COUNCIL.skip(1) {
             let waiting = ValidatorRecord::admitted(Default::default(), 1, Height::ZERO);

@@ -7,7 +7,7 @@ use crate::fault::Failure;
 use crate::mempool::{ChainView, Effects, Inserted, Pool, PoolLimits, Status, changed_accounts};
 use crate::state::money::ASSETS;
 use crate::state::{
-    Account, Asset, Authority, Overlay, PARAMS, Params, Symbol, Tree, money, params, protocol, validators,
+    Account, Asset, Authority, Overlay, PARAMS, Params, Symbol, Tree, market, money, params, protocol, validators,
 };
 use crate::tx::{Action, Authorisation, Checked, Signed, Transaction, check_one, transfer};
 use crate::types::{
@@ -91,6 +91,7 @@ impl World {
         let all = balances.iter().sum::<u128>() + 1;
         PARAMS.put(&mut overlay, &(), &Params::default());
         protocol::found(&mut overlay, QuorumRule::Byzantine, &Default::default());
+        market::found(&mut overlay, AssetId::NATIVE, TimestampMs::ZERO);
         let validator = Validator { public_key: key(u64::MAX - 1).public(), weight: 1 };
         validators::found(&mut overlay, &[validator]).unwrap();
         let native = Asset {
