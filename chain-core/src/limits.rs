@@ -184,9 +184,9 @@ pub const MAX_SILENCE_S: u32 = 3_600;
 /// The market can't be paused again for so long after a pause ended.
 pub const PAUSE_COOLDOWN_S: u32 = 86_400;
 /// Most jobs whose end is looked at after one block; the rest waits.
-pub const MAX_JOB_ENDS_PER_BLOCK: usize = 256;
+pub const MAX_JOB_ENDS_PER_BLOCK: usize = 1_024;
 /// Most settled jobs that are forgotten after one block; the rest waits.
-pub const MAX_JOBS_FORGOTTEN_PER_BLOCK: usize = 256;
+pub const MAX_JOBS_FORGOTTEN_PER_BLOCK: usize = 1_024;
 /// Most compensations paid after one block; the rest waits.
 pub const MAX_COMPENSATIONS_PER_BLOCK: usize = 64;
 /// How often the time to vote on a model is extended.

@@ -34,7 +34,7 @@
 //! 10. The payer completes at any time before the job is due, the provider or its operator from a window after the
 //!     last claim, or the start, on. It fails if more than `max_units` were used, so that no claim slips in front.
 //! 11. A job that is due (`state::market::job`) is settled by whoever asks, and at the end of a block by itself, at
-//!     most 256 per block, the longest due first. Everything else is refused for it.
+//!     most 1024 per block, the longest due first. Everything else is refused for it.
 //! 12. What an end pays is a function of the job (`state::market::settle`). A settled job is known for
 //!     `retention_s`.
 //!

@@ -125,7 +125,7 @@ fn ear_01_credits_add_up() {
 }
 
 #[test]
-fn ear_02_and_04_withdrawals_count() {
+fn ear_02_withdrawals_count() {
     let world = &mut World::f0();
     earned(world, NAT, 10 * E18);
     world.ok(H1, earn(NAT, Some(3 * E18)));
