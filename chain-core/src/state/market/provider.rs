@@ -23,14 +23,17 @@ use serde::{Deserialize, Serialize};
 pub const PROVIDERS: Table<Address, Provider> = Table::new(40);
 /// What providers say of themselves; none after they left.
 pub const PROFILES: Table<Address, Profile> = Table::new(41);
-/// Offers; see `OfferKey`.
-pub const OFFERS: Table<((ProviderId, ModelId), (AssetId, UnitKind)), Offer> = Table::new(42);
+/// Offers by `offer_row`.
+pub const OFFERS: Table<OfferRow, Offer> = Table::new(42);
 /// Which offers a provider has.
 pub const OFFER_LISTS: Table<ProviderId, List<OfferKey, MAX_OFFERS>> = Table::new(43);
 /// The number of the next provider; no row: 1.
 pub const NEXT_PROVIDER: Table<(), ProviderId> = Table::new(44);
 /// What slashed providers owe to payers, by when it is paid.
 pub const COMPENSATIONS: Table<(MarketMs, JobId), Compensation> = Table::new(45);
+
+/// Where an offer is kept.
+pub type OfferRow = ((ProviderId, ModelId), (AssetId, UnitKind));
 
 /// Where a provider is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
@@ -202,7 +205,7 @@ pub fn active_provider(rows: &impl Rows, account: &Address) -> Result<Provider, 
 }
 
 /// Where an offer is kept.
-pub fn offer_row(id: ProviderId, key: &OfferKey) -> ((ProviderId, ModelId), (AssetId, UnitKind)) {
+pub fn offer_row(id: ProviderId, key: &OfferKey) -> OfferRow {
     ((id, key.model), (key.asset, key.unit_kind))
 }
 

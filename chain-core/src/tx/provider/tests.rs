@@ -78,7 +78,8 @@ fn nod_02_nobody_registers_twice() {
 #[test]
 fn nod_03_a_profile_is_complete() {
     let world = &mut World::f0();
-    let bad: [(&str, fn(&mut Profile)); 5] = [
+    type Change = fn(&mut Profile);
+    let bad: [(&str, Change); 5] = [
         ("text_empty", |profile| profile.metadata = Text::default()),
         ("text_empty", |profile| profile.endpoint = Text::default()),
         ("text_empty", |profile| profile.name = Text::default()),

@@ -48,7 +48,7 @@ fn act(action: u8, job: u64, units: u128) -> tx::Action {
         7 => market::Action::MarketDeposit { asset: USD, amount: some }.into(),
         8 => market::Action::MarketWithdraw { asset: USD, amount: some }.into(),
         9 => {
-            let item = market::Item { asset: USD, amount: (units % 2 == 0).then_some(some) };
+            let item = market::Item { asset: USD, amount: units.is_multiple_of(2).then_some(some) };
             market::Action::EarningsWithdraw { items: crate::codec::List::new(vec![item]).unwrap() }.into()
         }
         10 => market::Action::TreasuryWithdraw { pot: market::Pot::Treasury, asset: USD, amount: None }.into(),
@@ -56,16 +56,16 @@ fn act(action: u8, job: u64, units: u128) -> tx::Action {
         12 => market::Action::MarketUnpause { reason: text }.into(),
         13 => grant(D, &[(USD, units.max(1), units.max(1) * 2)]).into(),
         14 => provider::Action::ProviderSlash {
-            provider: address(if job % 2 == 0 { H1 } else { H2 }),
+            provider: address(if job.is_multiple_of(2) { H1 } else { H2 }),
             amount: stake,
             evidence: Text::new("e").unwrap(),
             reason: text,
             job: Some(id),
         }
         .into(),
-        _ if units % 5 == 0 => provider::Action::ProviderLeave {}.into(),
+        _ if units.is_multiple_of(5) => provider::Action::ProviderLeave {}.into(),
         _ if units % 5 == 1 => provider::Action::ProviderBondWithdraw {}.into(),
-        _ => model::Action::ModelSetActive { model: m1(), active: units % 3 > 0 }.into(),
+        _ => model::Action::ModelSetActive { model: m1(), active: !units.is_multiple_of(3) }.into(),
     }
 }
 
