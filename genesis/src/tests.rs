@@ -169,15 +169,26 @@ fn any_other_value_is_another_chain() {
 
 #[test]
 fn frozen_vector() {
-    // The sample's parameters are all given, so only a new kind of parameter changes this.
+    // The sample's parameters are all given but for the market's, so only a new kind of parameter and defaults of
+    // the market change this.
     let genesis = read(TOML).compile().unwrap();
     let (tree, header) = genesis.build().unwrap();
     let expected = [
-        "0xf5b6fe944927213b5704d6f8adb6f9715687c975929be8b9b83f8a2bcb89dfbd",
-        "0x9d355866fa3f1bd338c9c6a169d7a09c3afe37280fa980eddae978133ee8785e",
-        "0x404c9de9de9e61904ccb92ba129e8dd19b184d23d9ab2762b770c0559a4eceaa",
+        "0x1106f38f5b073db7da222f9325980095444a530894e1823cd1d783c47358e0c7",
+        "0x0b394b52f42991ea817b1056577632a4136363f2b5ed0cf909af219ae2adcec7",
+        "0x055c19c706931da1b56b61aa935ef2c89734ef1c9905854e64581efcd18d0133",
     ];
     assert_eq!([genesis.chain_id().to_string(), tree.root().to_string(), header.id().to_string()], expected);
+}
+
+#[test]
+fn parameters_of_the_market_are_a_table_of_their_own() {
+    let with = |market: &str| read(&format!("{TOML}\n[params.market]\n{market}\n")).compile();
+    let params = with("window_s = \"1m\"\nfee_bps = 250").unwrap().params;
+    assert_eq!((params.market.window_s, params.market.fee_bps), (60, 250));
+    assert_eq!(params.market.rate, 2_000);
+    assert!(with("window_s = 9").is_err());
+    assert!(with("window = 60").is_err());
 }
 
 #[test]
