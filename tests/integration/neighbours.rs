@@ -302,8 +302,8 @@ fn outdated_software_signs_nothing_under_the_new_rules_and_serves_the_old_blocks
     node.machine.hear(outputs, &mut told);
     let height = Height::new(5);
     let upgrade = Council::CouncilPropose { measure: Measure::Upgrade { version: 2, height } };
-    let wallet = Wallet::new(genesis.chain_id(), wallet(1).key);
-    let bytes = wallet.sign(wallet.transaction(0, [Action::Authority(upgrade)]));
+    let payer = Wallet::new(genesis.chain_id(), wallet(1).key);
+    let bytes = payer.sign(payer.transaction(0, [Action::Authority(upgrade)]));
     node.machine.submit(&[check_one(&genesis.chain_id(), &bytes).unwrap()], &mut told).unwrap();
     node.machine.run_to(Height::new(4), &mut told).unwrap();
     node.now = node.machine.wall - GENESIS_MS;
