@@ -329,6 +329,48 @@ fn told_certificates(outputs: &[Output], peer: Peer) -> usize {
 }
 
 #[test]
+fn no_word_about_any_height_stops_a_node() {
+    let disk = Disk::new();
+    let mut node = Node::alone(&disk, 3);
+    node.join(B, Some(validator().public()));
+    for height in [0, 1, 3, 4, 5, 6, u64::MAX - 1, u64::MAX] {
+        for kind in [VoteKind::Notarize, VoteKind::Finalize, VoteKind::Nullify] {
+            let block = (kind != VoteKind::Nullify).then(other_block);
+            for view in [View::ZERO, View::new(u32::MAX)] {
+                let message = SignedMessage { kind, height: Height::new(height), view, block };
+                let vote = Vote::sign(message, &genesis().chain_id(), &wallet(1).key).unwrap();
+                let empty = Certificate { message, signatures: Default::default(), ..finalization(1, other_block()) };
+                let place = (Height::new(height), view);
+                let proposal = Proposal::sign(place, other_block(), None, &genesis().chain_id(), &wallet(1).key);
+                let justification = consensus::Justification::new(Vec::new()).unwrap();
+                for word in [
+                    consensus::Message::Vote(vote),
+                    consensus::Message::Certificate(empty),
+                    consensus::Message::Proposal { proposal, justification },
+                    consensus::Message::Status { height: Height::new(height), view },
+                ] {
+                    for from in [A, B, C] {
+                        node.now += ANSWER_INTERVAL_MS;
+                        node.hear(from, agreement(word.clone()));
+                    }
+                }
+            }
+        }
+        let from = Height::new(height);
+        node.hear(A, Message::NeedBlocks { from, count: u32::MAX });
+        node.hear(A, Message::NeedBlock { height: from, block: other_block() });
+        node.hear(A, Message::Blocks { from, blocks: List::default(), head: from, oldest: from });
+    }
+    assert!(!node.is_halted());
+    let before = node.machine.height();
+    for _ in 0..50 {
+        node.now += u64::from(BLOCK_TIME_MS);
+        node.step(Input::Tick);
+    }
+    assert!(node.machine.height() > before, "and it goes on");
+}
+
+#[test]
 fn who_is_halted_writes_no_conflict_down_again() {
     let disk = Disk::new();
     let mut node = Node::alone(&disk, 3);

@@ -146,11 +146,15 @@ impl Key for PublicKey {
     }
 }
 
-/// The set that signs the block after the one whose state this is.
-pub fn next_set(rows: &impl Rows) -> Result<ValidatorSet, Fault> {
+/// The members, ascending by key, of the set that signs the block after the one whose state this is.
+pub fn next_members(rows: &impl Rows) -> Result<Vec<Validator>, Fault> {
     let sets = VALIDATOR_SETS.get(rows, &())?;
-    let sets = sets.ok_or_else(|| Fault::new("the state has no validators"))?;
-    ValidatorSet::new(sets.next).map_err(|e| Fault::new(format!("the state's validators: {e}")))
+    Ok(sets.ok_or_else(|| Fault::new("the state has no validators"))?.next)
+}
+
+/// The same as a set: every key is validated and the schedule of leaders made.
+pub fn next_set(rows: &impl Rows) -> Result<ValidatorSet, Fault> {
+    ValidatorSet::new(next_members(rows)?).map_err(|e| Fault::new(format!("the state's validators: {e}")))
 }
 
 /// The keys that have a record, ascending.

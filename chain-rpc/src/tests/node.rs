@@ -66,6 +66,7 @@ impl TestNode {
         validators::found(&mut overlay, &[Validator { public_key: key(100).public(), weight: 1 }]).unwrap();
         for seed in COUNCIL.skip(1) {
             let waiting = ValidatorRecord::admitted(Default::default(), 1, Height::ZERO);
+            let waiting = ValidatorRecord { ready: true, ..waiting };
             validators::put_record(&mut overlay, &key(seed).public(), &waiting).unwrap();
         }
         let delta = tree.preview(overlay.into_changes());
@@ -107,7 +108,7 @@ impl TestNode {
             sender: address(from),
             nonce,
             fee_payer: None,
-            fee: Amount::new(1000),
+            fee: Amount::new(10_000),
             valid_until: Height::ZERO,
             actions: chain_core::codec::List::new(vec![action]).unwrap(),
         };

@@ -6,7 +6,7 @@
 //!
 //! Not here: the arithmetic of the set (`epoch`).
 
-use super::council::{carry_out, close, council, settle};
+use super::council::{Member, carry_out, close, council, settle};
 use super::epoch::{Plan, Wanted, plan};
 use super::measure::{Now, check_parameter};
 use super::proposal::{ACTIVATIONS, DEADLINES, FORGETTING, PROPOSALS, Proposal, Status, Tally, due, existing};
@@ -105,10 +105,13 @@ fn count_miss(
 /// Rules 7 and 8.
 fn end_proposals(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
     let (tree, now) = (block.state.base(), block.timestamp.get());
+    // Read once, and again where something was carried out: that may change it.
+    let mut members = None;
     for (at, id) in due(&DEADLINES, tree, now, MAX_DEADLINES_PER_BLOCK)? {
         // Else it was decided in this very block.
         if DEADLINES.get(block.state, &(TimestampMs::new(at), id))?.is_some() {
-            expire(block, id)?;
+            let known = members.take().map_or_else(|| council(block.state), Ok)?;
+            members = (!expire(block, id, &known)?).then_some(known);
         }
     }
     for (at, id) in due(&FORGETTING, tree, now, MAX_DEADLINES_PER_BLOCK)? {
@@ -118,17 +121,17 @@ fn end_proposals(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Adds up once more: the council may have shrunk since the last vote.
-fn expire(block: &mut BlockEnd<'_, '_>, id: ProposalId) -> Result<(), Fault> {
+/// Adds up once more: the council may have shrunk since the last vote. Whether it passed.
+fn expire(block: &mut BlockEnd<'_, '_>, id: ProposalId, council: &[Member]) -> Result<bool, Fault> {
     let (proposal, now) = (existing(block.state, id)?, now(block));
-    let tally = Tally::of(&proposal.votes, &council(block.state)?);
+    let tally = Tally::of(&proposal.votes, council);
     let (status, effect) = match tally.passes() {
         true => carry_out(block.state, now, id, &proposal.measure)?,
         false => (Status::Expired, None),
     };
     let ended = close(block.state, now, (id, proposal), (status, tally))?;
     [Some(ended), effect].into_iter().flatten().for_each(|event| report(block, event));
-    Ok(())
+    Ok(tally.passes())
 }
 
 fn now<'p>(block: &BlockEnd<'p, '_>) -> Now<'p> {

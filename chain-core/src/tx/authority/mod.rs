@@ -30,8 +30,8 @@
 //!    than two thirds pass it and it is carried out at once, if it still can be; a third against it
 //!    refuses it.
 //! 7. At the end of the first block whose time is not before `expires_at` an open proposal that does not
-//!    pass then expires; of 256 proposals per block, the oldest first.
-//! 8. An ended proposal leaves the state `retention_s` later; 256 per block, the oldest first.
+//!    pass then expires; of 512 proposals per block, the oldest first.
+//! 8. An ended proposal leaves the state `retention_s` later; 512 per block, the oldest first.
 //!
 //! Rules, what it decides:
 //! 9. A parameter comes into force `delay_blocks` whole blocks after the vote that passes it, in the
@@ -144,9 +144,9 @@ pub const ACTIONS: &[(u8, &str)] =
 
 /// The proposal stays in the state until it is forgotten, and no more of them come in a block than can
 /// go in one.
-const PROPOSAL_WEIGHT: u64 = 100_000;
+const PROPOSAL_WEIGHT: u64 = 50_000;
 /// The whole council is read.
-const VOTE_WEIGHT: u64 = 5_000;
+const VOTE_WEIGHT: u64 = 10_000;
 const WEIGHT: u64 = 300;
 
 /// What this family does.
