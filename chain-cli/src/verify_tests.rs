@@ -108,7 +108,7 @@ impl World {
     fn outcome(&self) -> OutcomeProof {
         let chain = self.genesis.chain_id();
         let proof = list_proof(&chain.0, &[self.outcome.hash(&chain)], 0).unwrap();
-        OutcomeProof { outcome: self.outcome.clone(), index: 0, proof, anchor: self.anchor.clone() }
+        OutcomeProof { outcome: self.outcome.clone(), index: 0, proof, events: None, anchor: self.anchor.clone() }
     }
 
     fn check(&self, row: RowProofView) -> Answer<Proven> {
