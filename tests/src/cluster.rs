@@ -144,6 +144,11 @@ impl Cluster {
         SecretKey::from_seed(&self.seed(node))
     }
 
+    /// The plain account of a node's key.
+    pub fn wallet(&self, node: usize) -> Wallet {
+        Wallet::new(self.genesis().chain_id(), self.key(node))
+    }
+
     /// Adds lines to a node's configuration file.
     pub fn configure(&self, node: usize, lines: &str) {
         let path = self.config(node);

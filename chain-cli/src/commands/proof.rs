@@ -219,7 +219,7 @@ fn show(lines: &mut Lines, app: &App, genesis: &Genesis, proven: &Proven) {
             lines.pair("  row", hex::encode(key.as_bytes()));
             lines.pair("  value", value.as_deref().unwrap_or("absent"));
         }
-        Fact::Outcome { wire_id, transaction, index, outcome } => {
+        Fact::Outcome { wire_id, transaction, index, outcome, events } => {
             match transaction {
                 Some(transaction) => {
                     lines.pair("  tx", transaction.tx_id);
@@ -229,11 +229,12 @@ fn show(lines: &mut Lines, app: &App, genesis: &Genesis, proven: &Proven) {
                         lines.pair("  action", names.replace(&action.rules().text(&tokens)));
                     }
                 }
-                None => lines.pair("  bytes", wire_id),
+                None => lines.pair("  of", wire_id),
             }
             lines.pair("  place", index);
             lines.pair("  outcome", outcome_text(outcome));
             lines.pair("  fee", amount(genesis, AssetId::NATIVE, outcome.fee));
+            events.iter().flatten().for_each(|event| lines.pair("  event", names.replace(&event.to_string())));
         }
     }
     let signed = match proven.signers {
