@@ -9,7 +9,9 @@ use chain_core::{
     tx::{Action, staking::Action as Staking},
     types::{Address, Amount, Token},
 };
-use chain_rpc::view::{DelegationView, DelegationsView, StakeView, UnbondingView, ValidatorStake, ValidatorView, rfc3339};
+use chain_rpc::view::{
+    DelegationView, DelegationsView, StakeView, UnbondingView, ValidatorStake, ValidatorView, rfc3339,
+};
 use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -290,12 +292,16 @@ fn show_stake(lines: &mut Lines, stake: &ValidatorStake, token: &Token, native: 
     let of = count(summary.delegations.0, "delegation");
     lines.pair("  bonded", format_args!("{}, by {of}", money(token, summary.bonded)));
     lines.pair("  own", money(token, summary.own));
-    let next = summary.announced.map(|next| format!(", {} from block {}", percent(next.commission_bps.into()), next.from));
+    let next =
+        summary.announced.map(|next| format!(", {} from block {}", percent(next.commission_bps.into()), next.from));
     let commission = percent(summary.commission_bps.into());
     lines.pair("  commission", format_args!("{commission}{}", next.unwrap_or_default()));
     lines.pair("  weight", format_args!("{} in the set, {} wanted", stake.weight.0, stake.weight_target.0));
     let rewards = money(native, stake.pending_rewards);
-    lines.pair("  rewards", format_args!("{rewards} not withdrawn, {} commission", money(native, stake.pending_commission)));
+    lines.pair(
+        "  rewards",
+        format_args!("{rewards} not withdrawn, {} commission", money(native, stake.pending_commission)),
+    );
     if !stake.unbonding.is_zero() {
         lines.pair("  unbonding", format_args!("{} since the last epoch", money(token, stake.unbonding)));
     }
