@@ -12,6 +12,8 @@ use chain_core::{
     types::{Certificate, QuorumRule, SignedMessage, Validator, View, Vote, VoteKind},
 };
 
+use chain_rpc::view::Bytes;
+
 use super::*;
 
 const USD: AssetId = AssetId::new(1);

@@ -103,7 +103,10 @@ async fn a_delegator_earns_and_a_twin_is_slashed_and_jailed() {
     assert_eq!(after.burned.get() - before.burned.get(), 4_845 * STK);
     assert_eq!(number(&own(&cluster, "dev2", 3)["worth"]), 1_900 * STK);
     let stake = client.get_stake(cluster.key(3).public()).await.unwrap().stake.unwrap();
-    assert_eq!((stake.slash.unwrap().burned, stake.summary.bonded), (Amount::new(figures[3]), Amount::new(96_900 * STK)));
+    assert_eq!(
+        (stake.slash.unwrap().burned, stake.summary.bonded),
+        (Amount::new(figures[3]), Amount::new(96_900 * STK))
+    );
     refused(&cluster, "stake delegate node-3 --amount 5STK --from dev2", 605);
     // The set goes on without it, and says so by itself.
     let socket = cluster.socket(0).await;

@@ -9,7 +9,9 @@ use chain_core::{
     tx::{Action, staking::Action as Staking},
     types::{Address, Amount, Token},
 };
-use chain_rpc::view::{DelegationView, DelegationsView, StakeView, UnbondingView, ValidatorStake, ValidatorView, rfc3339};
+use chain_rpc::view::{
+    DelegationView, DelegationsView, StakeView, UnbondingView, ValidatorStake, ValidatorView, rfc3339,
+};
 use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -166,8 +168,8 @@ async fn act(app: &App, node: &Node, args: &SendArgs, actions: Vec<Staking>) -> 
 }
 
 /// The stake asset's token; an error where there is none.
-async fn stake_token(node: &Node, view: &DelegationsView) -> Answer<Token> {
-    match view.staking.asset {
+async fn stake_token(node: &Node) -> Answer<Token> {
+    match node.stake_asset().await? {
         Some(asset) => node.token(asset).await,
         None => Err(CliError::Failed("on this chain stake gives no weight: its mode is poa".into())),
     }
@@ -176,12 +178,10 @@ async fn stake_token(node: &Node, view: &DelegationsView) -> Answer<Token> {
 /// What an amount of stake means; it must be of the stake asset.
 async fn stake_amount(node: &Node, text: &str) -> Answer<Amount> {
     let (asset, amount) = node.amount(text).await?;
-    // Any account's answer names the asset.
-    let nobody = node.client.get_delegations(Address::of_key(&PublicKey([0; 32])), None, Some(1)).await?;
-    match nobody.staking.asset {
+    match node.stake_asset().await? {
         Some(stakes) if stakes != asset => {
-            let token = node.token(stakes).await?;
-            Err(CliError::Usage(format!("stakes are made of {0}; write 5000{0}", token.symbol)))
+            let symbol = node.token(stakes).await?.symbol;
+            Err(CliError::Usage(format!("stakes are made of {symbol}; write 5000{symbol}")))
         }
         // Without stake the chain refuses with its own words.
         _ => Ok(amount),
@@ -249,7 +249,7 @@ async fn meant(
         return Ok(vec![app.public_key(name)?]);
     }
     let view = all_of(node, app.address(&send.from)?).await?;
-    stake_token(node, &view).await?;
+    stake_token(node).await?;
     let found: Vec<_> = view.validators.iter().filter(|one| is_meant(one)).map(|one| one.validator).collect();
     if found.is_empty() {
         return Err(CliError::Failed(otherwise.into()));
@@ -271,7 +271,7 @@ async fn show(app: &App, node: &Node, whose: &str) -> Answer<()> {
     if own.staking.asset.is_none() {
         return app.print(&document, |lines| lines.line("mode poa: on this chain stake gives no weight"));
     }
-    let (token, native, names) = (stake_token(node, &own).await?, node.native().await?, app.names());
+    let (token, native, names) = (stake_token(node).await?, node.native().await?, app.names());
     app.print(&document, |lines| {
         if let StakeView { stake: Some(stake), validator, .. } = &stake {
             lines.line(format_args!("validator {}", names.validator(validator)));
@@ -290,12 +290,16 @@ fn show_stake(lines: &mut Lines, stake: &ValidatorStake, token: &Token, native: 
     let of = count(summary.delegations.0, "delegation");
     lines.pair("  bonded", format_args!("{}, by {of}", money(token, summary.bonded)));
     lines.pair("  own", money(token, summary.own));
-    let next = summary.announced.map(|next| format!(", {} from block {}", percent(next.commission_bps.into()), next.from));
+    let next =
+        summary.announced.map(|next| format!(", {} from block {}", percent(next.commission_bps.into()), next.from));
     let commission = percent(summary.commission_bps.into());
     lines.pair("  commission", format_args!("{commission}{}", next.unwrap_or_default()));
     lines.pair("  weight", format_args!("{} in the set, {} wanted", stake.weight.0, stake.weight_target.0));
     let rewards = money(native, stake.pending_rewards);
-    lines.pair("  rewards", format_args!("{rewards} not withdrawn, {} commission", money(native, stake.pending_commission)));
+    lines.pair(
+        "  rewards",
+        format_args!("{rewards} not withdrawn, {} commission", money(native, stake.pending_commission)),
+    );
     if !stake.unbonding.is_zero() {
         lines.pair("  unbonding", format_args!("{} since the last epoch", money(token, stake.unbonding)));
     }
@@ -329,8 +333,11 @@ fn unbonding(entry: &UnbondingView, token: &Token) -> String {
 
 async fn list(app: &App, node: &Node) -> Answer<()> {
     let view = node.client.get_validators().await?;
-    let nobody = node.client.get_delegations(Address::of_key(&PublicKey([0; 32])), None, Some(1)).await?;
-    let (names, token) = (app.names(), stake_token(node, &nobody).await.ok());
+    let (names, asset) = (app.names(), node.stake_asset().await?);
+    let token = match asset {
+        Some(asset) => Some(node.token(asset).await?),
+        None => None,
+    };
     let row = |one: &ValidatorView| {
         let stake = one.stake.as_ref().zip(token.as_ref());
         let figures = stake.map(|(stake, token)| {
@@ -380,8 +387,7 @@ pub async fn token_for(node: &Node, mut events: impl Iterator<Item = &Value>) ->
     if !events.any(is_told) {
         return Ok(None);
     }
-    let nobody = node.client.get_delegations(Address::of_key(&PublicKey([0; 32])), None, Some(1)).await?;
-    stake_token(node, &nobody).await.map(Some)
+    stake_token(node).await.map(Some)
 }
 
 /// What happened to stake, in words.

@@ -53,11 +53,7 @@ fn staking_view(tree: &Tree, height: Height) -> Result<StakingView, Fault> {
 }
 
 /// The stake behind a validator in short; `None`: nobody ever bonded for it.
-pub(super) fn stake_summary(
-    tree: &Tree,
-    validator: &PublicKey,
-    height: Height,
-) -> Result<Option<StakeSummary>, Fault> {
+pub(super) fn stake_summary(tree: &Tree, validator: &PublicKey, height: Height) -> Result<Option<StakeSummary>, Fault> {
     stake(tree, validator)?.map(|stake| summary(tree, validator, &stake, height)).transpose()
 }
 
@@ -108,9 +104,9 @@ fn get_delegations(context: &Context, asked: DelegationsParams) -> Result<Delega
         let more = held.len() > limit;
         let page: Vec<_> = held.into_iter().take(limit).collect();
         let next = page.last().filter(|_| more).map(|(id, _)| id.to_string());
-        let views = page.into_iter().map(|(id, (own, unbonding))| {
-            delegation_view(tree, &block.header, &asked.account, (id, own, unbonding))
-        });
+        let views = page
+            .into_iter()
+            .map(|(id, (own, unbonding))| delegation_view(tree, &block.header, &asked.account, (id, own, unbonding)));
         Ok(DelegationsView {
             staking: staking_view(tree, block.header.height)?,
             account: asked.account,
