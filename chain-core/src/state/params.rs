@@ -79,7 +79,8 @@ pub struct Params {
     pub issuance_per_block: Amount,
     /// Share of the stake behind a validator that is lost when it contradicted itself, in basis points.
     pub slash_equivocation_bps: u16,
-    /// Share of what is lost that goes to who proved it, in basis points; the rest is burned.
+    /// Share of what is lost that goes to who proved it, in basis points, up to half of what the validator's
+    /// own stake lost; the rest is burned.
     pub slash_reporter_bps: u16,
 }
 
@@ -188,7 +189,7 @@ impl Params {
             ("unbonding_s", self.unbonding_s.into(), 1, 31_536_000),
             ("issuance_per_block", self.issuance_per_block.get(), 0, 10u128.pow(24)),
             ("slash_equivocation_bps", self.slash_equivocation_bps.into(), 0, BPS),
-            // So who proves it against himself loses half at least.
+            // Besides, a reporter gets at most half of what the validator itself lost (`stakes::slash`, rule 3).
             ("slash_reporter_bps", self.slash_reporter_bps.into(), 0, BPS / 2),
         ]
         .map(|(name, value, min, max)| Param { name, value, min, max })
