@@ -61,7 +61,8 @@
 //!
 //! Rules, with stake (`state::stakes`):
 //! 18. In mode `pos` the council is the set's validators that are not jailed, each with its weight in the
-//!     set; if there is none, the whole set. Nobody is admitted or removed by vote.
+//!     set; if there is none, the whole set. Nobody is admitted or removed by vote. Leaving and bonding
+//!     again lifts no jail.
 //! 19. In modes `pos` and `hybrid` the weight a validator shall have is its stake's, taken anew whenever
 //!     the set changes; the weight an admission names counts for nothing.
 //! 20. A conviction costs the stake behind the validator what `state::stakes::slash` says.

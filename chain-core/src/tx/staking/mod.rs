@@ -16,7 +16,8 @@
 //! 2. A validator bonds, unbonds and sets its commission through the plain account of its key. What it
 //!    has bonded itself is a delegation like any other, and nothing or at least `min_validator_stake`.
 //! 3. In mode `hybrid` only admitted authorities bond. In mode `pos` everybody with a usable key does
-//!    and is thereby admitted; whoever unbonds all is removed.
+//!    and is thereby admitted; whoever unbonds all is removed. A jail stays with the key: whoever leaves
+//!    jailed and bonds again is jailed, and its absence counts on, until the council lifts it.
 //! 4. In mode `pos` a newcomer for whom there is no room displaces the validator with the least own stake
 //!    of those that have less than it, are not in the set, and can't be convicted of anything any more.
 //! 5. A commission, 0 to 10000 basis points, is named with the first bond (else 0). Later ones differ by
