@@ -30,11 +30,13 @@ pub(super) fn bond(
     never_convicted(context, &validator)?;
     let own = own_stake(context.state, &validator, &stake)?.saturating_add(amount);
     check_minimum(context, own)?;
-    let displaced = match staking.mode {
-        ConsensusMode::Pos => enter(context, &validator, own)?,
-        _ => check_authority(context, &validator).map(|()| None)?,
-    };
+    let enters = staking.mode == ConsensusMode::Pos;
+    if !enters {
+        check_authority(context, &validator)?;
+    }
+    // Who does not have the stake is turned away before everybody's record is read.
     let added = add(context, staking, (&validator, &mut stake), amount)?;
+    let displaced = if enters { enter(context, &validator, own)? } else { None };
     STAKES.put(context.state, &validator, &stake);
     let (bonded, commission_bps) = (stake.bonded.held, stake.commission.at(context.height));
     let (shares, reward, row_fee) = (added.shares, added.reward, added.row_fee);

@@ -53,7 +53,7 @@ pub(super) use block_end::at_block_end;
 use super::{CheckContext, Context, Rules, check_amount};
 use crate::crypto::{PublicKey, SecretKey};
 use crate::fault::{Failure, Fault};
-use crate::limits::BPS;
+use crate::limits::{BPS, MAX_VALIDATORS};
 use crate::state::stakes::{Now, Staking, staking};
 use crate::types::{Address, Amount, AssetId, Height, Rejected, Rejection, TimestampMs, Token};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -105,8 +105,8 @@ pub const ACTIONS: &[(u8, &str)] = &[
 
 /// A few rows are read and written.
 const WEIGHT: u64 = 600;
-/// All records may be read, to find who has to go.
-const BOND_WEIGHT: u64 = 2_000;
+/// To find who has to go, the record, the stake and the delegation of everybody may be read, some 50 each.
+const BOND_WEIGHT: u64 = 50 * 3 * MAX_VALIDATORS as u64;
 
 /// What this family does.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]

@@ -1,7 +1,6 @@
 //! Rules 1 to 5: who bonds, how much, and at what commission.
 
 use super::*;
-use crate::limits::MAX_VALIDATORS;
 use crate::state::validators::{put_record, roster};
 use crate::state::{JailCause, Overlay, Standing};
 use crate::testing::Signer;
@@ -198,6 +197,8 @@ fn rule_4_newcomers_displace_who_has_least() {
     chain.tree.commit(delta).unwrap();
     assert!(act(&mut chain, 8, delegate(5, 77)).is_ok());
     assert!(act(&mut chain, 8, undelegate(5, 7)).is_ok());
+    let none = act(&mut chain, 6, bond(FUNDS.get() + 1));
+    assert_eq!(none, Err(money::INSUFFICIENT_BALANCE.number), "who has to go is only looked for with stake");
     assert_eq!(act(&mut chain, 6, bond(1_000)), Err(NO_ROOM.number), "not with as little");
     decide(&mut chain, 1, Measure::Jail { public_key: validator(5) });
     let done = act(&mut chain, 6, bond(1_001)).unwrap();
