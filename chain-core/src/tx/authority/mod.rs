@@ -64,7 +64,8 @@
 //!     set; if there is none, the whole set. Nobody is admitted or removed by vote. Leaving and bonding
 //!     again lifts no jail.
 //! 19. In modes `pos` and `hybrid` the weight a validator shall have is its stake's, taken anew whenever
-//!     the set changes; the weight an admission names counts for nothing.
+//!     the set changes; the weight an admission names counts for nothing. If nobody qualifies, nobody joins
+//!     and the set's members that are not jailed or removed keep their weights.
 //! 20. A conviction costs the stake behind the validator what `state::stakes::slash` says.
 //!
 //! Not here: the rows of validators, roles and versions (`state`), finding evidence (`consensus`).

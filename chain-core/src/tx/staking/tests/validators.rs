@@ -117,7 +117,8 @@ fn decide(chain: &mut TestChain, proposal: u64, measure: Measure) {
     run(chain, 1, tx::Action::Authority(tx::authority::Action::CouncilPropose { measure })).unwrap();
     for member in [2, 3] {
         let proposal = ProposalId::new(proposal);
-        run(chain, member, tx::Action::Authority(tx::authority::Action::CouncilVote { proposal, approve: true })).unwrap();
+        run(chain, member, tx::Action::Authority(tx::authority::Action::CouncilVote { proposal, approve: true }))
+            .unwrap();
     }
 }
 
