@@ -55,7 +55,8 @@
 //! Rules, evidence:
 //! 15. Two signed words of one validator that contradict each other (`types::Evidence`), by anybody.
 //! 16. Their height is this one or lower, by at most `evidence_window_blocks`, and the validator was in
-//!     the set of that height.
+//!     the set of that height. Of who comes and goes often the oldest spans are merged, so that heights
+//!     between them count, too: who contradicts itself is guilty whether it was asked or not.
 //! 17. The validator is convicted once: its key is jailed for ever. The same equivocation by other words,
 //!     and another one of the same key, change nothing more and are refused.
 //!

@@ -80,7 +80,7 @@ fn the_most_stake_validates() {
 
 #[test]
 fn own_stake_below_a_raised_minimum_gives_no_weight() {
-    let mut chain = pos();
+    let mut chain = demanding();
     act(&mut chain, 1, bond(5_000)).unwrap();
     act(&mut chain, 2, bond(5_000)).unwrap();
     act(&mut chain, 3, bond(5_000)).unwrap();
@@ -107,32 +107,38 @@ fn decide(chain: &mut TestChain, number: u64, measure: Measure) {
     run(chain, 3, vote(number, true)).unwrap();
 }
 
+/// A chain whose minimum a vote can raise above what everybody has.
+fn demanding() -> TestChain {
+    let params = Params { min_validator_stake: Amount::new(2_000), ..short() };
+    TestChain::staked(&params, (ConsensusMode::Pos, Amount::new(OWN)), &[1, 2, 3, 4])
+}
+
 fn minimum(value: u128) -> Measure {
     Measure::Parameter { name: crate::codec::Text::new("min_validator_stake").unwrap(), value }
 }
 
 #[test]
 fn while_nobody_has_the_minimum_the_weights_stay_and_so_does_the_stake() {
-    let mut chain = pos();
-    act(&mut chain, 5, delegate(4, 5_000)).unwrap();
+    let mut chain = demanding();
+    act(&mut chain, 5, delegate(4, 4_000)).unwrap();
     end_epoch(&mut chain);
     decide(&mut chain, 1, minimum(11_000));
     end_epoch(&mut chain);
-    act(&mut chain, 5, undelegate(4, 5_000)).unwrap();
+    act(&mut chain, 5, undelegate(4, 4_000)).unwrap();
     act(&mut chain, 6, bond(10_999)).unwrap_err();
     for _ in 0..12 {
         end_epoch(&mut chain);
     }
-    assert_eq!(weights(&chain)[..4], [100, 100, 100, 150]);
+    assert_eq!(weights(&chain)[..4], [100, 100, 100, 140]);
     assert_eq!(batch(&chain, 4, 0).unwrap().closed, None);
     assert_eq!(act(&mut chain, 5, withdraw(4)), Err(STILL_UNBONDING.number));
     // Who is jailed leaves all the same.
     decide(&mut chain, 2, Measure::Jail { public_key: validator(1) });
     end_epoch(&mut chain);
-    assert_eq!(weights(&chain)[..4], [0, 100, 100, 150]);
+    assert_eq!(weights(&chain)[..4], [0, 100, 100, 140]);
     // As soon as somebody qualifies it is as ever.
     act(&mut chain, 2, bond(2_000)).unwrap();
-    for _ in 0..4 {
+    for _ in 0..6 {
         end_epoch(&mut chain);
     }
     assert_eq!(weights(&chain)[3], 0);
@@ -141,7 +147,7 @@ fn while_nobody_has_the_minimum_the_weights_stay_and_so_does_the_stake() {
 
 #[test]
 fn absence_jails_also_while_nobody_has_the_minimum() {
-    let mut chain = pos();
+    let mut chain = demanding();
     decide(&mut chain, 1, minimum(11_000));
     end_epoch(&mut chain);
     while record(&chain, 4).unwrap().standing == crate::state::Standing::Admitted {
