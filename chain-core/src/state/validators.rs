@@ -23,6 +23,9 @@ pub const VALIDATORS: Table<PublicKey, ValidatorRecord> = Table::new(8);
 pub const ROSTER: Table<(), List<PublicKey, MAX_VALIDATORS>> = Table::new(9);
 /// Keys that were convicted, and of what, for ever: their records go one day.
 pub const CONVICTED: Table<PublicKey, Equivocation> = Table::new(22);
+/// Keys that unbonded all or were displaced while they were jailed, and why they were: the jail waits for
+/// them. Only in mode `pos`, where whoever bonds comes back without a vote.
+pub const JAILED: Table<PublicKey, JailCause> = Table::new(24);
 
 /// The members, ascending by key, of a set.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -66,7 +69,7 @@ pub struct ValidatorRecord {
 pub enum Standing {
     /// Yes.
     Admitted = 1,
-    /// Not until the council lifts it.
+    /// Not until the council lifts it; with stake also after leaving and coming back (`JAILED`).
     Jailed(JailCause) = 2,
     /// Not any more.
     Removed = 3,

@@ -57,15 +57,19 @@ fn count_turns(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The weights of the set's members that shall stay.
+/// The weights of the set's members that shall stay: where nobody qualifies (rule 19), of those who may.
 fn able(block: &BlockEnd<'_, '_>, set: &ValidatorSet) -> Result<BTreeMap<PublicKey, u64>, Fault> {
-    let mut able = BTreeMap::new();
+    let (mut able, mut active) = (BTreeMap::new(), BTreeMap::new());
     for member in set.members() {
-        if VALIDATORS.get(block.state, &member.public_key)?.is_some_and(|record| record.target() > 0) {
+        let Some(record) = VALIDATORS.get(block.state, &member.public_key)? else { continue };
+        if record.is_active() {
+            active.insert(member.public_key, member.weight);
+        }
+        if record.target() > 0 {
             able.insert(member.public_key, member.weight);
         }
     }
-    Ok(able)
+    Ok(if able.is_empty() { active } else { able })
 }
 
 fn count_miss(
@@ -205,11 +209,17 @@ fn upgrade(block: &mut BlockEnd<'_, '_>, proposal: ProposalId, version: u32) -> 
 fn change_set(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
     let sets = VALIDATOR_SETS.get(block.state, &())?;
     let old = sets.ok_or_else(|| Fault::new("the state has no validators"))?.next;
-    stakes::weigh(block.state, block.params)?;
+    let anybody = stakes::weigh(block.state, block.params)?;
     let known = records(block.state)?;
+    let weight = |key: &PublicKey, record: &ValidatorRecord| match (anybody, record.is_active()) {
+        (true, _) => record.target(),
+        // Rule 19: nobody joins, and who may stay does as it is.
+        (false, true) => weight_in(&old, key),
+        (false, false) => 0,
+    };
     let wanted = |(key, record): &(PublicKey, ValidatorRecord)| Wanted {
         key: *key,
-        weight: record.target(),
+        weight: weight(key, record),
         convicted: record.equivocation.is_some(),
         since: record.since,
     };
@@ -264,14 +274,15 @@ fn keep_record(
     Ok(())
 }
 
+fn weight_in(set: &[Validator], key: &PublicKey) -> u64 {
+    set.iter().find(|member| member.public_key == *key).map_or(0, |member| member.weight)
+}
+
 fn set_changed(
     from: Height,
     (old, new): (&[Validator], &[Validator]),
     waiting: Vec<epoch::Waiting>,
 ) -> Result<Event, Fault> {
-    let weight_in = |set: &[Validator], key: &PublicKey| {
-        set.iter().find(|member| member.public_key == *key).map_or(0, |member| member.weight)
-    };
     let alone = |these: &[Validator], others: &[Validator]| {
         listed(these.iter().filter(|member| weight_in(others, &member.public_key) == 0).cloned().collect())
     };

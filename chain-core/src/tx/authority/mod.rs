@@ -55,15 +55,18 @@
 //! Rules, evidence:
 //! 15. Two signed words of one validator that contradict each other (`types::Evidence`), by anybody.
 //! 16. Their height is this one or lower, by at most `evidence_window_blocks`, and the validator was in
-//!     the set of that height.
+//!     the set of that height. Of who comes and goes often the oldest spans are merged, so that heights
+//!     between them count, too: who contradicts itself is guilty whether it was asked or not.
 //! 17. The validator is convicted once: its key is jailed for ever. The same equivocation by other words,
 //!     and another one of the same key, change nothing more and are refused.
 //!
 //! Rules, with stake (`state::stakes`):
 //! 18. In mode `pos` the council is the set's validators that are not jailed, each with its weight in the
-//!     set; if there is none, the whole set. Nobody is admitted or removed by vote.
+//!     set; if there is none, the whole set. Nobody is admitted or removed by vote. Leaving and bonding
+//!     again lifts no jail.
 //! 19. In modes `pos` and `hybrid` the weight a validator shall have is its stake's, taken anew whenever
-//!     the set changes; the weight an admission names counts for nothing.
+//!     the set changes; the weight an admission names counts for nothing. If nobody qualifies, nobody joins
+//!     and the set's members that are not jailed or removed keep their weights.
 //! 20. A conviction costs the stake behind the validator what `state::stakes::slash` says.
 //!
 //! Not here: the rows of validators, roles and versions (`state`), finding evidence (`consensus`).
