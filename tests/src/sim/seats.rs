@@ -115,10 +115,13 @@ impl Seats {
     }
 
     fn council(&self) -> Vec<PublicKey> {
-        let free = self.people.iter().filter(|(_, person)| person.standing == Standing::In).map(|(key, _)| *key);
-        let free: Vec<_> = free.collect();
-        let set = self.at(self.known).into_iter().flat_map(ValidatorSet::members).map(|member| member.public_key);
-        if free.is_empty() { set.filter(|key| self.people.contains_key(key)).collect() } else { free }
+        let of = |may: &dyn Fn(&PublicKey, &Person) -> bool| -> Vec<PublicKey> {
+            self.people.iter().filter(|(key, person)| may(key, person)).map(|(key, _)| *key).collect()
+        };
+        let signs = |key: &PublicKey| self.at(self.known).is_some_and(|set| set.index_of(key).is_some());
+        let free = of(&|_, person| person.standing == Standing::In && person.ready);
+        let innocent = of(&|key, person| signs(key) && !person.convicted);
+        [free, innocent].into_iter().find(|some| !some.is_empty()).unwrap_or_else(|| of(&|key, _| signs(key)))
     }
 
     fn propose(&mut self, (now, time_ms): (Height, u64), by: PublicKey, measure: &Measure) -> bool {
@@ -220,7 +223,12 @@ impl Seats {
     /// # Errors
     /// It is not the right one.
     pub fn end_block(&mut self, now: Height, time_ms: u64, next: ValidatorSet) -> Verdict {
-        self.open.retain(|_, open| time_ms < open.until_ms);
+        let over: Vec<_> = self.open.iter().filter(|(_, open)| time_ms >= open.until_ms).map(|(id, _)| *id).collect();
+        for id in over {
+            // Added up once more; what does not pass then is over.
+            self.tally(now, id);
+            self.open.remove(&id);
+        }
         let Some(old) = self.at(now).cloned() else { return Ok(()) };
         self.known = now.next();
         let is_boundary = self.changes && now.get().is_multiple_of(EPOCH_BLOCKS);

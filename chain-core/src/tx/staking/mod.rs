@@ -30,8 +30,9 @@
 //! 7. Shares that are taken out join the validator's open batch at their worth and earn and weigh nothing
 //!    from then on. One account has entries in at most 7 batches of a validator.
 //! 8. At the end of an epoch the open batch is closed if the set no longer gives the validator more weight
-//!    than its stake does (which is none while nobody qualifies), and at least 1/32 of the evidence window has passed since the one before. Once
-//!    nothing can be proven against the validator, that is, when its record goes, it is closed at once.
+//!    than its stake does (which is none while nobody qualifies), and at least 1/32 of the evidence window
+//!    has passed since the one before. Once nothing can be proven against the validator, that is, when its
+//!    record goes, it is closed at once.
 //! 9. A closed batch is free `evidence_window_blocks` + 1 blocks and `unbonding_s` seconds of block time
 //!    later; then its shares are paid at their worth, the last ones with all the rest. Until then it can
 //!    be slashed (`state::stakes::slash`).

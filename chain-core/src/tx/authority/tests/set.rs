@@ -193,7 +193,8 @@ proptest! {
                 let (slack, target_total) = (wanted.len() as u128, wanted.iter().map(|w| u128::from(w.weight)).sum());
                 for w in &wanted {
                     let (after, all) = (weight(&next.members, &w.key), u128::from(total(&next.members)) + slack);
-                    let within = |part: u64, whole: u128| u128::from(after.saturating_sub(1)) * whole <= u128::from(part) * all;
+                    let after = u128::from(after.saturating_sub(1));
+                    let within = |part: u64, whole: u128| after * whole <= u128::from(part) * all;
                     let old_share = within(weight(&old, &w.key), total(&old).into());
                     prop_assert!(old_share || within(w.weight, target_total), "{:?} -> {:?}", old, next.members);
                 }

@@ -84,7 +84,6 @@ fn own_stake_below_a_raised_minimum_gives_no_weight() {
     act(&mut chain, 1, bond(5_000)).unwrap();
     act(&mut chain, 2, bond(5_000)).unwrap();
     act(&mut chain, 3, bond(5_000)).unwrap();
-    act(&mut chain, 5, delegate(4, 50_000)).unwrap();
     let value = 12_000;
     run(
         &mut chain,
@@ -94,6 +93,7 @@ fn own_stake_below_a_raised_minimum_gives_no_weight() {
     .unwrap();
     run(&mut chain, 2, vote(1, true)).unwrap();
     run(&mut chain, 3, vote(1, true)).unwrap();
+    act(&mut chain, 5, delegate(4, 50_000)).unwrap();
     for _ in 0..6 {
         end_epoch(&mut chain);
     }
