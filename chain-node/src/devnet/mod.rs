@@ -125,7 +125,7 @@ pub struct Making {
     /// How many validators of equal weight [default: 1]
     #[arg(long, env = "VALIDATORS", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub validators: Option<u32>,
-    /// Who may validate: poa, pos or hybrid; with stake each validator of a new devnet has bonded 100,000 STK [default: poa]
+    /// Who may validate: poa, pos or hybrid; with stake each first validator has bonded 100,000 STK [default: poa]
     #[arg(long, env = "CONSENSUS_MODE", value_name = "MODE")]
     pub mode: Option<ConsensusMode>,
     /// How many nodes of a new devnet have a key that the council can admit; until then they follow
