@@ -5,18 +5,22 @@ use super::FAMILIES;
 use crate::state::money;
 use crate::types::Rejection;
 
+/// Constants of rejections, one per line, and the list of them.
 macro_rules! rejections {
-    ($($number:literal $constant:ident $name:literal $message:literal;)*) => {
+    ($(#[$doc:meta])* $list:ident = $($number:literal $constant:ident $name:literal $message:literal;)*) => {
         $(
             #[doc = $message]
             pub const $constant: Rejection = Rejection::new($number, $name, $message);
         )*
-        /// The rejections of the envelope and of admission.
-        pub const ENVELOPE_REJECTIONS: &[&Rejection] = &[$(&$constant),*];
+        $(#[$doc])*
+        pub const $list: &[&Rejection] = &[$(&$constant),*];
     };
 }
+pub(super) use rejections;
 
 rejections! {
+    /// The rejections of the envelope and of admission.
+    ENVELOPE_REJECTIONS =
     1 MALFORMED "malformed" "the bytes are not a transaction";
     2 TOO_LONG "too_long" "the transaction is longer than allowed";
     3 UNKNOWN_VERSION "unknown_version" "this version of transactions is not known";

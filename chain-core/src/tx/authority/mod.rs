@@ -84,6 +84,7 @@ pub use measure::Measure;
 
 use self::epoch::Waiting;
 use self::proposal::{Status, Tally};
+use super::rejections::rejections;
 use super::{CheckContext, Context, MODULE_ACCOUNT, Rules};
 use crate::codec::{List, Text};
 use crate::crypto::{PublicKey, SecretKey, Signature};
@@ -98,18 +99,9 @@ use crate::types::{
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-macro_rules! rejections {
-    ($($number:literal $constant:ident $name:literal $message:literal;)*) => {
-        $(
-            #[doc = $message]
-            pub const $constant: Rejection = Rejection::new($number, $name, $message);
-        )*
-        /// Rejections of this family.
-        pub const REJECTIONS: &[&Rejection] = &[$(&$constant),*];
-    };
-}
-
 rejections! {
+    /// Rejections of this family.
+    REJECTIONS =
     500 NOT_ON_COUNCIL "not_on_council" "only members of the council propose and vote";
     501 TOO_MANY_PROPOSALS "too_many_proposals" "the member has 8 proposals that are not decided";
     502 UNKNOWN_PROPOSAL "unknown_proposal" "no proposal in the state has this number";

@@ -51,6 +51,7 @@ mod delegate;
 
 pub(super) use block_end::at_block_end;
 
+use super::rejections::rejections;
 use super::{CheckContext, Context, Rules, check_amount};
 use crate::crypto::{PublicKey, SecretKey};
 use crate::fault::{Failure, Fault};
@@ -60,18 +61,9 @@ use crate::types::{Address, Amount, AssetId, Height, Rejected, Rejection, Timest
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-macro_rules! rejections {
-    ($($number:literal $constant:ident $name:literal $message:literal;)*) => {
-        $(
-            #[doc = $message]
-            pub const $constant: Rejection = Rejection::new($number, $name, $message);
-        )*
-        /// Rejections of this family.
-        pub const REJECTIONS: &[&Rejection] = &[$(&$constant),*];
-    };
-}
-
 rejections! {
+    /// Rejections of this family.
+    REJECTIONS =
     600 NO_STAKING "no_staking" "on this chain stake gives no weight: its mode is poa";
     601 NOT_AN_AUTHORITY "not_an_authority" "in mode hybrid only admitted authorities bond";
     602 NO_VALIDATOR_KEY "no_validator_key" "this account's address is no usable ed25519 key";
