@@ -17,7 +17,7 @@ use clap_complete::Shell;
 
 use app::{App, NodeArgs};
 use commands::{
-    account, anchor, asset, authority, balance, block, evidence, history, keys as key_commands, proof, status,
+    account, anchor, asset, authority, balance, block, evidence, history, keys as key_commands, proof, stake, status,
     store::KeystoreArgs, supply, transfer, tx, watch,
 };
 use error::{Answer, CliError};
@@ -67,6 +67,8 @@ enum Command {
     Anchor(anchor::AnchorArgs),
     /// Who validates and by which rules: ask the council, vote, look
     Authority(authority::AuthorityArgs),
+    /// Stake: bond, delegate, unbond, rewards, commission
+    Stake(stake::StakeArgs),
     /// Show or submit evidence against a validator
     Evidence(evidence::EvidenceArgs),
     /// Show what exists of every asset (reads the node's whole state)
@@ -114,6 +116,7 @@ async fn run(app: &App, command: &Command) -> Answer<()> {
         Command::Asset(args) => asset::run(app, args).await,
         Command::Anchor(args) => anchor::run(app, args).await,
         Command::Authority(args) => authority::run(app, args).await,
+        Command::Stake(args) => stake::run(app, args).await,
         Command::Evidence(args) => evidence::run(app, args).await,
         Command::Supply => supply::run(app).await,
         Command::Status => status::run(app).await,

@@ -120,7 +120,7 @@ fn app(devnet: &std::path::Path) -> App {
 fn without_a_url_the_devnets_first_node_is_meant() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(app(dir.path()).url().unwrap(), "http://127.0.0.1:8006");
-    let nodes = r#"[{"name":"node-0","rpc":"http://h:1","pid":1},{"rpc":"http://h:2"}]"#;
+    let nodes = r#"[{"name":"node-0","rpc":"http://h:1","pid":1},{"name":"node-1","rpc":"http://h:2"}]"#;
     std::fs::write(dir.path().join("nodes.json"), nodes).unwrap();
     assert_eq!(app(dir.path()).url().unwrap(), "http://h:1");
     for bad in ["[]", "{}", "x"] {

@@ -10,6 +10,7 @@ use chain_core::{
     state::{
         Asset, Content, RowKey, Symbol, decode_value,
         money::{ASSETS, SYMBOLS},
+        stakes::{STAKING, Staking},
     },
     tx::Action,
     types::{Amount, AssetId, ChainId, Token, TokenError},
@@ -91,6 +92,12 @@ impl Node {
         self.token(AssetId::NATIVE).await
     }
 
+    /// The asset that stakes are made of; `None` where stake gives no weight.
+    pub async fn stake_asset(&self) -> Answer<Option<AssetId>> {
+        let row: Option<Staking> = self.row(STAKING.key(&())).await?;
+        Ok(row.map(|staking| staking.asset))
+    }
+
     /// What an amount such as `5AIT` means.
     pub async fn amount(&self, text: &str) -> Answer<(AssetId, Amount)> {
         let (id, asset) = self.asset_called(symbol_of(text)?).await?;
@@ -103,9 +110,23 @@ impl Node {
             // An asset nobody registered has no token; the words then speak of base units.
             let _ = self.asset(id).await;
         }
+        let has_stake = actions.iter().any(|action| staked(action).is_some());
+        let stake = if has_stake { self.stake_asset().await.ok().flatten() } else { None };
+        let stake = match stake {
+            Some(asset) => self.token(asset).await.ok(),
+            None => None,
+        };
         let known = self.assets.borrow();
         let tokens = |id: AssetId| known.get(&id).map(Asset::token);
-        actions.iter().map(|action| action.rules().text(&tokens)).collect()
+        let words = |action: &Action| {
+            let text = action.rules().text(&tokens);
+            // The action names no asset: its words count base units of whatever stakes are made of.
+            match (staked(action), &stake) {
+                (Some(amount), Some(token)) => text.replace(&format!("{amount} base units"), &token.format(amount)),
+                _ => text,
+            }
+        };
+        actions.iter().map(words).collect()
     }
 
     async fn row<V: borsh::BorshDeserialize>(&self, key: RowKey) -> Answer<Option<V>> {
@@ -132,6 +153,15 @@ fn asset_of(action: &Action) -> Option<AssetId> {
         Action::Asset(asset::Action::AssetMint { asset, .. } | asset::Action::AssetSetMinter { asset, .. }) => {
             Some(*asset)
         }
+        _ => None,
+    }
+}
+
+/// How much stake an action bonds.
+fn staked(action: &Action) -> Option<Amount> {
+    use chain_core::tx::staking::Action as Staking;
+    match action {
+        Action::Staking(Staking::StakeBond { amount, .. } | Staking::StakeDelegate { amount, .. }) => Some(*amount),
         _ => None,
     }
 }

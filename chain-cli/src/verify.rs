@@ -10,13 +10,14 @@
 
 use chain_core::{
     block::Outcome,
+    codec,
     genesis::Genesis,
     light::{LightClient, LightError, TrustedHeader},
     state::{
         ACCOUNTS, Account, Asset, RowKey, decode_value,
         money::{ASSETS, BALANCES},
     },
-    tx::{Action, Signed},
+    tx::{Action, Event, Signed},
     types::{Address, Amount, AssetId, BlockId, ChainId, Height, TimestampMs, TxId, WireId},
 };
 use chain_rpc::view::{Anchor, OutcomeProof, OutcomeView, ProofView, RowProofView, SetChangeView};
@@ -89,9 +90,9 @@ pub enum Fact {
         /// Its value in hex, if it is there.
         value: Option<String>,
     },
-    /// How a transaction ended.
+    /// How a transaction ended, or something the block did by itself.
     Outcome {
-        /// Names exactly its bytes.
+        /// Names exactly its bytes, or what the block did.
         wire_id: WireId,
         /// Its id, sender and actions, if the file holds its bytes.
         transaction: Option<Box<ProvenTx>>,
@@ -99,6 +100,8 @@ pub enum Fact {
         index: u32,
         /// How it ended.
         outcome: OutcomeView,
+        /// What happened, if the file says so.
+        events: Option<Vec<serde_json::Value>>,
     },
 }
 
@@ -234,8 +237,21 @@ fn check_outcome(block: &TrustedHeader, found: &OutcomeProof, signed: Option<&[u
     {
         return fails("subject", format_args!("the file is not about {asked}"));
     }
+    let events = found.events.as_ref().map(|bytes| read_events(block, outcome, &bytes.0)).transpose()?;
     let (wire_id, index, outcome) = (outcome.wire_id, found.index, OutcomeView::of(outcome));
-    Ok(Fact::Outcome { wire_id, transaction: transaction.map(Box::new), index, outcome })
+    Ok(Fact::Outcome { wire_id, transaction: transaction.map(Box::new), index, outcome, events })
+}
+
+/// The events that a proven outcome holds the hash of.
+fn read_events(block: &TrustedHeader, outcome: &Outcome, bytes: &[u8]) -> Answer<Vec<serde_json::Value>> {
+    let events: Vec<Event> = match codec::decode(bytes, bytes.len()) {
+        Ok(events) => events,
+        Err(error) => return fails("events", error),
+    };
+    if Outcome::events_hash(&events, &block.header().chain_id) != outcome.events_hash {
+        return fails("events", "the outcome is of other events");
+    }
+    Ok(chain_rpc::view::events_view(&events))
 }
 
 fn proven_tx(chain: &ChainId, Signed { transaction, .. }: Signed) -> ProvenTx {

@@ -12,6 +12,8 @@ use chain_core::{
     types::{Certificate, QuorumRule, SignedMessage, Validator, View, Vote, VoteKind},
 };
 
+use chain_rpc::view::Bytes;
+
 use super::*;
 
 const USD: AssetId = AssetId::new(1);
@@ -108,7 +110,7 @@ impl World {
     fn outcome(&self) -> OutcomeProof {
         let chain = self.genesis.chain_id();
         let proof = list_proof(&chain.0, &[self.outcome.hash(&chain)], 0).unwrap();
-        OutcomeProof { outcome: self.outcome.clone(), index: 0, proof, anchor: self.anchor.clone() }
+        OutcomeProof { outcome: self.outcome.clone(), index: 0, proof, events: None, anchor: self.anchor.clone() }
     }
 
     fn check(&self, row: RowProofView) -> Answer<Proven> {
@@ -318,6 +320,13 @@ fn a_spoiled_outcome_fails_at_its_step() {
     let mut proof = world.outcome();
     proof.anchor.certificate = None;
     assert_eq!(failed_step(world.check_outcome(proof, Some(&world.signed), None)), "certificate");
+    let with = |events: &[u8]| OutcomeProof { events: Some(Bytes(events.to_vec())), ..world.outcome() };
+    let proven = world.check_outcome(with(&codec::encode::<[Event]>(&[])), None, None).unwrap();
+    assert!(matches!(proven.fact, Fact::Outcome { events: Some(events), .. } if events.is_empty()));
+    let event = Event::Authority(chain_core::tx::authority::Event::ChangesWait { waiting: Default::default() });
+    for other in [codec::encode(&vec![event]), vec![7]] {
+        assert_eq!(failed_step(world.check_outcome(with(&other), None, None)), "events");
+    }
     let account = Some(address(1));
     let subject = Subject { account, tx_id: None };
     let proof = ProofView::Outcome(Box::new(world.outcome()));

@@ -40,7 +40,7 @@ pub const MAX_COMMISSION_STEP_BPS: u16 = 500;
 /// Views of a height whose leaders are counted as absent: more than any schedule has turns.
 pub const MAX_COUNTED_VIEWS: u32 = 2_048;
 /// Most proposals that expire or are forgotten at the end of one block; the rest waits.
-pub const MAX_DEADLINES_PER_BLOCK: usize = 256;
+pub const MAX_DEADLINES_PER_BLOCK: usize = 512;
 /// Longest name of a parameter in a proposal.
 pub const MAX_PARAM_NAME_BYTES: usize = 64;
 /// Greatest sum of the weights of a validator set: three times it still fits in a `u64`.

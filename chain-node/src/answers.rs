@@ -135,6 +135,7 @@ async fn on_a_thread(read: Arc<impl Fn() -> Option<Vec<u8>> + Send + Sync + 'sta
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -4,9 +4,10 @@
 //! 1. Of each validator the first contradiction that was found is kept, in `DIR/evidence/KEY.json`: a key
 //!    is convicted once. The file goes when the chain has convicted the key, or can't any more.
 //! 2. Whoever led first at the height where it was found submits at once, who leads a view later a block
-//!    later, and so on, so that most nodes find it done. Nobody submits what waits in the pool already.
-//! 3. It is signed anew until it is final; an attempt that was refused in a block is followed by others,
-//!    at most `MAX_ATTEMPTS` in all, as each costs a fee.
+//!    later, and so on, so that most nodes find it done. What waits in the pool already is given way to for
+//!    some blocks, if it is the same accusation and nothing else: it may be meant to fail.
+//! 3. It is signed anew until it is final. What the pool has lost costs nothing; attempts that were refused
+//!    in a block cost a fee, and there are at most `MAX_ATTEMPTS` of them in a life of the node.
 //! 4. A node without a key, or whose account can't pay or has other keys now, says so once and keeps the
 //!    file: anybody may submit it (`chain evidence submit`).
 //!
@@ -37,6 +38,8 @@ use tokio::sync::mpsc;
 pub const FOUND: usize = 64;
 /// Times one evidence is paid for.
 const MAX_ATTEMPTS: u32 = 5;
+/// Blocks for which the same accusation by somebody else is given way to.
+const COURTESY_BLOCKS: u64 = 3;
 /// Blocks an attempt is valid for.
 const VALID_BLOCKS: u64 = 50;
 
@@ -45,7 +48,9 @@ struct Kept {
     evidence: Evidence,
     /// The head when it was found.
     found_at: Height,
-    sent: Option<TxId>,
+    /// The last attempt, and its nonce.
+    sent: Option<(TxId, u64)>,
+    /// Attempts that came into a block and were refused there.
     attempts: u32,
     /// Why it is not submitted here, as it was told last.
     told: Option<String>,
@@ -158,15 +163,15 @@ impl Reporter {
         }
     }
 
-    fn due(&self, one: &Kept) -> Result<Due, Fault> {
+    fn due(&self, one: &mut Kept) -> Result<Due, Fault> {
         let chain = self.driver.chain();
         // The pool before the head, and neither while the other is held.
-        let (waits, next_nonce) = {
+        let (own, foreign, next_nonce) = {
             let pool = self.pool.read();
-            let own = one.sent.is_some_and(|id| matches!(pool.status(&id), Status::Pending | Status::Queued));
+            let own = one.sent.is_some_and(|(id, _)| matches!(pool.status(&id), Status::Pending | Status::Queued));
             let sender = self.key.as_ref().map(|key| Address::of_key(&key.public()));
             let next = sender.and_then(|sender| pool.next_nonce(&sender));
-            (own || pool.candidates().any(|pooled| accuses(pooled, &one.evidence.signer())), next)
+            (own, pool.candidates().any(|pooled| accuses(pooled, &one.evidence)), next)
         };
         let head = chain.head();
         let (height, params) = (head.block.header.height, params(&head.tree)?);
@@ -174,15 +179,17 @@ impl Reporter {
             return Ok(settled);
         }
         let Some(key) = &self.key else { return Ok(Due::Cannot("it has no validator key".into())) };
-        if waits || height < one.found_at.saturating_add(turn(&head.tree, one.found_at.next(), &key.public())?) {
+        let turn = one.found_at.saturating_add(turn(&head.tree, one.found_at.next(), &key.public())?);
+        if own || height < turn || (foreign && height < turn.saturating_add(COURTESY_BLOCKS)) {
             return Ok(Due::Wait);
-        }
-        if one.attempts >= MAX_ATTEMPTS {
-            return Ok(Due::Cannot(format!("{MAX_ATTEMPTS} attempts were refused")));
         }
         let sender = Address::of_key(&key.public());
         let account = money::account(&head.tree, &sender)?;
         drop(head);
+        one.attempts = one.attempts.saturating_add(u32::from(was_refused(one.sent.take(), account.nonce)));
+        if one.attempts >= MAX_ATTEMPTS {
+            return Ok(Due::Cannot(format!("{MAX_ATTEMPTS} attempts were refused")));
+        }
         if account.authority != Authority::Derived {
             return Ok(Due::Cannot(format!("other keys sign for {sender} now")));
         }
@@ -199,14 +206,13 @@ impl Reporter {
     }
 
     async fn send(&self, one: &mut Kept, transaction: Checked) {
-        let bytes = vec![transaction.bytes().to_vec()];
+        let (bytes, nonce) = (vec![transaction.bytes().to_vec()], transaction.transaction().nonce);
         let Ok(verdicts) = self.driver.submit(bytes.clone()).await else { return };
         self.net.tell(&bytes, &verdicts);
         match verdicts.into_iter().next() {
             Some(Ok(submitted)) => {
                 tracing::info!(validator = %one.evidence.signer(), tx = %submitted.tx_id, "evidence submitted");
-                one.sent = Some(submitted.tx_id);
-                one.attempts = one.attempts.saturating_add(1);
+                one.sent = Some((submitted.tx_id, nonce));
             }
             Some(Err(rejected)) => self.tell(one, rejected.to_string()),
             None => {}
@@ -238,12 +244,20 @@ impl Reporter {
     }
 }
 
-/// Whether a transaction is evidence against this validator.
-fn accuses(transaction: &Checked, validator: &PublicKey) -> bool {
-    transaction.transaction().actions.iter().any(|action| match action {
-        Action::Authority(authority::Action::EvidenceSubmit { evidence }) => evidence.signer() == *validator,
+/// Whether a transaction says of the same validator that it contradicted itself at the same place, and
+/// nothing else.
+fn accuses(transaction: &Checked, ours: &Evidence) -> bool {
+    match &transaction.transaction().actions[..] {
+        [Action::Authority(authority::Action::EvidenceSubmit { evidence })] => {
+            evidence.signer() == ours.signer() && evidence.equivocation() == ours.equivocation()
+        }
         _ => false,
-    })
+    }
+}
+
+/// Whether an attempt came into a block: only there a nonce is used up.
+fn was_refused(sent: Option<(TxId, u64)>, next_nonce: u64) -> bool {
+    sent.is_some_and(|(_, nonce)| nonce < next_nonce)
 }
 
 /// The transaction that proves it, from the plain account of a key.
@@ -372,5 +386,31 @@ mod tests {
         assert_eq!(judge(&[], 17, evidence(1, 8)), "submit");
         assert_eq!(judge(&[], 18, evidence(1, 8)), "it is too old");
         assert_eq!(judge(&[], 7, evidence(9, 7)), "its signer was no validator then");
+    }
+
+    #[test]
+    fn only_the_same_accusation_alone_is_given_way_to() {
+        let (chain, ours) = (ChainId::default(), evidence(1, 8));
+        let facts = (Height::new(8), &Params::default());
+        let pooled = |evidence: &Evidence| sign(&chain, &key(9), 0, facts, evidence).unwrap();
+        assert!(accuses(&pooled(&ours), &ours));
+        assert!(!accuses(&pooled(&evidence(1, 1_000_000_000)), &ours), "it is of a height to come, and will fail");
+        assert!(!accuses(&pooled(&evidence(2, 8)), &ours));
+        let mut more = pooled(&ours).transaction().clone();
+        more.actions = List::new([&more.actions[..], &more.actions[..]].concat()).unwrap();
+        let more = check_one(&chain, &codec::encode(&more.sign(&chain, &key(9)))).unwrap();
+        assert!(!accuses(&more, &ours), "another action may fail, and this one with it");
+    }
+
+    #[test]
+    fn only_what_came_into_a_block_counts_as_refused() {
+        let sent = |nonce| Some((pooled_id(), nonce));
+        assert!(was_refused(sent(4), 5) && was_refused(sent(4), 9));
+        assert!(!was_refused(sent(4), 4) && !was_refused(None, 9));
+    }
+
+    fn pooled_id() -> TxId {
+        let facts = (Height::new(8), &Params::default());
+        sign(&ChainId::default(), &key(9), 0, facts, &evidence(1, 8)).unwrap().id()
     }
 }

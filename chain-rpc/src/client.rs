@@ -5,6 +5,7 @@
 
 use crate::errors::{ErrorData, RpcError};
 use crate::view::*;
+use chain_core::crypto::PublicKey;
 use chain_core::types::{Address, AssetId, Height, ProposalId, TxId};
 use jsonrpsee::core::client::{ClientT, Error as CallError, Subscription, SubscriptionClientT};
 use jsonrpsee::core::params::ObjectParams;
@@ -161,6 +162,10 @@ impl Client {
         get_roles() -> RolesView;
         /// The version of the rules, and what follows.
         get_upgrade() -> UpgradeView;
+        /// What stands behind a validator.
+        get_stake(validator: PublicKey) -> StakeView;
+        /// A page of what an account has bonded, earned and is unbonding.
+        get_delegations(account: Address, cursor: Option<String>, limit: Option<u32>) -> DelegationsView;
         /// What exists of every asset.
         get_supply() -> SupplyView;
         /// Actions, rejections and codes.
@@ -229,6 +234,15 @@ impl Client {
     pub async fn new_blocks(&self, from_height: Option<Height>) -> Result<Feed<Notice<HeadView>>, ClientError> {
         let params = NewBlocksParams { from_height, include: None };
         self.subscribe("new_blocks", &params).await
+    }
+
+    /// What happens in final blocks, from a height on without a gap, or from now on.
+    pub async fn events(
+        &self,
+        from_height: Option<Height>,
+        types: Option<String>,
+    ) -> Result<Feed<Notice<EventsView>>, ClientError> {
+        self.subscribe("events", &EventsParams { from_height, types }).await
     }
 
     /// A transaction's way to its end. The item that says `final` or `dropped` is the last; the

@@ -104,6 +104,7 @@ const OTHER_PATHS: &[(&str, &str, &str)] = &[
     ("/readyz", "get", "As /health in words; ?verbose lists the checks."),
     ("/openapi.json", "get", "This document."),
     ("/ws/new_blocks", "get", "WebSocket: final blocks."),
+    ("/ws/events", "get", "WebSocket: what happened in final blocks."),
     ("/ws/new_transactions", "get", "WebSocket: pooled transactions."),
     ("/ws/consensus_events", "get", "WebSocket: steps of the agreement."),
     ("/ws/watch_tx", "get", "WebSocket: one transaction's way."),

@@ -21,6 +21,10 @@ pub const STAKE_FUNDS: &str = "1000000STK";
 pub const VALIDATOR_STAKE: &str = "100000STK";
 /// Blocks of an epoch of a devnet.
 pub const DEVNET_EPOCH_BLOCKS: u32 = 5;
+/// How long evidence counts on a devnet with stake, in blocks.
+pub const DEVNET_WINDOW_BLOCKS: u32 = 100;
+/// How long stake unbonds on a devnet with stake, in seconds.
+pub const DEVNET_UNBONDING_S: u32 = 20;
 /// Block time of the measuring preset, in ms.
 pub const BENCH_BLOCK_TIME_MS: u32 = 250;
 /// Bound of the weight of a block of the measuring preset: so high that the bytes bind first.
@@ -41,14 +45,27 @@ pub struct Facts<'a> {
 
 /// A chain to develop on: every account owns 1,000,000 AIT and 1,000,000 STK.
 pub fn devnet(facts: Facts<'_>, block_time_ms: u32) -> Result<ChainSpec, Fault> {
+    spec("devnet", facts, &devnet_params(block_time_ms), &[FUNDS, STAKE_FUNDS])
+}
+
+/// A devnet in a mode with stake: what unbonds is free after [`DEVNET_WINDOW_BLOCKS`] and [`DEVNET_UNBONDING_S`].
+pub fn staking_devnet(facts: Facts<'_>, block_time_ms: u32, mode: ConsensusMode) -> Result<ChainSpec, Fault> {
     let params = Params {
+        evidence_window_blocks: DEVNET_WINDOW_BLOCKS,
+        unbonding_s: DEVNET_UNBONDING_S,
+        ..devnet_params(block_time_ms)
+    };
+    Ok(with_stake(spec("devnet", facts, &params, &[FUNDS, STAKE_FUNDS])?, mode))
+}
+
+fn devnet_params(block_time_ms: u32) -> Params {
+    Params {
         block_time_ms,
         empty_block_interval_ms: block_time_ms,
         epoch_blocks: DEVNET_EPOCH_BLOCKS,
         delay_blocks: 1,
         ..Params::default()
-    };
-    spec("devnet", facts, &params, &[FUNDS, STAKE_FUNDS])
+    }
 }
 
 /// A chain over several machines to try things on: as a devnet, under a name of its own.

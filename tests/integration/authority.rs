@@ -2,10 +2,11 @@
 //! shrinks to four others, a validator that contradicts itself is convicted by the nodes themselves, and
 //! a network stops where rules begin that it does not know.
 
-use chain_core::consensus;
-use chain_core::crypto::Hash;
-use chain_core::types::{BlockId, Height, SignedMessage, View, Vote, VoteKind};
+use chain_core::consensus::{self, Peer};
+use chain_core::crypto::{Hash, SecretKey};
+use chain_core::types::{BlockId, ChainId, Height, SignedMessage, View, Vote, VoteKind};
 use chain_core::wire::Message;
+use chain_rpc::client::Client;
 use chain_rpc::view::{ValidatorStatus, ValidatorView};
 use chain_tests::cluster::Cluster;
 use chain_tests::devnet::binary;
@@ -15,12 +16,13 @@ use chain_tests::peer::TestPeer;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::process::{Command, Output, Stdio};
+use tokio::task::JoinHandle;
 
 /// Evidence has to be in a block so soon after the offence.
-const CONVICTED_WITHIN: u64 = 5;
+pub const CONVICTED_WITHIN: u64 = 5;
 
 /// `chain` for this cluster, asking one of its nodes.
-fn chain(cluster: &Cluster, node: usize, line: &str) -> Output {
+pub fn chain(cluster: &Cluster, node: usize, line: &str) -> Output {
     let mut command = Command::new(binary().with_file_name("chain"));
     command.stdin(Stdio::null()).env_remove("DEVNET_DIR").env_remove("CHAIN_RPC").env_remove("CHAIN_PASSPHRASE");
     command.arg("--json").arg("--rpc").arg(format!("http://{}", cluster.rpc(node)));
@@ -29,7 +31,7 @@ fn chain(cluster: &Cluster, node: usize, line: &str) -> Output {
 }
 
 /// What it prints; it must succeed.
-fn said(cluster: &Cluster, node: usize, line: &str) -> Value {
+pub fn said(cluster: &Cluster, node: usize, line: &str) -> Value {
     let output = chain(cluster, node, line);
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "chain {line}: {out}{err}");
@@ -140,52 +142,73 @@ async fn four_validators_become_seven_and_four_others_by_the_command_line() {
     assert_eq!(names, BTreeSet::from(["", "site-4", "site-5", "site-6"]));
 }
 
+/// Somebody with a validator's key who says two things at a time.
+pub struct Twin {
+    peer: TestPeer,
+    joined: Vec<Peer>,
+    key: SecretKey,
+    chain: ChainId,
+}
+
+impl Twin {
+    /// Takes a node's place, connected to all others; besides, the first node's word of what it notices.
+    pub async fn of(cluster: &mut Cluster, node: usize) -> (Self, JoinHandle<Value>) {
+        let (chain, key) = (cluster.genesis().chain_id(), cluster.key(node));
+        cluster.kill(node);
+        let socket = cluster.socket(0).await;
+        let mut feed = socket.subscribe::<Value>("consensus_events", &json!({})).await.unwrap();
+        // Read all the while: who reads too slowly is dropped.
+        let told = tokio::spawn(async move {
+            let _socket = socket;
+            loop {
+                let event = feed.next().await.expect("it goes on").unwrap();
+                if event["type"] == "equivocation" {
+                    return event;
+                }
+            }
+        });
+        let nodes: Vec<_> = (0..node).map(|node| cluster.p2p(node)).collect();
+        let mut peer = TestPeer::start(chain, Some(cluster.key(node)), &nodes).await;
+        let mut joined = Vec::new();
+        while joined.len() < nodes.len() {
+            joined.push(peer.joined().await);
+        }
+        (Self { peer, joined, key, chain }, told)
+    }
+
+    fn word(&self, height: Height, block: u8) -> Message {
+        let block = Some(BlockId(Hash([block; 32])));
+        let message = SignedMessage { kind: VoteKind::Notarize, height, view: View::ZERO, block };
+        let vote = Vote::sign(message, &self.chain, &self.key).unwrap();
+        Message::Agreement { message: consensus::Message::Vote(vote), block: None }
+    }
+
+    /// Contradicts itself at one height after the other until the chain has convicted it.
+    pub async fn until_convicted(&self, client: &Client) -> ValidatorView {
+        eventually("it is convicted", || async {
+            // Whoever decides fast has the height behind it: then it is said of the next.
+            let height = client.get_head().await.unwrap().height.next();
+            for peer in &self.joined {
+                self.peer.say(*peer, &self.word(height, 1));
+                self.peer.say(*peer, &self.word(height, 2));
+            }
+            let view = client.get_validators().await.unwrap();
+            let mut all = view.validators.into_iter().chain(view.others);
+            let own = all.find(|one| one.public_key == self.key.public()).expect("it is known");
+            Some(own).filter(|one| one.status == ValidatorStatus::Convicted)
+        })
+        .await
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_byzantine_twin_is_convicted_by_the_nodes_and_leaves_the_set() {
     let mut cluster = Cluster::new(4, 1);
     cluster.up().await;
-    let (chain_id, twin) = (cluster.genesis().chain_id(), cluster.key(3));
-    cluster.kill(3);
     let others = [0, 1, 2];
-    let socket = cluster.socket(0).await;
-    let mut feed = socket.subscribe::<Value>("consensus_events", &json!({})).await.unwrap();
-    // Read all the while: who reads too slowly is dropped.
-    let told = tokio::spawn(async move {
-        loop {
-            let event = feed.next().await.expect("it goes on").unwrap();
-            if event["type"] == "equivocation" {
-                return event;
-            }
-        }
-    });
-    let nodes: Vec<_> = others.iter().map(|node| cluster.p2p(*node)).collect();
-    let mut peer = TestPeer::start(chain_id, Some(cluster.key(3)), &nodes).await;
-    let mut joined = Vec::new();
-    while joined.len() < others.len() {
-        joined.push(peer.joined().await);
-    }
-    let client = cluster.client(0).await;
-    let word = |height: Height, block: u8| {
-        let block = Some(BlockId(Hash([block; 32])));
-        let message = SignedMessage { kind: VoteKind::Notarize, height, view: View::ZERO, block };
-        let vote = Vote::sign(message, &chain_id, &twin).unwrap();
-        Message::Agreement { message: consensus::Message::Vote(vote), block: None }
-    };
-    let own = |view: &chain_rpc::view::ValidatorsView| {
-        let mut all = view.validators.iter().chain(&view.others);
-        all.find(|one| one.public_key == twin.public()).cloned().expect("it is known")
-    };
-    let convicted = eventually("it is convicted", || async {
-        // Whoever decides fast has the height behind it: then it is said of the next.
-        let height = client.get_head().await.unwrap().height.next();
-        for peer_id in &joined {
-            peer.say(*peer_id, &word(height, 1));
-            peer.say(*peer_id, &word(height, 2));
-        }
-        let view = client.get_validators().await.unwrap();
-        Some(own(&view)).filter(|one| one.status == ValidatorStatus::Convicted)
-    })
-    .await;
+    let (twin, told) = Twin::of(&mut cluster, 3).await;
+    let (client, key) = (cluster.client(0).await, cluster.key(3).public());
+    let convicted = twin.until_convicted(&client).await;
     let offence = convicted.equivocation.unwrap().height;
     let blocks = convicted.since.get() - offence.get();
     assert!(blocks <= CONVICTED_WITHIN, "an offence at {offence} was in a block only at {}", convicted.since);
@@ -194,7 +217,7 @@ async fn a_byzantine_twin_is_convicted_by_the_nodes_and_leaves_the_set() {
     // The set changes after heights divisible by five.
     assert!(left.get() <= convicted.since.get() + 2 * 5, "it left only at {left}");
     let event = told.await.unwrap();
-    assert_eq!((&event["validator"], &event["kind"]), (&json!(twin.public()), &json!("notarizes")));
+    assert_eq!((&event["validator"], &event["kind"]), (&json!(key), &json!("notarizes")));
     assert!(cluster.metric(0, "blockchain_equivocations_total").await >= 1.0);
     // Once is enough: nobody else paid for the same.
     let height = cluster.height(&others).await;

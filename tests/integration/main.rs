@@ -18,6 +18,7 @@ mod neighbours;
 mod simulation;
 mod snapshot_sync;
 mod snapshots;
+mod staking;
 mod startup;
 mod storms;
 mod strangers;

@@ -11,10 +11,8 @@ use chain_core::limits::{ANSWER_INTERVAL_MS, LISTEN_MS};
 use chain_core::storage::SignMark;
 use chain_core::storage::faulty::Fault;
 use chain_core::tx::authority::{Action as Council, Measure};
-use chain_core::tx::{Action, Transaction, check_one};
-use chain_core::types::{
-    Amount, BlockId, Certificate, Height, Proposal, SignedMessage, TimestampMs, View, Vote, VoteKind,
-};
+use chain_core::tx::{Action, check_one};
+use chain_core::types::{BlockId, Certificate, Height, Proposal, SignedMessage, TimestampMs, View, Vote, VoteKind};
 use chain_core::wire::{CompactBlock, Message};
 use chain_tests::disk::{Disk, Fuse, Kept};
 use chain_tests::machine::{BLOCK_TIME_MS, GENESIS_MS, Machine, Role, Told, genesis, genesis_of, validator, wallet};
@@ -265,8 +263,8 @@ fn a_set_that_has_changed(disk: &Disk) -> (Node, Genesis) {
         Council::CouncilPropose { measure: Measure::Add { public_key: other, name: Text::default(), weight: 1 } };
     for (number, action) in [(1, admit), (2, Council::ValidatorReady {})] {
         let wallet = Wallet::new(genesis.chain_id(), wallet(number).key);
-        let unsigned = Transaction { fee: Amount::new(10_000), ..wallet.transaction(0, [Action::Authority(action)]) };
-        let checked = check_one(&genesis.chain_id(), &wallet.sign(unsigned)).unwrap();
+        let bytes = wallet.sign(wallet.transaction(0, [Action::Authority(action)]));
+        let checked = check_one(&genesis.chain_id(), &bytes).unwrap();
         node.machine.submit(&[checked], &mut told).unwrap();
         node.machine.run_to(node.machine.height().next(), &mut told).unwrap();
     }
@@ -292,6 +290,84 @@ fn a_fork_below_a_change_of_the_set_halts() {
     let (mut node, genesis) = a_set_that_has_changed(&disk);
     let theirs = certificate_of(&genesis, &wallet(1).key, VoteKind::Finalize, 6, other_block());
     assert!(conflicts(&node.hear_certificate(&theirs)).is_empty() && !node.is_halted());
+}
+
+#[test]
+fn outdated_software_signs_nothing_under_the_new_rules_and_serves_the_old_blocks() {
+    let disk = Disk::new();
+    let mut genesis = genesis_of(&[wallet(1).key.public()]);
+    genesis.params.delay_blocks = 1;
+    let (mut node, outputs) = Node::start(Role::of(genesis.clone(), wallet(1).key), &disk);
+    let mut told = Told::default();
+    node.machine.hear(outputs, &mut told);
+    let height = Height::new(5);
+    let upgrade = Council::CouncilPropose { measure: Measure::Upgrade { version: 2, height } };
+    let payer = Wallet::new(genesis.chain_id(), wallet(1).key);
+    let bytes = payer.sign(payer.transaction(0, [Action::Authority(upgrade)]));
+    node.machine.submit(&[check_one(&genesis.chain_id(), &bytes).unwrap()], &mut told).unwrap();
+    node.machine.run_to(Height::new(4), &mut told).unwrap();
+    node.now = node.machine.wall - GENESIS_MS;
+    for _ in 0..10 {
+        node.now += 60_000;
+        assert!(votes(&node.step(Input::Tick)).is_empty(), "not even to give up the view");
+    }
+    assert_eq!(node.machine.height(), Height::new(4));
+    node.join(A, None);
+    let status = consensus::Message::Status { height: Height::new(4), view: View::ZERO };
+    node.now += ANSWER_INTERVAL_MS;
+    assert_eq!(told_certificates(&node.hear(A, agreement(status)), A), 1, "who is behind gets the last block");
+    drop(node);
+    let error =
+        Machine::start_as(Role::of(genesis, wallet(1).key), &disk, &Fuse::counting(), 1, GENESIS_MS).err().unwrap();
+    assert!(error.contains("version 2"), "{error}");
+}
+
+fn told_certificates(outputs: &[Output], peer: Peer) -> usize {
+    let is_one =
+        |message: &Message| matches!(message, Message::Agreement { message: consensus::Message::Certificate(_), .. });
+    told(outputs, peer).iter().filter(|message| is_one(message)).count()
+}
+
+#[test]
+fn no_word_about_any_height_stops_a_node() {
+    let disk = Disk::new();
+    let mut node = Node::alone(&disk, 3);
+    node.join(B, Some(validator().public()));
+    for height in [0, 1, 3, 4, 5, 6, u64::MAX - 1, u64::MAX] {
+        for kind in [VoteKind::Notarize, VoteKind::Finalize, VoteKind::Nullify] {
+            let block = (kind != VoteKind::Nullify).then(other_block);
+            for view in [View::ZERO, View::new(u32::MAX)] {
+                let message = SignedMessage { kind, height: Height::new(height), view, block };
+                let vote = Vote::sign(message, &genesis().chain_id(), &wallet(1).key).unwrap();
+                let empty = Certificate { message, signatures: Default::default(), ..finalization(1, other_block()) };
+                let place = (Height::new(height), view);
+                let proposal = Proposal::sign(place, other_block(), None, &genesis().chain_id(), &wallet(1).key);
+                let justification = consensus::Justification::new(Vec::new()).unwrap();
+                for word in [
+                    consensus::Message::Vote(vote),
+                    consensus::Message::Certificate(empty),
+                    consensus::Message::Proposal { proposal, justification },
+                    consensus::Message::Status { height: Height::new(height), view },
+                ] {
+                    for from in [A, B, C] {
+                        node.now += ANSWER_INTERVAL_MS;
+                        node.hear(from, agreement(word.clone()));
+                    }
+                }
+            }
+        }
+        let from = Height::new(height);
+        node.hear(A, Message::NeedBlocks { from, count: u32::MAX });
+        node.hear(A, Message::NeedBlock { height: from, block: other_block() });
+        node.hear(A, Message::Blocks { from, blocks: List::default(), head: from, oldest: from });
+    }
+    assert!(!node.is_halted());
+    let before = node.machine.height();
+    for _ in 0..50 {
+        node.now += u64::from(BLOCK_TIME_MS);
+        node.step(Input::Tick);
+    }
+    assert!(node.machine.height() > before, "and it goes on");
 }
 
 #[test]

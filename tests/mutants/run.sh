@@ -146,11 +146,12 @@ mutant() {
         hunt 'Sets'
         ;;
     set-budget)
-        change chain-core/src/tx/authority/epoch.rs 's/weights\.values()\.sum::<u64>() \/ 3/weights.values().sum::<u64>()/'
+        change chain-core/src/tx/authority/epoch.rs 's/let third = draft\.total() \/ 3;/let third = draft.total();/'
         hunt 'Sets'
         ;;
     set-order)
         change chain-core/src/tx/authority/epoch.rs 's/(0, _) if wanted\.convicted => 0,/(0, _) if wanted.convicted => 4,/'
+        change chain-core/src/tx/authority/epoch.rs 's/|w| w\.convicted \&\& w\.weight == 0/|_| false/'
         hunt 'Sets'
         ;;
     set-ready)

@@ -74,15 +74,24 @@ impl Cluster {
         Ok(Self::made((site_of.len(), 0, 0), "200ms", Some(sites)))
     }
 
-    fn made(
+    /// As `new`, in a mode with stake.
+    pub fn with_stake(validators: usize, followers: usize, mode: &str) -> Self {
+        Self::in_mode((validators, 0, followers), ("200ms", mode), None)
+    }
+
+    fn made(nodes: (usize, usize, usize), block_time: &str, sites: Option<Sites>) -> Self {
+        Self::in_mode(nodes, (block_time, "poa"), sites)
+    }
+
+    fn in_mode(
         (validators, candidates, followers): (usize, usize, usize),
-        block_time: &str,
+        (block_time, mode): (&str, &str),
         sites: Option<Sites>,
     ) -> Self {
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("devnet");
         let mut command = chain_node();
-        command.args(["devnet", "init", "--base-port", "0", "--block-time", block_time]);
+        command.args(["devnet", "init", "--base-port", "0", "--block-time", block_time, "--mode", mode]);
         command.args(["--validators", &validators.to_string(), "--followers", &followers.to_string()]);
         command.args(["--candidates", &candidates.to_string()]);
         if let Some(sites) = &sites {
@@ -133,6 +142,11 @@ impl Cluster {
     /// A validator's key.
     pub fn key(&self, node: usize) -> SecretKey {
         SecretKey::from_seed(&self.seed(node))
+    }
+
+    /// The plain account of a node's key.
+    pub fn wallet(&self, node: usize) -> Wallet {
+        Wallet::new(self.genesis().chain_id(), self.key(node))
     }
 
     /// Adds lines to a node's configuration file.

@@ -330,7 +330,8 @@ async fn validators(app: &App) -> Answer<()> {
     })
 }
 
-fn called(names: &Names, one: &ValidatorView) -> String {
+/// What people call a validator.
+pub fn called(names: &Names, one: &ValidatorView) -> String {
     match (names.get(&one.address), one.name.as_str()) {
         (Some(own), _) => own.into(),
         (None, "") => "-".into(),
@@ -338,7 +339,8 @@ fn called(names: &Names, one: &ValidatorView) -> String {
     }
 }
 
-fn standing(one: &ValidatorView) -> String {
+/// How a validator stands, in words.
+pub fn standing(one: &ValidatorView) -> String {
     let leaves = one.weight.0 > 0;
     match (one.status, one.jail_cause) {
         (ValidatorStatus::Waiting, _) if !one.ready => "waiting: not ready".into(),
@@ -352,7 +354,8 @@ fn standing(one: &ValidatorView) -> String {
     }
 }
 
-fn percent(bps: u32) -> String {
+/// 1/10,000 as a percentage.
+pub fn percent(bps: u32) -> String {
     format!("{}.{:02}%", bps / 100, bps % 100)
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::tx::outcome_text;
 use crate::{
-    app::App,
+    app::{App, Names},
     error::{Answer, CliError},
     output::Lines,
 };
@@ -86,6 +86,17 @@ fn show_block(lines: &mut Lines, app: &App, block: &BlockView, words: &[Vec<Stri
                 }
                 lines.pair("    outcome", outcome_text(&transaction.outcome));
             }
+        }
+    }
+    show_own(lines, &names, block);
+}
+
+/// What the block did by itself: each event's type and fields.
+fn show_own(lines: &mut Lines, names: &Names, block: &BlockView) {
+    for item in block.own.iter().flatten() {
+        lines.pair("  by itself", item.item_id);
+        for event in &item.events {
+            lines.pair("    event", names.replace(&event.to_string()));
         }
     }
 }

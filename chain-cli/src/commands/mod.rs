@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod history;
 pub mod keys;
 pub mod proof;
+pub mod stake;
 pub mod status;
 pub mod store;
 pub mod supply;

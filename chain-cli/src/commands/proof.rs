@@ -70,6 +70,9 @@ struct GetArgs {
     /// The outcome of this final transaction
     #[arg(long, value_name = "ID", group = "what")]
     tx: Option<TxId>,
+    /// The outcome at a place of a block, also of what the block did by itself: HEIGHT.INDEX
+    #[arg(long, value_name = "HEIGHT.INDEX", group = "what", value_parser = place)]
+    outcome: Option<(Height, u32)>,
     /// The file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -90,6 +93,13 @@ struct VerifyArgs {
     tx: Option<TxId>,
 }
 
+/// `HEIGHT.INDEX`.
+fn place(text: &str) -> Result<(Height, u32), String> {
+    let read = || text.split_once('.').and_then(|(height, index)| Some((height.parse().ok()?, index.parse().ok()?)));
+    let (height, index) = read().ok_or_else(|| "write HEIGHT.INDEX, such as 120.3".to_owned())?;
+    Ok((Height::new(height), index))
+}
+
 /// Runs `chain proof …`.
 pub async fn run(app: &App, args: &ProofArgs) -> Answer<()> {
     match &args.action {
@@ -105,7 +115,9 @@ async fn get(app: &App, args: &GetArgs) -> Answer<()> {
         Some(text) => node.asset_meant(text).await?.0,
         None => AssetId::NATIVE,
     };
-    let proof = node.client.get_proof(&ProofParams { address, asset, tx_id: args.tx, key: None }).await?;
+    let (height, index) = args.outcome.unzip();
+    let proof =
+        node.client.get_proof(&ProofParams { address, asset, tx_id: args.tx, key: None, height, index }).await?;
     let mut document = serde_json::to_value(&proof).map_err(std::io::Error::from)?;
     if let (Some(id), Value::Object(fields)) = (args.tx, &mut document) {
         let signed = node.client.get_tx(id, false).await?.signed;
@@ -208,7 +220,7 @@ fn show(lines: &mut Lines, app: &App, genesis: &Genesis, proven: &Proven) {
             lines.pair("  row", hex::encode(key.as_bytes()));
             lines.pair("  value", value.as_deref().unwrap_or("absent"));
         }
-        Fact::Outcome { wire_id, transaction, index, outcome } => {
+        Fact::Outcome { wire_id, transaction, index, outcome, events } => {
             match transaction {
                 Some(transaction) => {
                     lines.pair("  tx", transaction.tx_id);
@@ -218,11 +230,12 @@ fn show(lines: &mut Lines, app: &App, genesis: &Genesis, proven: &Proven) {
                         lines.pair("  action", names.replace(&action.rules().text(&tokens)));
                     }
                 }
-                None => lines.pair("  bytes", wire_id),
+                None => lines.pair("  of", wire_id),
             }
             lines.pair("  place", index);
             lines.pair("  outcome", outcome_text(outcome));
             lines.pair("  fee", amount(genesis, AssetId::NATIVE, outcome.fee));
+            events.iter().flatten().for_each(|event| lines.pair("  event", names.replace(&event.to_string())));
         }
     }
     let signed = match proven.signers {

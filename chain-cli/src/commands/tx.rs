@@ -68,6 +68,7 @@ pub async fn report(app: &App, node: &Node, view: &GetTxView) -> Answer<()> {
 
 async fn show(app: &App, node: &Node, view: &GetTxView, whole: bool) -> Answer<()> {
     let (native, names) = (node.native().await?, app.names());
+    let stake = super::stake::token_for(node, view.events.iter().flatten()).await?;
     let words = match &view.signed {
         Some(signed) if whole => node.words(&signed.transaction.actions).await,
         _ => Vec::new(),
@@ -96,6 +97,8 @@ async fn show(app: &App, node: &Node, view: &GetTxView, whole: bool) -> Answer<(
             lines.pair("  outcome", outcome_text(outcome));
         }
         super::authority::told(lines, &names, view.events.iter().flatten());
+        let tokens = super::stake::Tokens { native: &native, stake: stake.as_ref() };
+        super::stake::told(lines, &names, tokens, view.events.iter().flatten());
         if whole {
             events(lines, view);
         }

@@ -167,7 +167,14 @@ impl Engine {
         self.fetch.forget(height);
         outputs.push(Output::Announce(Announcement::Block(block)));
         self.log_and_announce(effects, outputs)?;
-        let head = consensus_head(&self.chain)?;
+        let head = match consensus_head(&self.chain) {
+            Err(fault) if fault.is_outdated() => {
+                // Nothing is signed any more. Whoever drives the engine sees it in the state, and stops.
+                self.is_outdated = true;
+                return Ok(Vec::new());
+            }
+            head => head?,
+        };
         if head.set != *self.consensus.set() {
             self.peers.learn(&head.set);
             self.sync.learn(&head.set);

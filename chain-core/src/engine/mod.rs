@@ -214,6 +214,8 @@ pub struct Engine {
     fetch: Fetch,
     sync: Sync,
     progress: Arc<Progress>,
+    /// The next block is under rules this software does not know.
+    is_outdated: bool,
     /// When the agreement wants its next tick.
     wake_at: Option<u64>,
     pool_was_empty: bool,
@@ -343,6 +345,11 @@ impl Engine {
         self.progress.is_halted()
     }
 
+    /// Whether the agreement goes on without this node: what others still need of it they get.
+    fn is_silent(&self) -> bool {
+        self.is_outdated || self.is_halted()
+    }
+
     /// Something that can't be inside the fault bound: nothing is decided here any more.
     fn halt(&mut self, reason: consensus::HaltReason, outputs: &mut Vec<Output>) {
         self.progress.halted.store(true, Ordering::Relaxed);
@@ -369,7 +376,7 @@ impl Engine {
         outputs: &mut Vec<Output>,
     ) -> Result<(), Fault> {
         for input in inputs {
-            if self.is_halted() {
+            if self.is_silent() {
                 return Ok(());
             }
             let effects = self.consensus.step(clock(), input);
@@ -386,8 +393,10 @@ impl Engine {
                 self.make_durable()?;
             }
             let answers = self.perform_one(clock, effect, outputs)?;
-            for answer in answers.into_iter().filter(|_| !self.progress.is_halted()) {
-                waiting.extend(self.consensus.step(clock(), answer));
+            for answer in answers {
+                if !self.is_silent() {
+                    waiting.extend(self.consensus.step(clock(), answer));
+                }
             }
         }
         // Nothing a later output could rest on stays unsynced.

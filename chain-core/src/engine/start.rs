@@ -133,6 +133,7 @@ impl Engine {
             fetch: Fetch::default(),
             sync: Sync::default(),
             progress: Arc::default(),
+            is_outdated: false,
             wake_at: None,
             pool_was_empty: true,
         };

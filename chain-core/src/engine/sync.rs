@@ -277,6 +277,7 @@ impl Sync {
             return Vec::new();
         }
         self.begin_above(head);
+        self.join_open();
         self.plan(head, target);
         self.assign(now_ms)
     }
@@ -286,6 +287,24 @@ impl Sync {
         let passed = self.ranges.first_entry().filter(|first| *first.key() <= head && first.get().is_open());
         if let Some(range) = passed.map(|first| first.remove()) {
             self.ranges.insert(head.next(), range);
+        }
+    }
+
+    /// Ranges came apart where an answer was short. If that answer turned out wrong, they are asked for as one
+    /// again: or else whoever gives a block or two of each would have everybody asked for crumbs from then on.
+    fn join_open(&mut self) {
+        for (from, range) in std::mem::take(&mut self.ranges) {
+            match self.ranges.iter_mut().next_back() {
+                Some((first, last))
+                    if last.is_open()
+                        && range.is_open()
+                        && last.end.next() == from
+                        && range.end.get().saturating_sub(first.get()) < RANGE =>
+                {
+                    last.end = range.end;
+                }
+                _ => drop(self.ranges.insert(from, range)),
+            }
         }
     }
 

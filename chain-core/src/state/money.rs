@@ -15,7 +15,7 @@ use super::tree::Tree;
 use crate::codec::Text;
 use crate::fault::{Failure, Fault};
 use crate::limits::MAX_SYMBOL_BYTES;
-use crate::types::{Address, Amount, AssetId, Rejected, Rejection, Token};
+use crate::types::{Address, Amount, AssetId, Rejected, Token, rejections};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
@@ -28,16 +28,13 @@ pub const SYMBOLS: Table<Symbol, AssetId> = Table::new(4);
 /// The number the next asset gets; no row: 0, the native asset's.
 pub const NEXT_ASSET: Table<(), AssetId> = Table::new(7);
 
-/// The account holds less than it must give.
-pub const INSUFFICIENT_BALANCE: Rejection =
-    Rejection::new(50, "insufficient_balance", "the account holds less than this needs");
-/// No asset has this number.
-pub const UNKNOWN_ASSET: Rejection = Rejection::new(51, "unknown_asset", "no asset has this number");
-/// More than the asset's maximum would exist.
-pub const SUPPLY_EXCEEDED: Rejection =
-    Rejection::new(52, "supply_exceeded", "more of the asset would exist than its maximum");
-/// Every rejection of this file.
-pub const REJECTIONS: &[&Rejection] = &[&INSUFFICIENT_BALANCE, &UNKNOWN_ASSET, &SUPPLY_EXCEEDED];
+rejections! {
+    /// Every rejection of this file.
+    REJECTIONS =
+    50 INSUFFICIENT_BALANCE "insufficient_balance" "the account holds less than this needs";
+    51 UNKNOWN_ASSET "unknown_asset" "no asset has this number";
+    52 SUPPLY_EXCEEDED "supply_exceeded" "more of the asset would exist than its maximum";
+}
 
 /// An asset's symbol: 2 to 12 capital letters and digits, a letter first.
 pub type Symbol = Text<MAX_SYMBOL_BYTES>;

@@ -80,7 +80,8 @@ pub struct Params {
     pub issuance_per_block: Amount,
     /// Share of the stake behind a validator that is lost when it contradicted itself, in basis points.
     pub slash_equivocation_bps: u16,
-    /// Share of what is lost that goes to who proved it, in basis points; the rest is burned.
+    /// Share of what is lost that goes to who proved it, in basis points, up to half of what the validator's
+    /// own stake lost; the rest is burned.
     pub slash_reporter_bps: u16,
     /// Those of the market.
     pub market: MarketParams,
@@ -121,8 +122,11 @@ impl Default for Params {
 const MIN_VOTED_DELAY_BLOCKS: u32 = 10;
 /// The least `proposal_ttl_s` a vote can set; a genesis may set less, for devnets.
 const MIN_VOTED_TTL_S: u32 = 3_600;
-/// A vote raises a fee at most to so many times what it was, or what the default is.
-const MAX_VOTED_FEE_FACTOR: u128 = 10;
+/// A vote raises a fee at most to so many times what it was, or what the default is; the least stake of a
+/// validator to so many times what it was.
+const MAX_VOTED_FACTOR: u128 = 10;
+/// The least `max_active_validators` a vote can set: fewer bear no traitor. A genesis may set less.
+const MIN_VOTED_VALIDATORS: u128 = 4;
 /// The longest step of the market's clock a vote can set, in ms; a genesis may set more, for tests.
 const MAX_VOTED_STEP_MS: u128 = 60_000;
 /// Blocks that must have room in the time to vote.
@@ -194,7 +198,7 @@ impl Params {
             ("unbonding_s", self.unbonding_s.into(), 1, 31_536_000),
             ("issuance_per_block", self.issuance_per_block.get(), 0, 10u128.pow(24)),
             ("slash_equivocation_bps", self.slash_equivocation_bps.into(), 0, BPS),
-            // So who proves it against himself loses half at least.
+            // Besides, a reporter gets at most half of what the validator itself lost (`stakes::slash`, rule 3).
             ("slash_reporter_bps", self.slash_reporter_bps.into(), 0, BPS / 2),
         ]
         .map(|(name, value, min, max)| Param { name, value, min, max });
@@ -279,9 +283,13 @@ pub fn check_voted(now: &Params, changed: &Params) -> Result<(), ParamError> {
             "delay_blocks" => (before.value.min(MIN_VOTED_DELAY_BLOCKS.into()), param.max),
             "proposal_ttl_s" => (before.value.min(MIN_VOTED_TTL_S.into()), param.max),
             "min_fee_per_1000_weight" | "account_fee" | "asset_fee" => {
-                (param.min, before.value.max(usual.value).saturating_mul(MAX_VOTED_FEE_FACTOR).min(param.max))
+                (param.min, before.value.max(usual.value).saturating_mul(MAX_VOTED_FACTOR).min(param.max))
             }
             "market.max_step_ms" => (param.min, before.value.max(MAX_VOTED_STEP_MS)),
+            "max_active_validators" => (before.value.min(MIN_VOTED_VALIDATORS), param.max),
+            "min_validator_stake" => (param.min, before.value.saturating_mul(MAX_VOTED_FACTOR).min(param.max)),
+            // All weights times ten, or a tenth of them, are as much as the set can follow in a few epochs.
+            "weight_exponent" => (before.value.saturating_sub(1), before.value.saturating_add(1).min(param.max)),
             _ => (param.min, param.max),
         };
         let voted = Param { min, max, ..param };
@@ -332,5 +340,22 @@ mod tests {
         assert_eq!(crossed(params.with("empty_block_interval_ms", 1_999).unwrap_err()), "empty_block_interval_ms");
         let longer = params.with("empty_block_interval_ms", 3_000).unwrap();
         assert_eq!(longer.with("block_time_ms", 3_000).unwrap().block_time_ms, 3_000);
+    }
+
+    #[test]
+    fn votes_move_what_stake_counts_for_step_by_step() {
+        let now = Params { min_validator_stake: Amount::new(500), weight_exponent: 3, ..Params::default() };
+        let voted = |now: &Params, name, value| check_voted(now, &now.with(name, value).unwrap()).is_ok();
+        for (name, good, bad) in [
+            ("min_validator_stake", vec![1, 500, 5_000], vec![5_001, MAX_AMOUNT]),
+            ("weight_exponent", vec![2, 3, 4], vec![0, 1, 5, 30]),
+            ("max_active_validators", vec![4, 100, 256], vec![1, 3]),
+        ] {
+            assert!(good.into_iter().all(|value| voted(&now, name, value)), "{name}");
+            assert!(!bad.into_iter().any(|value| voted(&now, name, value)), "{name}");
+        }
+        let few = Params { max_active_validators: 2, weight_exponent: 0, ..now };
+        assert!(voted(&few, "max_active_validators", 2) && !voted(&few, "max_active_validators", 1));
+        assert!(voted(&few, "weight_exponent", 1) && voted(&few, "weight_exponent", 0));
     }
 }

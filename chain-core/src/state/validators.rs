@@ -23,6 +23,9 @@ pub const VALIDATORS: Table<PublicKey, ValidatorRecord> = Table::new(8);
 pub const ROSTER: Table<(), List<PublicKey, MAX_VALIDATORS>> = Table::new(9);
 /// Keys that were convicted, and of what, for ever: their records go one day.
 pub const CONVICTED: Table<PublicKey, Equivocation> = Table::new(22);
+/// Keys that unbonded all or were displaced while they were jailed, and why they were: the jail waits for
+/// them. Only in mode `pos`, where whoever bonds comes back without a vote.
+pub const JAILED: Table<PublicKey, JailCause> = Table::new(24);
 
 /// The members, ascending by key, of a set.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -66,7 +69,7 @@ pub struct ValidatorRecord {
 pub enum Standing {
     /// Yes.
     Admitted = 1,
-    /// Not until the council lifts it.
+    /// Not until the council lifts it; with stake also after leaving and coming back (`JAILED`).
     Jailed(JailCause) = 2,
     /// Not any more.
     Removed = 3,
@@ -146,11 +149,15 @@ impl Key for PublicKey {
     }
 }
 
-/// The set that signs the block after the one whose state this is.
-pub fn next_set(rows: &impl Rows) -> Result<ValidatorSet, Fault> {
+/// The members, ascending by key, of the set that signs the block after the one whose state this is.
+pub fn next_members(rows: &impl Rows) -> Result<Vec<Validator>, Fault> {
     let sets = VALIDATOR_SETS.get(rows, &())?;
-    let sets = sets.ok_or_else(|| Fault::new("the state has no validators"))?;
-    ValidatorSet::new(sets.next).map_err(|e| Fault::new(format!("the state's validators: {e}")))
+    Ok(sets.ok_or_else(|| Fault::new("the state has no validators"))?.next)
+}
+
+/// The same as a set: every key is validated and the schedule of leaders made.
+pub fn next_set(rows: &impl Rows) -> Result<ValidatorSet, Fault> {
+    ValidatorSet::new(next_members(rows)?).map_err(|e| Fault::new(format!("the state's validators: {e}")))
 }
 
 /// The keys that have a record, ascending.

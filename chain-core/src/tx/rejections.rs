@@ -3,20 +3,11 @@
 
 use super::FAMILIES;
 use crate::state::{market, money};
-use crate::types::Rejection;
-
-macro_rules! rejections {
-    ($($number:literal $constant:ident $name:literal $message:literal;)*) => {
-        $(
-            #[doc = $message]
-            pub const $constant: Rejection = Rejection::new($number, $name, $message);
-        )*
-        /// The rejections of the envelope and of admission.
-        pub const ENVELOPE_REJECTIONS: &[&Rejection] = &[$(&$constant),*];
-    };
-}
+use crate::types::{Rejection, rejections};
 
 rejections! {
+    /// The rejections of the envelope and of admission.
+    ENVELOPE_REJECTIONS =
     1 MALFORMED "malformed" "the bytes are not a transaction";
     2 TOO_LONG "too_long" "the transaction is longer than allowed";
     3 UNKNOWN_VERSION "unknown_version" "this version of transactions is not known";
@@ -43,19 +34,6 @@ rejections! {
     32 REPLACEMENT_UNDERPRICED "replacement_underpriced" "replacing a pooled transaction needs a fee at least 10 % higher";
     33 REPLACED_TOO_OFTEN "replaced_too_often" "this nonce has been replaced too often; wait for it to be executed";
 }
-
-/// Declares a family's rejections: number, constant, name, message.
-macro_rules! family_rejections {
-    ($($number:literal $constant:ident $name:literal $message:literal;)*) => {
-        $(
-            #[doc = $message]
-            pub const $constant: crate::types::Rejection = crate::types::Rejection::new($number, $name, $message);
-        )*
-        /// Rejections of this family.
-        pub const REJECTIONS: &[&crate::types::Rejection] = &[$(&$constant),*];
-    };
-}
-pub(super) use family_rejections;
 
 /// Every rejection of the protocol.
 pub fn all_rejections() -> impl Iterator<Item = &'static Rejection> {

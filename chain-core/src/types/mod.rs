@@ -27,6 +27,7 @@ pub(crate) use numbers::wide_decimal;
 pub use numbers::{
     AssetId, Height, JobId, MarketMs, ModelProposalId, ProposalId, ProviderId, StakeId, TimestampMs, Units, View,
 };
+pub(crate) use rejection::rejections;
 pub use rejection::{Figures, Rejected, Rejection};
 pub use token::{Token, TokenError};
 pub use validators::{QuorumRule, Validator, ValidatorSet, ValidatorSetError};

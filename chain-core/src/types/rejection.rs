@@ -70,3 +70,16 @@ impl fmt::Display for Rejected {
 }
 
 impl std::error::Error for Rejected {}
+
+/// Constants of rejections, one per line, and the list of them.
+macro_rules! rejections {
+    ($(#[$doc:meta])* $list:ident = $($number:literal $constant:ident $name:literal $message:literal;)*) => {
+        $(
+            #[doc = $message]
+            pub const $constant: $crate::types::Rejection = $crate::types::Rejection::new($number, $name, $message);
+        )*
+        $(#[$doc])*
+        pub const $list: &[&$crate::types::Rejection] = &[$(&$constant),*];
+    };
+}
+pub(crate) use rejections;

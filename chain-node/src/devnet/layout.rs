@@ -11,10 +11,10 @@ use crate::exit::Exit;
 use chain_core::crypto::{PublicKey, SecretKey};
 use chain_core::genesis::Genesis;
 use chain_core::storage::DirLock;
-use chain_core::types::Address;
+use chain_core::types::{Address, ConsensusMode};
 use genesis::ChainSpec;
 use genesis::accounts::{AccountsFile, DevAccount};
-use genesis::preset::{Facts, bench, devnet};
+use genesis::preset::{Facts, bench, devnet, staking_devnet};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -160,6 +160,14 @@ impl Layout {
             return make_whole(&self.0, "choose another DEVNET_DIR", |new| self.make(making, new));
         }
         let there = self.nodes()?.iter().filter(|node| node.validator.is_some()).count();
+        let mode = self.mode()?;
+        if making.mode.is_some_and(|wanted| wanted != mode) {
+            let wanted = making.mode.unwrap_or_default();
+            return Err(Exit::OtherChain(format!(
+                "{} holds a devnet of mode {mode}, not {wanted}. Keep it (--mode {mode}), or reset it first",
+                self.0.display()
+            )));
+        }
         match making.validators {
             Some(wanted) if wanted as usize != there => Err(Exit::Configuration(format!(
                 "{} holds a devnet of {there} validators, not {wanted}. Keep it (VALIDATORS={there}), or reset it first",
@@ -167,6 +175,11 @@ impl Layout {
             ))),
             _ => Ok(()),
         }
+    }
+
+    fn mode(&self) -> Result<ConsensusMode, Exit> {
+        let spec = ChainSpec::load(&self.genesis()).map_err(|e| Exit::Configuration(e.to_string()))?;
+        Ok(spec.consensus_mode)
     }
 
     fn make(&self, making: &Making, new: &Path) -> Result<(), Exit> {
@@ -180,7 +193,12 @@ impl Layout {
         let addresses = accounts.iter().map(|account| account.address).chain(keys.iter().map(Address::of_key));
         let addresses: Vec<Address> = addresses.collect();
         let facts = Facts { validators: signing, accounts: &addresses, now: wall_clock(), salt: *draw_seed() };
-        let spec = if making.bench { bench(facts) } else { devnet(facts, making.block_time) }?;
+        let spec = match making.mode.unwrap_or_default() {
+            ConsensusMode::Poa if making.bench => bench(facts),
+            ConsensusMode::Poa => devnet(facts, making.block_time),
+            mode if making.bench => return Err(Exit::Configuration(format!("--bench is in mode poa, not {mode}"))),
+            mode => staking_devnet(facts, making.block_time, mode),
+        }?;
         let chain = check_spec(&spec)?.chain_id();
         let json = spec.to_json().map_err(|e| Exit::Configuration(e.to_string()))?;
         write_new(&new.join("genesis.json"), json.as_bytes(), 0o644)?;

@@ -16,6 +16,7 @@ mod status;
 
 use crate::cli::block_on;
 use crate::exit::Exit;
+use chain_core::types::ConsensusMode;
 use layout::Layout;
 use processes::Starting;
 use std::net::IpAddr;
@@ -124,6 +125,9 @@ pub struct Making {
     /// How many validators of equal weight [default: 1]
     #[arg(long, env = "VALIDATORS", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub validators: Option<u32>,
+    /// Who may validate: poa, pos or hybrid; with stake each first validator has bonded 100,000 STK [default: poa]
+    #[arg(long, env = "CONSENSUS_MODE", value_name = "MODE")]
+    pub mode: Option<ConsensusMode>,
     /// How many nodes of a new devnet have a key that the council can admit; until then they follow
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=64))]
     pub candidates: u32,

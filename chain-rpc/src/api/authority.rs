@@ -3,6 +3,7 @@
 //! Not here: the rules (chain-core), how a proposal or a vote is sent (`tx`).
 
 use super::Verb::Get;
+use super::staking::stake_summary;
 use super::tx::limit;
 use super::{Context, Method, entry, look};
 use crate::backend::BackendError;
@@ -12,11 +13,12 @@ use chain_core::Fault;
 use chain_core::crypto::PublicKey;
 use chain_core::limits::MAX_COUNTED_VIEWS;
 use chain_core::state::protocol::{RULES_VERSION, protocol, roles};
+use chain_core::state::stakes::mode;
 use chain_core::state::validators::{next_set, records};
 use chain_core::state::{PARAM_CHANGES, Standing, Tree, ValidatorRecord, params};
 use chain_core::tx::authority::proposal::{PROPOSALS, Proposal, Status, Tally, pending, proposals};
 use chain_core::tx::authority::{Measure, Member, council};
-use chain_core::types::{Address, Amount, Height, ProposalId, Validator, ValidatorSet, View};
+use chain_core::types::{Address, Amount, ConsensusMode, Height, ProposalId, Validator, ValidatorSet, View};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most blocks `get_uptime` looks at.
@@ -137,16 +139,25 @@ struct Known {
     next: ValidatorSet,
     records: BTreeMap<PublicKey, ValidatorRecord>,
     council: Vec<Member>,
+    mode: ConsensusMode,
+    stakes: BTreeMap<PublicKey, StakeSummary>,
     epoch_blocks: u64,
 }
 
 fn known(context: &Context) -> Result<Known, RpcError> {
     look(context, |block, tree| {
+        let (height, next, records) = (block.header.height, next_set(tree)?, records(tree)?);
+        let mut stakes = BTreeMap::new();
+        for (key, _) in &records {
+            stakes.extend(stake_summary(tree, key, height)?.map(|stake| (*key, stake)));
+        }
         Ok(Known {
-            height: block.header.height,
-            next: next_set(tree)?,
-            records: records(tree)?.into_iter().collect(),
+            height,
+            next,
+            records: records.into_iter().collect(),
             council: council(tree)?,
+            mode: mode(tree)?,
+            stakes,
             epoch_blocks: params(tree)?.epoch_blocks.max(1).into(),
         })
     })
@@ -176,6 +187,7 @@ fn get_validators(context: &Context, asked: ValidatorsParams) -> Result<Validato
         height,
         hash: set.hash(&chain.id),
         quorum_rule: chain.rule,
+        mode: known.mode,
         total_weight: U64(set.total_weight()),
         epoch_ends: (height == known.height.next()).then_some(Height::new(ends)),
         validators: set.members().iter().map(|member| view(member.public_key, member.weight)).collect(),
@@ -201,6 +213,7 @@ impl Known {
             jail_cause,
             equivocation: record.and_then(|record| record.equivocation),
             wanted_weight: U64(record.map_or(0, |record| record.weight)),
+            stake: self.stakes.get(&public_key).cloned(),
             ready: record.is_some_and(|record| record.ready),
             on_council: self.council.iter().any(|member| member.key == public_key),
             since: record.map_or(Height::ZERO, |record| record.since),

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 /// Most blocks in one answer of `get_blocks`.
 pub const MAX_RANGE: u64 = 100;
-/// Once an answer of `get_blocks` has this many bytes of bodies it ends early.
+/// Once an answer of `get_blocks` has this many bytes of bodies and events it ends early.
 const MAX_RANGE_BYTES: usize = 2 * 1024 * 1024;
 
 /// The methods of this namespace.
@@ -30,7 +30,7 @@ pub const METHODS: &[Method] = &[
         "get_head", "The newest final block in short."),
     entry!("chain", disk get_block, BlockParams => BlockView, 5, r#"{"block":"latest"}"#,
         [(Get, "/rpc/get_block/{block}"), (Get, "/rpc/blocks/{block}"), (Get, "/rpc/block/{block}")],
-        "get_block", "A final block by height, hash or `latest`, with the ids of its transactions or all of them."),
+        "get_block", "A final block by height, hash or `latest`: its transactions or their ids, and what it did by itself."),
     entry!("chain", disk get_header, WhichBlock => HeaderView, 2, r#"{"block":"latest"}"#,
         [(Get, "/rpc/header/{block}")],
         "get_header", "The header of a final block; kept where the body is pruned."),
@@ -83,6 +83,7 @@ fn get_blocks(context: &Context, params: RangeParams) -> Result<BlocksView, RpcE
     while next <= to.min(head) && bytes < MAX_RANGE_BYTES {
         let block = context.backend.block(next)?;
         bytes += block.body.transactions().iter().map(Vec::len).sum::<usize>();
+        bytes += codec::encode(&block.results.events).len();
         blocks.push(to_block_view(&block, params.include)?);
         next = next.next();
     }
@@ -166,12 +167,17 @@ fn get_supply(context: &Context, _: Nothing) -> Result<SupplyView, RpcError> {
 }
 
 fn get_proof(context: &Context, params: ProofParams) -> Result<ProofView, RpcError> {
-    let key = match (params.address, params.key, params.tx_id) {
-        (Some(address), None, None) if params.asset == AssetId::NATIVE => ACCOUNTS.key(&address),
-        (Some(address), None, None) => BALANCES.key(&(address, params.asset)),
-        (None, Some(Bytes(key)), None) => RowKey::new(&key).map_err(bad_params)?,
-        (None, None, Some(id)) => return Ok(ProofView::Outcome(Box::new(outcome_proof(context, id)?))),
-        _ => return Err(bad_params("give exactly one of address, key and tx_id")),
+    let place = params.height.zip(params.index);
+    if params.height.is_some() != params.index.is_some() {
+        return Err(bad_params("give height and index together: the place of an outcome"));
+    }
+    let key = match (params.address, params.key, params.tx_id, place) {
+        (Some(address), None, None, None) if params.asset == AssetId::NATIVE => ACCOUNTS.key(&address),
+        (Some(address), None, None, None) => BALANCES.key(&(address, params.asset)),
+        (None, Some(Bytes(key)), None, None) => RowKey::new(&key).map_err(bad_params)?,
+        (None, None, Some(id), None) => return Ok(ProofView::Outcome(Box::new(outcome_proof(context, id)?))),
+        (None, None, None, Some(place)) => return Ok(ProofView::Outcome(Box::new(proof_at(context, place)?))),
+        _ => return Err(bad_params("give exactly one of address, key, tx_id, and height with index")),
     };
     let found = context.backend.prove_row(&key)?;
     let anchor = Anchor { hash: found.header.id(), header: found.header, certificate: found.certificate };
@@ -187,6 +193,17 @@ fn outcome_proof(context: &Context, id: TxId) -> Result<OutcomeProof, RpcError> 
     }
 }
 
+/// The proof of the outcome at a place of a block, also of what the block did by itself.
+fn proof_at(context: &Context, (height, index): (Height, u32)) -> Result<OutcomeProof, RpcError> {
+    let block = context.backend.block(height)?;
+    match block.results.outcomes.len() {
+        count if index as usize >= count => {
+            Err(NOT_FOUND.because(format_args!("an index below {count}: the outcomes of block {height}"), index))
+        }
+        _ => prove_outcome(&block, index),
+    }
+}
+
 /// The proof of an outcome of a block.
 pub(crate) fn prove_outcome(block: &CommittedBlock, index: u32) -> Result<OutcomeProof, RpcError> {
     let chain = block.header.chain_id;
@@ -196,8 +213,9 @@ pub(crate) fn prove_outcome(block: &CommittedBlock, index: u32) -> Result<Outcom
     let (Some(proof), Some(outcome)) = (proof, outcome) else {
         return Err(BackendError::Fault(format!("block {} has no outcome {index}", block.header.height)).into());
     };
+    let events = block.results.events.get(index as usize).map(|events| Bytes(codec::encode(events)));
     let anchor = Anchor { hash: block.id, header: block.header.clone(), certificate: block.certificate.clone() };
-    Ok(OutcomeProof { outcome: outcome.clone(), index, proof, anchor })
+    Ok(OutcomeProof { outcome: outcome.clone(), index, proof, events, anchor })
 }
 
 fn get_state_root(context: &Context, params: WhichBlock) -> Result<StateRootView, RpcError> {
@@ -267,7 +285,34 @@ pub(crate) fn to_block_view(block: &CommittedBlock, include: Include) -> Result<
         size: U64(block.body.transactions().iter().map(|bytes| bytes.len() as u64 + 4).sum::<u64>() + 4),
         tx_ids: (include != Include::None).then(|| block.tx_ids.clone()),
         transactions,
+        own: (include != Include::None).then(|| own_items(block)),
     })
+}
+
+/// What a block did by itself: the outcomes behind those of its transactions.
+fn own_items(block: &CommittedBlock) -> Vec<OwnItemView> {
+    let results = (0u32..).zip(block.results.outcomes.iter().zip(&block.results.events));
+    let own = results.skip(block.body.transactions().len());
+    own.map(|(index, (outcome, events))| OwnItemView { item_id: outcome.wire_id, index, events: events_view(events) })
+        .collect()
+}
+
+/// What happened in a block, of these kinds or of all: by its transactions, and by itself.
+pub(crate) fn to_events_view(block: &CommittedBlock, kinds: Option<&[String]>) -> EventsView {
+    let is_meant = |event: &serde_json::Value| {
+        let kind = event.get("type").and_then(serde_json::Value::as_str).unwrap_or_default();
+        kinds.is_none_or(|kinds| kinds.iter().any(|wanted| wanted == kind))
+    };
+    let mut sources = Vec::new();
+    for (index, (outcome, events)) in (0u32..).zip(block.results.outcomes.iter().zip(&block.results.events)) {
+        let events: Vec<_> = events_view(events).into_iter().filter(is_meant).collect();
+        let tx_id = block.tx_ids.get(index as usize).copied();
+        let item_id = tx_id.is_none().then_some(outcome.wire_id);
+        if !events.is_empty() {
+            sources.push(EventSourceView { index, tx_id, item_id, events });
+        }
+    }
+    EventsView { height: block.header.height, hash: block.id, timestamp: block.header.timestamp_ms, sources }
 }
 
 /// A transaction of a final block in its JSON shape. What a final block holds and can't be read

@@ -1,6 +1,6 @@
 //! What a subscription tells, step by step, without knowing over which socket.
 
-use super::chain::to_block_view;
+use super::chain::{to_block_view, to_events_view};
 use super::tx::{to_pooled_view, to_status_view};
 use super::{Context, write_result};
 use crate::errors::{NOT_FOUND, RpcError};
@@ -31,7 +31,7 @@ pub(crate) enum Told {
 
 /// A subscription that has been accepted.
 pub(crate) enum Feed {
-    /// Final blocks.
+    /// Final blocks, or what happened in them.
     Blocks(Blocks),
     /// Pooled transactions.
     Transactions(Receiver<Live<Checked>>),
@@ -69,7 +69,7 @@ fn lagged(missed: u64, resume_from: Option<Height>) -> Result<Told, RpcError> {
     Ok(Told::Lagged(write_result(&notice)?))
 }
 
-/// Final blocks without a gap: every height in turn, as soon as the node has it.
+/// Final blocks without a gap, or what happened in them: every height in turn, as soon as the node has it.
 pub(crate) struct Blocks {
     live: Receiver<Live<Height>>,
     next: Height,
@@ -78,16 +78,34 @@ pub(crate) struct Blocks {
     /// Whether it has caught up with the head once. While it reads old blocks, the live channel
     /// overflows by itself; that says nothing about the client.
     live_once: bool,
-    include: Include,
+    shape: Shape,
+}
+
+/// What is told of each block.
+enum Shape {
+    /// The block in short, or with its transactions.
+    Block(Include),
+    /// What happened in it, of these types or of all; nothing where nothing did.
+    Events(Option<Vec<String>>),
 }
 
 impl Blocks {
     /// Starts at a height, or after the head. The live channel is opened before the head is
     /// read, so no block can fall between the two.
     pub(crate) fn start(context: &Context, params: NewBlocksParams) -> Result<Self, RpcError> {
+        Self::begin(context, params.from_height, Shape::Block(params.include.unwrap_or(Include::None)))
+    }
+
+    /// The same for what happens in blocks.
+    pub(crate) fn events(context: &Context, params: EventsParams) -> Result<Self, RpcError> {
+        let types = params.types.map(|types| types.split(',').map(|kind| kind.trim().to_owned()).collect());
+        Self::begin(context, params.from_height, Shape::Events(types))
+    }
+
+    fn begin(context: &Context, from: Option<Height>, shape: Shape) -> Result<Self, RpcError> {
         let live = context.hub.blocks();
         let stored = context.backend.head().header.height;
-        let next = params.from_height.unwrap_or(stored.next());
+        let next = from.unwrap_or(stored.next());
         if next > stored.next() {
             return Err(NOT_FOUND.because(format_args!("from_height ≤ {}", stored.next()), next));
         }
@@ -95,10 +113,19 @@ impl Blocks {
             // Says at once, and not in the middle, if this node no longer keeps it.
             context.backend.block(next)?;
         }
-        Ok(Self { live, next, stored, live_once: false, include: params.include.unwrap_or(Include::None) })
+        Ok(Self { live, next, stored, live_once: false, shape })
     }
 
     async fn next(&mut self, context: &Arc<Context>) -> Result<Told, RpcError> {
+        loop {
+            if let Some(told) = self.next_block(context).await? {
+                return Ok(told);
+            }
+        }
+    }
+
+    /// What is to tell of the next block; `None`: nothing.
+    async fn next_block(&mut self, context: &Arc<Context>) -> Result<Option<Told>, RpcError> {
         while self.next > self.stored {
             match self.live.recv().await {
                 // Below `next` stand blocks that were read before they were heard of.
@@ -108,9 +135,9 @@ impl Blocks {
                 }
                 // The hub missed something; the head says what is stored.
                 Ok(Live::Gap(_)) => self.stored = context.backend.head().header.height,
-                Err(RecvError::Lagged(_)) if self.live_once => return self.lagged(context),
+                Err(RecvError::Lagged(_)) if self.live_once => return self.lagged(context).map(Some),
                 Err(RecvError::Lagged(_)) => self.stored = context.backend.head().header.height,
-                Err(RecvError::Closed) => return Ok(Told::End),
+                Err(RecvError::Closed) => return Ok(Some(Told::End)),
             }
         }
         let (height, known) = (self.next, context.backend.head());
@@ -122,13 +149,20 @@ impl Blocks {
         self.tell(&block)
     }
 
-    fn tell(&mut self, block: &CommittedBlock) -> Result<Told, RpcError> {
+    fn tell(&mut self, block: &CommittedBlock) -> Result<Option<Told>, RpcError> {
         self.next = self.next.next();
-        let item = match self.include {
-            Include::None => write_result(&HeadView::of(block))?,
-            include => write_result(&to_block_view(block, include)?)?,
+        let item = match &self.shape {
+            Shape::Block(Include::None) => write_result(&HeadView::of(block))?,
+            Shape::Block(include) => write_result(&to_block_view(block, *include)?)?,
+            Shape::Events(types) => {
+                let view = to_events_view(block, types.as_deref());
+                if view.sources.is_empty() {
+                    return Ok(None);
+                }
+                write_result(&view)?
+            }
         };
-        Ok(Told::Item(item))
+        Ok(Some(Told::Item(item)))
     }
 
     fn lagged(&self, context: &Context) -> Result<Told, RpcError> {

@@ -8,6 +8,7 @@ mod authority;
 mod chain;
 mod feed;
 mod node;
+mod staking;
 pub mod subscriptions;
 mod tx;
 
@@ -122,7 +123,8 @@ impl std::fmt::Debug for Method {
 
 /// Every method.
 pub fn methods() -> impl Iterator<Item = &'static Method> {
-    [chain::METHODS, authority::METHODS, tx::METHODS, account::METHODS, node::METHODS].into_iter().flatten()
+    let chain = [chain::METHODS, authority::METHODS, staking::METHODS];
+    chain.into_iter().chain([tx::METHODS, account::METHODS, node::METHODS]).flatten()
 }
 
 /// The method of a name.

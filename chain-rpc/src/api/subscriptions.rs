@@ -49,6 +49,18 @@ pub const SUBSCRIPTIONS: &[Subscription] = &[
         start: |context, text| Blocks::start(context, read_params(text)?).map(Feed::Blocks),
     },
     Subscription {
+        name: "events",
+        subscribe: "subscribe_events",
+        unsubscribe: "unsubscribe_events",
+        path: "/ws/events",
+        summary: "What happened in each final block, by transactions and by itself; from_height resumes without a gap.",
+        cost: 10,
+        params: field_names::<EventsParams>,
+        params_schema: EventsParams::json_schema,
+        item_schema: result_schema::<Notice<EventsView>>,
+        start: |context, text| Blocks::events(context, read_params(text)?).map(Feed::Blocks),
+    },
+    Subscription {
         name: "new_transactions",
         subscribe: "subscribe_new_transactions",
         unsubscribe: "unsubscribe_new_transactions",

@@ -32,6 +32,7 @@ async fn served() -> (World, Vec<(&'static str, String)>) {
         ("$tx_id", sent.tx_id.to_string()),
         ("$signed_tx", next),
         ("$proposal", "1".into()),
+        ("$validator", key(100).public().to_string()),
     ];
     (world, values)
 }

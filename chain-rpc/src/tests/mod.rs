@@ -7,6 +7,7 @@ mod guards;
 mod http;
 mod methods;
 mod node;
+mod staking;
 mod streams;
 
 use crate::{Context, Limits, Metrics, Running, serve, serve_ops};
@@ -24,7 +25,10 @@ struct World {
 
 impl World {
     async fn new(limits: Limits) -> Self {
-        let node = TestNode::new();
+        Self::of(TestNode::new(), limits).await
+    }
+
+    async fn of(node: Arc<TestNode>, limits: Limits) -> Self {
         let context = Context::new(node.clone(), Metrics::new(Default::default()).unwrap(), limits);
         let listener = async || TcpListener::bind("127.0.0.1:0").await.unwrap();
         let door = serve(listener().await, &context).unwrap();

@@ -2,12 +2,14 @@
 
 use crate::backend::*;
 use chain_core::block::{BLOCK_VERSION, Body, Header};
-use chain_core::crypto::{Hash, SecretKey};
+use chain_core::crypto::{Hash, PublicKey, SecretKey};
 use chain_core::engine::Announcement;
 use chain_core::execute::{BlockContext, Execution, execute_block};
 use chain_core::ledger::{CommittedBlock, Hop};
+use chain_core::limits::MAX_VALIDATORS;
 use chain_core::mempool::Status;
 use chain_core::state::money::{self, ASSETS};
+use chain_core::state::stakes::{self, FirstStake};
 use chain_core::state::validators::{self, next_set};
 use chain_core::state::{
     Account, Asset, Overlay, PARAMS, Params, RowKey, Supply, Tree, ValidatorRecord, market, protocol,
@@ -18,6 +20,8 @@ use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex};
 use tokio::sync::broadcast;
 
+/// The stake asset, where there is one.
+pub(super) const STK: AssetId = AssetId::new(1);
 /// Who votes on proposals.
 pub(super) const COUNCIL: std::ops::RangeInclusive<u8> = 100..=103;
 
@@ -46,6 +50,51 @@ impl TestNode {
     /// Accounts 1 to 9 and those of the council, 100 to 103, hold a million base units each. Of the council
     /// only 100 validates. A proposal expires after 60 s.
     pub(super) fn new() -> Arc<Self> {
+        Self::made("poa", |_| Params { proposal_ttl_s: 60, ..Params::default() })
+    }
+
+    /// The same with a stake asset, [`STK`], of which accounts 1 to 9 hold a million. The only validator has
+    /// bonded 5000; in `full` there are as many others as fit, with as much. Epochs of five blocks.
+    pub(super) fn staking(mode: ConsensusMode, full: bool) -> Arc<Self> {
+        Self::made(mode.name(), |overlay| {
+            let symbol = chain_core::state::Symbol::new("STK").unwrap();
+            let (units, most) = (Amount::new(1), Amount::new(10u128.pow(12)));
+            let (minted, burned, minter) = (Amount::ZERO, Amount::ZERO, None);
+            let asset = Asset { symbol, units_per_token: units, max_supply: most, minter, minted, burned };
+            ASSETS.put(overlay, &STK, &asset);
+            for seed in 1..=9 {
+                money::mint(overlay, &address(seed), STK, Amount::new(1_000_000)).unwrap();
+            }
+            let own = Amount::new(5_000);
+            let mut first = vec![FirstStake { validator: key(100).public(), amount: own, commission_bps: 1_000 }];
+            let others = if full { MAX_VALIDATORS - COUNCIL.count() } else { 0 };
+            for other in 0..others as u64 {
+                let mut bytes = [0x55; 32];
+                bytes[..8].copy_from_slice(&other.to_be_bytes());
+                let waiting = ValidatorRecord::admitted(Default::default(), 0, Height::ZERO);
+                validators::put_record(overlay, &PublicKey(bytes), &waiting).unwrap();
+                first.push(FirstStake { validator: PublicKey(bytes), amount: own, commission_bps: 0 });
+            }
+            if full {
+                let bonding = |seed| FirstStake { validator: key(seed).public(), amount: own, commission_bps: 0 };
+                first.extend(COUNCIL.skip(1).map(bonding));
+            }
+            let all = Amount::new(own.get() * first.len() as u128);
+            assert_eq!(money::count_minted(overlay, STK, all).unwrap(), all);
+            stakes::found(overlay, (mode, STK), &first).unwrap();
+            Params {
+                epoch_blocks: 5,
+                evidence_window_blocks: 32,
+                min_validator_stake: Amount::new(1_000),
+                weight_exponent: 4,
+                unbonding_s: 1,
+                ..Params::default()
+            }
+        })
+    }
+
+    /// What else a chain has from its start, and its parameters.
+    fn made(mode: &str, found: impl FnOnce(&mut Overlay<'_>) -> Params) -> Arc<Self> {
         let id = ChainId(Hash([42; 32]));
         let mut tree = Tree::new(&id.0);
         let mut overlay = Overlay::new(&tree);
@@ -63,21 +112,24 @@ impl TestNode {
             burned: Amount::ZERO,
         };
         ASSETS.put(&mut overlay, &AssetId::NATIVE, &asset);
-        PARAMS.put(&mut overlay, &(), &Params { proposal_ttl_s: 60, ..Params::default() });
         protocol::found(&mut overlay, QuorumRule::Byzantine, &Default::default());
         market::found(&mut overlay, AssetId::NATIVE, TimestampMs::ZERO);
         validators::found(&mut overlay, &[Validator { public_key: key(100).public(), weight: 1 }]).unwrap();
         for seed in COUNCIL.skip(1) {
-            let waiting = ValidatorRecord::admitted(Default::default(), 1, Height::ZERO);
+            // Whoever votes runs; without a weight it stays out of the set.
+            let waiting = ValidatorRecord::admitted(Default::default(), 0, Height::ZERO);
+            let waiting = ValidatorRecord { ready: true, ..waiting };
             validators::put_record(&mut overlay, &key(seed).public(), &waiting).unwrap();
         }
+        let params = found(&mut overlay);
+        PARAMS.put(&mut overlay, &(), &params);
         let delta = tree.preview(overlay.into_changes());
         tree.commit(delta).unwrap();
         let facts = ChainFacts {
             id,
             name: "test".into(),
             rule: QuorumRule::Byzantine,
-            mode: "poa".into(),
+            mode: mode.into(),
             genesis: vec![1, 2, 3],
             spec: serde_json::json!({ "name": "test" }),
         };
@@ -110,7 +162,7 @@ impl TestNode {
             sender: address(from),
             nonce,
             fee_payer: None,
-            fee: Amount::new(1000),
+            fee: Amount::new(5_000),
             valid_until: Height::ZERO,
             actions: chain_core::codec::List::new(vec![action]).unwrap(),
         };

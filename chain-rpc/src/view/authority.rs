@@ -1,12 +1,12 @@
 //! Who validates, what the council decides, and by which rules blocks are made.
 
-use super::{AddressText, Decimal, Hex32, Object, ReasonView, U64};
+use super::{AddressText, Decimal, Hex32, Object, ReasonView, StakeSummary, U64};
 use chain_core::block::Header;
 use chain_core::crypto::{Hash, PublicKey};
 use chain_core::state::{JailCause, Params, Roles};
 use chain_core::tx::authority::Measure;
 use chain_core::types::{
-    Address, Amount, Certificate, Equivocation, Height, ProposalId, QuorumRule, TimestampMs, Validator,
+    Address, Amount, Certificate, ConsensusMode, Equivocation, Height, ProposalId, QuorumRule, TimestampMs, Validator,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,9 @@ pub struct ValidatorsView {
     /// Which faults the set tolerates.
     #[schemars(with = "String")]
     pub quorum_rule: QuorumRule,
+    /// Who may validate: `poa`, `pos` or `hybrid`.
+    #[schemars(with = "String")]
+    pub mode: ConsensusMode,
     /// The sum of the members' weights.
     pub total_weight: U64,
     /// The next block after which the set may change; told with the next block's set only.
@@ -88,8 +91,11 @@ pub struct ValidatorView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Object>")]
     pub equivocation: Option<Equivocation>,
-    /// The weight the council gave it.
+    /// The weight the council gave it, or in modes `pos` and `hybrid` its stake does.
     pub wanted_weight: U64,
+    /// What stands behind it; absent where nobody ever bonded for it, as in mode `poa`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stake: Option<StakeSummary>,
     /// Whether its node said that it runs, since it was admitted or jailed.
     pub ready: bool,
     /// Whether it votes on proposals.

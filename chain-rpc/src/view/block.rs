@@ -5,7 +5,7 @@ use chain_core::block::Header;
 use chain_core::crypto::{Hash, PublicKey};
 use chain_core::ledger::CommittedBlock;
 use chain_core::limits::MAX_RANGE_BLOCKS;
-use chain_core::types::{Amount, AssetId, BlockId, Certificate, ChainId, Height, TimestampMs, TxId, View};
+use chain_core::types::{Amount, AssetId, BlockId, Certificate, ChainId, Height, TimestampMs, TxId, View, WireId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -79,16 +79,16 @@ pub struct BlockParams {
     pub include: Include,
 }
 
-/// How much of a block's transactions is answered.
+/// How much of a block's transactions, and of what it did by itself, is answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Include {
     /// Nothing.
     None,
-    /// Their ids.
+    /// Their ids, and what the block did by itself.
     #[default]
     Ids,
-    /// The transactions with outcomes and events.
+    /// The transactions with outcomes and events, and what the block did by itself.
     Full,
 }
 
@@ -121,6 +121,54 @@ pub struct BlockView {
     /// The transactions in order, if asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transactions: Option<Vec<TxView>>,
+    /// What the block did by itself at its end, in order, unless left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Vec<OwnItemView>>,
+}
+
+/// Something a block did by itself: no transaction, but its outcome stands behind theirs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OwnItemView {
+    /// Names it, where an outcome has a transaction's wire id (docs/wire.md, section 8).
+    #[schemars(with = "Hex32")]
+    pub item_id: WireId,
+    /// Its place among the block's outcomes: `index` of `get_proof`.
+    pub index: u32,
+    /// What happened.
+    pub events: Vec<serde_json::Value>,
+}
+
+/// What happened in a block, as `subscribe_events` tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EventsView {
+    /// The block's number; to go on after it, `from_height` is one more.
+    #[schemars(with = "Decimal")]
+    pub height: Height,
+    /// The block.
+    #[schemars(with = "Hex32")]
+    pub hash: BlockId,
+    /// Its time in unix ms.
+    #[schemars(with = "Decimal")]
+    pub timestamp: TimestampMs,
+    /// What was done, in order; without what has no event that was asked for.
+    pub sources: Vec<EventSourceView>,
+}
+
+/// What one transaction did, or the block by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EventSourceView {
+    /// Its place among the block's outcomes.
+    pub index: u32,
+    /// The transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Hex32>")]
+    pub tx_id: Option<TxId>,
+    /// Instead: the name of what the block did by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Hex32>")]
+    pub item_id: Option<WireId>,
+    /// What happened.
+    pub events: Vec<serde_json::Value>,
 }
 
 /// A header.

@@ -9,6 +9,7 @@ mod authority;
 mod block;
 mod node;
 mod proof;
+mod staking;
 mod text;
 mod tx;
 
@@ -17,5 +18,6 @@ pub use authority::*;
 pub use block::*;
 pub use node::*;
 pub use proof::*;
+pub use staking::*;
 pub use text::*;
 pub use tx::*;

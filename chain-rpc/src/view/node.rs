@@ -122,6 +122,19 @@ pub struct NewBlocksParams {
     pub include: Option<super::Include>,
 }
 
+/// Which events to tell, and from where on.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventsParams {
+    /// The first block to tell of. Default: the one after the head.
+    #[serde(default)]
+    #[schemars(with = "Option<Decimal>")]
+    pub from_height: Option<Height>,
+    /// Only events of this type, or of these, separated by commas. Default: all.
+    #[serde(default)]
+    pub types: Option<String>,
+}
+
 /// Which transaction to follow.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -5,11 +5,11 @@ use super::{AddressText, Hex32, HexText, Number32, Object};
 use chain_core::block::{Header, Outcome};
 use chain_core::crypto::merkle::ListProof;
 use chain_core::state::{Proof, RowKey};
-use chain_core::types::{Address, AssetId, BlockId, Certificate, TxId};
+use chain_core::types::{Address, AssetId, BlockId, Certificate, Height, TxId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What to prove: exactly one of `address`, `key`, `tx_id`.
+/// What to prove: exactly one of `address`, `key`, `tx_id`, and `height` with `index`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProofParams {
@@ -29,6 +29,13 @@ pub struct ProofParams {
     #[serde(default, deserialize_with = "optional_hex")]
     #[schemars(with = "Option<Hex32>")]
     pub tx_id: Option<TxId>,
+    /// An outcome of this block, also of what it did by itself …
+    #[serde(default)]
+    #[schemars(with = "Option<super::Decimal>")]
+    pub height: Option<Height>,
+    /// … at this place: those of its transactions come first.
+    #[serde(default)]
+    pub index: Option<u32>,
 }
 
 /// A proof with all it needs.
@@ -37,7 +44,7 @@ pub struct ProofParams {
 pub enum ProofView {
     /// Of a row of the state, or that there is none.
     Row(Box<RowProofView>),
-    /// Of a transaction's outcome.
+    /// Of an outcome.
     Outcome(Box<OutcomeProof>),
 }
 
@@ -57,7 +64,7 @@ pub struct RowProofView {
     pub anchor: Anchor,
 }
 
-/// A transaction's outcome in a final block.
+/// The outcome of a transaction in a final block, or of something the block did by itself.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct OutcomeProof {
     /// The outcome whose hash is the leaf.
@@ -68,6 +75,10 @@ pub struct OutcomeProof {
     /// The path to `header.outcome_root`.
     #[schemars(with = "Object")]
     pub proof: ListProof,
+    /// The canonical bytes of the list of its events; `outcome.events_hash` is of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<HexText>")]
+    pub events: Option<super::Bytes>,
     /// What makes the root trustworthy.
     #[serde(flatten)]
     pub anchor: Anchor,

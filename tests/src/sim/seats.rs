@@ -115,10 +115,13 @@ impl Seats {
     }
 
     fn council(&self) -> Vec<PublicKey> {
-        let free = self.people.iter().filter(|(_, person)| person.standing == Standing::In).map(|(key, _)| *key);
-        let free: Vec<_> = free.collect();
-        let set = self.at(self.known).into_iter().flat_map(ValidatorSet::members).map(|member| member.public_key);
-        if free.is_empty() { set.filter(|key| self.people.contains_key(key)).collect() } else { free }
+        let of = |may: &dyn Fn(&PublicKey, &Person) -> bool| -> Vec<PublicKey> {
+            self.people.iter().filter(|(key, person)| may(key, person)).map(|(key, _)| *key).collect()
+        };
+        let signs = |key: &PublicKey| self.at(self.known).is_some_and(|set| set.index_of(key).is_some());
+        let free = of(&|_, person| person.standing == Standing::In && person.ready);
+        let innocent = of(&|key, person| signs(key) && !person.convicted);
+        [free, innocent].into_iter().find(|some| !some.is_empty()).unwrap_or_else(|| of(&|key, _| signs(key)))
     }
 
     fn propose(&mut self, (now, time_ms): (Height, u64), by: PublicKey, measure: &Measure) -> bool {
@@ -220,7 +223,12 @@ impl Seats {
     /// # Errors
     /// It is not the right one.
     pub fn end_block(&mut self, now: Height, time_ms: u64, next: ValidatorSet) -> Verdict {
-        self.open.retain(|_, open| time_ms < open.until_ms);
+        let over: Vec<_> = self.open.iter().filter(|(_, open)| time_ms >= open.until_ms).map(|(id, _)| *id).collect();
+        for id in over {
+            // Added up once more; what does not pass then is over.
+            self.tally(now, id);
+            self.open.remove(&id);
+        }
         let Some(old) = self.at(now).cloned() else { return Ok(()) };
         self.known = now.next();
         let is_boundary = self.changes && now.get().is_multiple_of(EPOCH_BLOCKS);
@@ -275,12 +283,11 @@ impl Seats {
         }
     }
 
-    /// The next set: who was convicted leaves first, then who was removed or jailed, then others join,
-    /// then weights change; who has waited longest first. Each goes as far as the budget bears.
+    /// The next set: who was convicted leaves first, all others move by the same part of their way, as far as
+    /// a third of the old set bears; the rest of it goes in the order leavers, joiners, others, and by how long
+    /// they have waited. Of fewer than four, one leaves or joins.
     fn plan(&self, old: &Weights) -> Weights {
         let mut set = old.clone();
-        let mut left = old.values().sum::<u64>() / 3;
-        let mut moved = false;
         let weight_of = |set: &Weights, key: &PublicKey| set.get(key).copied().unwrap_or_default();
         let class = |key: &PublicKey, person: &Person| match (person.target(), weight_of(old, key)) {
             (0, _) => u8::from(!person.convicted),
@@ -289,27 +296,54 @@ impl Seats {
         };
         let mut order: Vec<_> = self.people.iter().filter(|(key, p)| p.target() != weight_of(old, key)).collect();
         order.sort_by_key(|(key, person)| (class(key, person), person.since, **key));
-        for (key, person) in order {
-            let (from, to) = (weight_of(&set, key), person.target());
-            let most = if old.len() >= 4 {
-                left
-            } else if moved {
-                0
-            } else {
-                u64::MAX
-            };
-            let step = from.abs_diff(to).min(most);
-            let mut tried = set.clone();
-            match if to > from { from + step } else { from - step } {
-                0 => tried.remove(key),
-                weight => tried.insert(*key, weight),
-            };
-            let is_good = !tried.is_empty() && (self.can_decide(&tried) || !self.can_decide(&set));
-            if step > 0 && is_good {
-                (set, left, moved) = (tried, left.saturating_sub(step), true);
+        let (total, is_small) = (old.values().sum::<u64>(), old.len() < 4);
+        let mut budget = total / 3;
+        if is_small {
+            let in_all = |(key, weight): (&PublicKey, &u64)| self.people.get(key).map_or(*weight, Person::target);
+            let others: u64 = old.iter().map(in_all).sum();
+            for (key, person) in order.iter().filter(|(key, person)| class(key, person) < 3) {
+                let fair = person.target() * total.min(others + person.target()) / (others + person.target()).max(1);
+                let most = fair.max(1).min(*old.values().max().unwrap());
+                if self.go(&mut set, key, if person.target() == 0 { 0 } else { most.min(person.target()) }) {
+                    return set;
+                }
+            }
+            order.retain(|(key, person)| class(key, person) == 3);
+            budget = budget.max(1);
+        }
+        for tier in [true, false] {
+            let moves: Vec<_> = order.iter().filter(|(key, person)| (class(key, person) == 0) == tier).collect();
+            let way = |key: &PublicKey, person: &Person| person.target().abs_diff(weight_of(old, key));
+            let all: u64 = moves.iter().map(|(key, person)| way(key, person)).sum();
+            let given = all.min(budget);
+            let part = |key: &PublicKey, person: &Person| way(key, person) * given / all.max(1);
+            let mut over = given - moves.iter().map(|(key, person)| part(key, person)).sum::<u64>();
+            for (key, person) in moves {
+                let (from, mut step) = (weight_of(&set, key), part(key, person));
+                if over > 0 && step < way(key, person) {
+                    (step, over) = (step + 1, over - 1);
+                }
+                let to = if person.target() > from { from + step } else { from - step };
+                if step > 0 && self.go(&mut set, key, to) {
+                    budget -= step;
+                }
             }
         }
         set
+    }
+
+    /// Gives somebody a weight, unless that leaves nobody or takes the quorum from those who shall stay.
+    fn go(&self, set: &mut Weights, key: &PublicKey, weight: u64) -> bool {
+        let mut tried = set.clone();
+        match weight {
+            0 => tried.remove(key),
+            weight => tried.insert(*key, weight),
+        };
+        let is_good = !tried.is_empty() && (self.can_decide(&tried) || !self.can_decide(set));
+        if is_good {
+            *set = tried;
+        }
+        is_good
     }
 }
 
@@ -317,14 +351,15 @@ fn weights(set: &ValidatorSet) -> Weights {
     set.members().iter().map(|Validator { public_key, weight }| (*public_key, *weight)).collect()
 }
 
-/// All changes of weights together are at most a third of the old set; of fewer than four, one changes.
+/// All changes of weights together are at most a third of the old set; of fewer than four, one changes, or all
+/// by a third, or one unit.
 fn check_budget(now: Height, old: &ValidatorSet, next: &ValidatorSet) -> Verdict {
     let (old, next) = (weights(old), weights(next));
     let keys = old.keys().chain(next.keys().filter(|key| !old.contains_key(key)));
     let moves = keys.map(|key| old.get(key).unwrap_or(&0).abs_diff(*next.get(key).unwrap_or(&0)));
     let moves: Vec<u64> = moves.filter(|moved| *moved > 0).collect();
     let holds = match old.len() {
-        0..4 => moves.len() <= 1,
+        0..4 => moves.len() <= 1 || 3 * moves.iter().sum::<u64>() <= old.values().sum(),
         _ => 3 * moves.iter().sum::<u64>() <= old.values().sum(),
     };
     must(Rule::Sets, holds, || format!("after {now} weights {old:?} become {next:?}"))

@@ -22,20 +22,11 @@ use super::protocol::{Role, roles};
 use super::table::{Rows, Table};
 use super::tree::Tree;
 use crate::fault::{Failure, Fault};
-use crate::types::{Address, JobId, MarketMs, Rejected, Rejection};
-
-macro_rules! rejections {
-    ($($number:literal $constant:ident $name:literal $message:literal;)*) => {
-        $(
-            #[doc = $message]
-            pub const $constant: Rejection = Rejection::new($number, $name, $message);
-        )*
-        /// Rejections that several families of the market share.
-        pub const REJECTIONS: &[&Rejection] = &[$(&$constant),*];
-    };
-}
+use crate::types::{Address, JobId, MarketMs, Rejected, rejections};
 
 rejections! {
+    /// Rejections that several families of the market share.
+    REJECTIONS =
     70 MARKET_PAUSED "market_paused" "the market is paused";
     71 PURSE_TOO_SMALL "purse_too_small" "there is less to withdraw or to spend than this needs";
     72 ASSET_NOT_ACCEPTED "asset_not_accepted" "the market does not accept this asset";

@@ -285,9 +285,11 @@ pub fn reward(overlay: &mut Overlay<'_>, validator: &PublicKey, height: Height, 
 }
 
 /// Writes into the records which weight each validator shall have now: those who are admitted, ready,
-/// never convicted and have bonded at least `min_validator_stake` themselves, by `weights`.
-pub fn weigh(overlay: &mut Overlay<'_>, params: &Params) -> Result<(), Fault> {
-    let Some(Staking { mode, .. }) = staking(overlay)? else { return Ok(()) };
+/// never convicted and have bonded at least `min_validator_stake` themselves, by `weights`; the others none.
+/// `false`: nobody qualifies, so nobody's weight follows from stake. Who signs then is the caller's choice;
+/// what unbonds from those who do stays open, since the set gives them more than the none they have here.
+pub fn weigh(overlay: &mut Overlay<'_>, params: &Params) -> Result<bool, Fault> {
+    let Some(Staking { mode, .. }) = staking(overlay)? else { return Ok(true) };
     let known = records(overlay)?;
     let mut candidates = Vec::new();
     for (key, record) in &known {
@@ -298,10 +300,6 @@ pub fn weigh(overlay: &mut Overlay<'_>, params: &Params) -> Result<(), Fault> {
         }
     }
     let weights = weights(mode, params, candidates);
-    if weights.is_empty() {
-        // A minimum that nobody has: without anybody who shall validate, all stays as it is.
-        return Ok(());
-    }
     for (key, mut record) in known {
         let weight = weights.get(&key).copied().unwrap_or_default();
         if weight != record.weight {
@@ -309,7 +307,7 @@ pub fn weigh(overlay: &mut Overlay<'_>, params: &Params) -> Result<(), Fault> {
             put_record(overlay, &key, &record)?;
         }
     }
-    Ok(())
+    Ok(!weights.is_empty())
 }
 
 /// What a validator bonds in the genesis.

@@ -43,24 +43,19 @@ use crate::limits::{MAX_GRANTED_ASSETS, MAX_KEYS};
 use crate::state::market::grant::{Allowance, GRANTS, Grant, Scope, grant, grant_row};
 use crate::state::market::{check_list, check_unique};
 use crate::state::{Account, Authority, money};
-use crate::types::{Address, Amount, AssetId, ChainId, ModelId, Price, Rejected, Rejection, Token};
+use crate::types::{Address, Amount, AssetId, ChainId, ModelId, Price, Rejected, Token, rejections};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-/// Signatures under this key could never be valid, or always are.
-pub const UNUSABLE_KEY: Rejection = Rejection::new(200, "unusable_key", "this is not a usable public key");
-/// The parts of a multi-key policy don't fit together.
-pub const POLICY_FORM: Rejection =
-    Rejection::new(201, "policy_form", "keys must ascend strictly, 1 ≤ threshold ≤ keys, with one proof per key");
-/// An account needs no grant for itself.
-pub const DELEGATE_IS_SELF: Rejection = Rejection::new(202, "delegate_is_self", "an account is not its own delegate");
-/// A scope without money, or with the same twice.
-pub const SCOPE_FORM: Rejection =
-    Rejection::new(203, "scope_form", "a scope names at least one asset, each with amounts of at least 1");
-/// Nothing to revoke.
-pub const NO_DELEGATE: Rejection = Rejection::new(204, "no_delegate", "this account is no delegate");
-/// Rejections of this family.
-pub const REJECTIONS: &[&Rejection] = &[&UNUSABLE_KEY, &POLICY_FORM, &DELEGATE_IS_SELF, &SCOPE_FORM, &NO_DELEGATE];
+rejections! {
+    /// Rejections of this family.
+    REJECTIONS =
+    200 UNUSABLE_KEY "unusable_key" "this is not a usable public key";
+    201 POLICY_FORM "policy_form" "keys must ascend strictly, 1 ≤ threshold ≤ keys, with one proof per key";
+    202 DELEGATE_IS_SELF "delegate_is_self" "an account is not its own delegate";
+    203 SCOPE_FORM "scope_form" "a scope names at least one asset, each with amounts of at least 1";
+    204 NO_DELEGATE "no_delegate" "this account is no delegate";
+}
 /// Names and numbers of this family's actions.
 pub const ACTIONS: &[(u8, &str)] =
     &[(1, "rotate_key"), (2, "set_multi_key"), (3, "set_memo_required"), (4, "delegate_set"), (5, "delegate_revoke")];

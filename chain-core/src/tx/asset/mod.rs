@@ -28,19 +28,17 @@ use crate::fault::Failure;
 use crate::limits::MAX_UNITS_PER_TOKEN;
 use crate::state::money::{self, SUPPLY_EXCEEDED, SYMBOLS, is_symbol};
 use crate::state::{Asset, Symbol};
-use crate::types::{Address, Amount, AssetId, Rejected, Rejection, Token};
+use crate::types::{Address, Amount, AssetId, Rejected, Token, rejections};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-/// Somebody else's asset, or nobody's any more.
-pub const NOT_THE_MINTER: Rejection = Rejection::new(300, "not_the_minter", "only the asset's minter may do this");
-/// Not a symbol.
-pub const SYMBOL_FORM: Rejection =
-    Rejection::new(301, "symbol_form", "a symbol is 2 to 12 capital letters and digits, a letter first");
-/// Another asset is called so.
-pub const SYMBOL_TAKEN: Rejection = Rejection::new(302, "symbol_taken", "another asset has this symbol");
-/// Rejections of this family.
-pub const REJECTIONS: &[&Rejection] = &[&NOT_THE_MINTER, &SYMBOL_FORM, &SYMBOL_TAKEN];
+rejections! {
+    /// Rejections of this family.
+    REJECTIONS =
+    300 NOT_THE_MINTER "not_the_minter" "only the asset's minter may do this";
+    301 SYMBOL_FORM "symbol_form" "a symbol is 2 to 12 capital letters and digits, a letter first";
+    302 SYMBOL_TAKEN "symbol_taken" "another asset has this symbol";
+}
 /// Names and numbers of this family's actions.
 pub const ACTIONS: &[(u8, &str)] = &[(1, "asset_create"), (2, "asset_mint"), (3, "asset_set_minter")];
 

@@ -6,7 +6,7 @@
 //!
 //! Not here: the arithmetic of the set (`epoch`).
 
-use super::council::{carry_out, close, council, settle};
+use super::council::{Member, carry_out, close, council, settle};
 use super::epoch::{Plan, Wanted, plan};
 use super::measure::{Now, check_parameter};
 use super::proposal::{ACTIVATIONS, DEADLINES, FORGETTING, PROPOSALS, Proposal, Status, Tally, due, existing};
@@ -57,15 +57,19 @@ fn count_turns(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The weights of the set's members that shall stay.
+/// The weights of the set's members that shall stay: where nobody qualifies (rule 19), of those who may.
 fn able(block: &BlockEnd<'_, '_>, set: &ValidatorSet) -> Result<BTreeMap<PublicKey, u64>, Fault> {
-    let mut able = BTreeMap::new();
+    let (mut able, mut active) = (BTreeMap::new(), BTreeMap::new());
     for member in set.members() {
-        if VALIDATORS.get(block.state, &member.public_key)?.is_some_and(|record| record.target() > 0) {
+        let Some(record) = VALIDATORS.get(block.state, &member.public_key)? else { continue };
+        if record.is_active() {
+            active.insert(member.public_key, member.weight);
+        }
+        if record.target() > 0 {
             able.insert(member.public_key, member.weight);
         }
     }
-    Ok(able)
+    Ok(if able.is_empty() { active } else { able })
 }
 
 fn count_miss(
@@ -105,10 +109,13 @@ fn count_miss(
 /// Rules 7 and 8.
 fn end_proposals(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
     let (tree, now) = (block.state.base(), block.timestamp.get());
+    // Read once, and again where something was carried out: that may change it.
+    let mut members = None;
     for (at, id) in due(&DEADLINES, tree, now, MAX_DEADLINES_PER_BLOCK)? {
         // Else it was decided in this very block.
         if DEADLINES.get(block.state, &(TimestampMs::new(at), id))?.is_some() {
-            expire(block, id)?;
+            let known = members.take().map_or_else(|| council(block.state), Ok)?;
+            members = (!expire(block, id, &known)?).then_some(known);
         }
     }
     for (at, id) in due(&FORGETTING, tree, now, MAX_DEADLINES_PER_BLOCK)? {
@@ -118,17 +125,17 @@ fn end_proposals(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Adds up once more: the council may have shrunk since the last vote.
-fn expire(block: &mut BlockEnd<'_, '_>, id: ProposalId) -> Result<(), Fault> {
+/// Adds up once more: the council may have shrunk since the last vote. Whether it passed.
+fn expire(block: &mut BlockEnd<'_, '_>, id: ProposalId, council: &[Member]) -> Result<bool, Fault> {
     let (proposal, now) = (existing(block.state, id)?, now(block));
-    let tally = Tally::of(&proposal.votes, &council(block.state)?);
+    let tally = Tally::of(&proposal.votes, council);
     let (status, effect) = match tally.passes() {
         true => carry_out(block.state, now, id, &proposal.measure)?,
         false => (Status::Expired, None),
     };
     let ended = close(block.state, now, (id, proposal), (status, tally))?;
     [Some(ended), effect].into_iter().flatten().for_each(|event| report(block, event));
-    Ok(())
+    Ok(tally.passes())
 }
 
 fn now<'p>(block: &BlockEnd<'p, '_>) -> Now<'p> {
@@ -202,11 +209,17 @@ fn upgrade(block: &mut BlockEnd<'_, '_>, proposal: ProposalId, version: u32) -> 
 fn change_set(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
     let sets = VALIDATOR_SETS.get(block.state, &())?;
     let old = sets.ok_or_else(|| Fault::new("the state has no validators"))?.next;
-    stakes::weigh(block.state, block.params)?;
+    let anybody = stakes::weigh(block.state, block.params)?;
     let known = records(block.state)?;
+    let weight = |key: &PublicKey, record: &ValidatorRecord| match (anybody, record.is_active()) {
+        (true, _) => record.target(),
+        // Rule 19: nobody joins, and who may stay does as it is.
+        (false, true) => weight_in(&old, key),
+        (false, false) => 0,
+    };
     let wanted = |(key, record): &(PublicKey, ValidatorRecord)| Wanted {
         key: *key,
-        weight: record.target(),
+        weight: weight(key, record),
         convicted: record.equivocation.is_some(),
         since: record.since,
     };
@@ -261,14 +274,15 @@ fn keep_record(
     Ok(())
 }
 
+fn weight_in(set: &[Validator], key: &PublicKey) -> u64 {
+    set.iter().find(|member| member.public_key == *key).map_or(0, |member| member.weight)
+}
+
 fn set_changed(
     from: Height,
     (old, new): (&[Validator], &[Validator]),
     waiting: Vec<epoch::Waiting>,
 ) -> Result<Event, Fault> {
-    let weight_in = |set: &[Validator], key: &PublicKey| {
-        set.iter().find(|member| member.public_key == *key).map_or(0, |member| member.weight)
-    };
     let alone = |these: &[Validator], others: &[Validator]| {
         listed(these.iter().filter(|member| weight_in(others, &member.public_key) == 0).cloned().collect())
     };

@@ -10,7 +10,7 @@ use super::*;
 use crate::limits::MAX_OPEN_PROPOSALS;
 use crate::state::protocol::{ROLES, roles};
 use crate::state::stakes::mode;
-use crate::state::validators::{VALIDATORS, next_set, put_record, records, roster};
+use crate::state::validators::{VALIDATORS, next_members, put_record, records, roster};
 use crate::state::{Overlay, Rows};
 use crate::types::ConsensusMode;
 
@@ -25,8 +25,9 @@ pub struct Member {
 
 /// Who votes, ascending by key: rules 1 and 18.
 pub fn council(rows: &impl Rows) -> Result<Vec<Member>, Fault> {
-    let (records, set, by_stake) = (records(rows)?, next_set(rows)?, mode(rows)? == ConsensusMode::Pos);
-    let in_set = |key: &PublicKey| set.members().iter().find(|member| member.public_key == *key);
+    let (records, set, by_stake) = (records(rows)?, next_members(rows)?, mode(rows)? == ConsensusMode::Pos);
+    let place = |key: &PublicKey| set.binary_search_by_key(key, |member| member.public_key).ok();
+    let in_set = |key: &PublicKey| place(key).and_then(|place| set.get(place));
     let weight = |key: &PublicKey| if by_stake { in_set(key).map_or(0, |member| member.weight) } else { 1 };
     let members = |may: &dyn Fn(&PublicKey, &ValidatorRecord) -> bool| -> Vec<Member> {
         let keys = records.iter().filter(|(key, record)| may(key, record)).map(|(key, _)| *key);
@@ -43,17 +44,19 @@ pub fn council(rows: &impl Rows) -> Result<Vec<Member>, Fault> {
 
 /// The sender as a member of the council, with the council.
 fn member(context: &Context<'_, '_>) -> Result<(PublicKey, Vec<Member>), Failure> {
+    let (key, council) = (known(context)?, council(context.state)?);
+    if council.iter().any(|member| member.key == key) { Ok((key, council)) } else { Err(no_member(context)) }
+}
+
+/// The sender's key, if it has a record: strangers are turned away before everybody's record is read.
+fn known(context: &Context<'_, '_>) -> Result<PublicKey, Failure> {
     let key = key_of(&context.sender);
-    // Strangers are turned away before everybody's record is read.
-    if VALIDATORS.get(context.state, &key)?.is_some() {
-        let council = council(context.state)?;
-        if council.iter().any(|member| member.key == key) {
-            return Ok((key, council));
-        }
-    }
-    Err(NOT_ON_COUNCIL
-        .because("the plain account of the key of a validator that is admitted and ready", context.sender)
-        .into())
+    if VALIDATORS.get(context.state, &key)?.is_some() { Ok(key) } else { Err(no_member(context)) }
+}
+
+fn no_member(context: &Context<'_, '_>) -> Failure {
+    let expected = "the plain account of the key of a validator that is admitted and ready";
+    NOT_ON_COUNCIL.because(expected, context.sender).into()
 }
 
 /// Rules 2 to 4.
@@ -80,7 +83,7 @@ pub(super) fn propose(context: &mut Context<'_, '_>, measure: Measure) -> Result
 
 /// Rules 5 and 6.
 pub(super) fn vote(context: &mut Context<'_, '_>, id: ProposalId, approve: bool) -> Result<(), Failure> {
-    let (member, council) = member(context)?;
+    let member_key = known(context)?;
     let found = PROPOSALS.get(context.state, &id)?;
     let mut proposal = found.ok_or_else(|| UNKNOWN_PROPOSAL.because("a proposal in the state", id))?;
     if proposal.status != Status::Open {
@@ -90,13 +93,14 @@ pub(super) fn vote(context: &mut Context<'_, '_>, id: ProposalId, approve: bool)
         let before = format_args!("a block before {} ms", proposal.expires_at).to_string();
         return Err(PROPOSAL_EXPIRED.because(before, context.timestamp).into());
     }
-    if proposal.votes.iter().any(|vote| vote.member == member) {
-        return Err(ALREADY_VOTED.because("one vote per member", member).into());
+    if proposal.votes.iter().any(|vote| vote.member == member_key) {
+        return Err(ALREADY_VOTED.because("one vote per member", member_key).into());
     }
+    let (member, council) = member(context)?;
     // Votes of validators that have left the state make room; they did not count any more.
     let known = roster(context.state)?;
     let mut votes = proposal.votes.into_inner();
-    votes.retain(|vote| known.contains(&vote.member));
+    votes.retain(|vote| known.binary_search(&vote.member).is_ok());
     votes.push(CouncilVote { member, approve });
     proposal.votes = List::new(votes).map_err(|e| Fault::new(format!("the votes on proposal {id}: {e}")))?;
     let tally = Tally::of(&proposal.votes, &council);

@@ -1,14 +1,21 @@
 //! The next validator set, from the one in charge and what is wanted: a pure function.
 //!
-//! 1. First go those who leave, convicted ones before others, then those who join, then those whose
-//!    weight changes; among equals who has waited longest, then the smaller key.
-//! 2. Weights move towards what is wanted; all moves together weigh at most ⌊W/3⌋ of the old set. With
-//!    fewer than four members one of the moves is made, which adds no more than the heaviest member has.
+//! 1. Weights move towards what is wanted. All moves together weigh at most ⌊W/3⌋ of the old set. Where
+//!    they would weigh more, the convicted go first, and all others move by the same part of their way:
+//!    the set is then a mix of the old one and the wanted one, and nobody's share of it is above both of
+//!    its shares in these. What is left of the budget by rounding goes unit by unit in the order of rule 4.
+//! 2. With fewer than four members one of them leaves, whole, or one joins, with no more than the heaviest
+//!    has nor than its share of what is wanted; where nobody leaves or joins, rule 1 holds, with a budget
+//!    of at least 1.
 //! 3. No move leaves nobody, more than `MAX_VALIDATORS`, or a set that its members who are wanted
 //!    could not form a quorum of although they could before.
-//! 4. What was not done, or not whole, waits for the next epoch.
+//! 4. The order: first those who leave, convicted ones before others, then those who join, then those
+//!    whose weight changes; among equals who has waited longest, then the smaller key.
+//! 5. What was not done, or not whole, waits for the next epoch.
 //!
 //! Why ⌊W/3⌋: consecutive sets then share so much weight that who vouches for one speaks for the other.
+//! Why the same part for all: one after the other, the first of many who grow would be a quorum alone
+//! until the last one has grown.
 //!
 //! Not here: who is wanted (`state::validators`), when this happens (`block_end`).
 
@@ -19,7 +26,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// With fewer members one move per epoch is made, and nobody gains more than the heaviest has.
+/// With fewer members one of them leaves or joins per epoch.
 const FEW: usize = 4;
 
 /// What is wanted of one validator.
@@ -72,34 +79,36 @@ struct Draft<'w> {
     rule: QuorumRule,
     weights: BTreeMap<PublicKey, u64>,
     wanted: &'w BTreeMap<PublicKey, Wanted>,
+    /// Why a move was not made.
+    refused: BTreeMap<PublicKey, Delay>,
 }
 
 /// The next set. Members nothing is said about stay as they are.
 pub fn plan(rule: QuorumRule, old: &[Validator], wanted: &[Wanted]) -> Plan {
     let by_key: BTreeMap<_, _> = wanted.iter().map(|wanted| (wanted.key, *wanted)).collect();
     let weights: BTreeMap<_, _> = old.iter().map(|member| (member.public_key, member.weight)).collect();
-    let few = weights.len() < FEW;
-    let heaviest = weights.values().copied().max().unwrap_or_default();
-    let mut budget = if few { u64::MAX } else { weights.values().sum::<u64>() / 3 };
-    let gain = if few { heaviest } else { u64::MAX };
-    let mut draft = Draft { rule, weights, wanted: &by_key };
-    let mut waiting = Vec::new();
-    for wanted in draft.moves() {
-        let delay = match draft.step(&wanted, (budget, gain)) {
-            Ok(moved) => {
-                budget = if few { 0 } else { budget.saturating_sub(moved) };
-                (draft.weight(&wanted.key) != wanted.weight).then_some(Delay::Budget)
-            }
-            Err(delay) => Some(delay),
-        };
-        waiting.extend(delay.map(|delay| Waiting { validator: wanted.key, delay }));
+    let mut draft = Draft { rule, weights, wanted: &by_key, refused: BTreeMap::new() };
+    let moves = draft.moves();
+    let third = draft.total() / 3;
+    let alone = draft.weights.len() < FEW && moves.iter().any(|wanted| draft.comes_or_goes(wanted));
+    if !(alone && draft.move_one(&moves)) {
+        let budget = if draft.weights.len() < FEW { third.max(1) } else { third };
+        let (convicted, others): (Vec<_>, Vec<_>) = moves
+            .iter()
+            .filter(|wanted| !alone || !draft.comes_or_goes(wanted))
+            .partition(|w| w.convicted && w.weight == 0);
+        let left = draft.move_all(&convicted, budget);
+        draft.move_all(&others, left);
     }
+    let behind = moves.iter().filter(|wanted| draft.weight(&wanted.key) != wanted.weight);
+    let delay = |key| draft.refused.get(key).copied().unwrap_or(Delay::Budget);
+    let waiting = behind.map(|wanted| Waiting { validator: wanted.key, delay: delay(&wanted.key) }).collect();
     let member = |(public_key, weight)| Validator { public_key, weight };
     Plan { members: draft.weights.into_iter().map(member).collect(), waiting }
 }
 
 impl Draft<'_> {
-    /// What differs from what is wanted, in the order of rule 1.
+    /// What differs from what is wanted, in the order of rule 4.
     fn moves(&self) -> Vec<Wanted> {
         let mut moves: Vec<_> = self.wanted.values().filter(|w| w.weight != self.weight(&w.key)).copied().collect();
         moves.sort_by_key(|wanted| {
@@ -114,27 +123,68 @@ impl Draft<'_> {
         moves
     }
 
-    /// Moves one weight as far as the budget, and up at most by `gain`; how far.
-    fn step(&mut self, wanted: &Wanted, (budget, gain): (u64, u64)) -> Result<u64, Delay> {
-        let before = self.weight(&wanted.key);
-        let most = if wanted.weight > before { budget.min(gain) } else { budget };
-        let moved = before.abs_diff(wanted.weight).min(most);
-        if moved == 0 {
-            return Err(Delay::Budget);
+    fn comes_or_goes(&self, wanted: &Wanted) -> bool {
+        wanted.weight == 0 || self.weight(&wanted.key) == 0
+    }
+
+    /// Rule 2: the first that can leave or join does; false if nobody can.
+    fn move_one(&mut self, moves: &[Wanted]) -> bool {
+        let heaviest = self.weights.values().copied().max().unwrap_or_default();
+        let coming: Vec<_> = moves.iter().filter(|wanted| self.comes_or_goes(wanted)).copied().collect();
+        coming.iter().any(|wanted| {
+            let most = if wanted.weight == 0 { u64::MAX } else { heaviest.min(self.fair(wanted)) };
+            self.step(wanted, most)
+        })
+    }
+
+    /// The weight that gives a newcomer the share of this set that it shall have of the wanted one.
+    fn fair(&self, joins: &Wanted) -> u64 {
+        let target = |(key, weight): (&PublicKey, &u64)| self.wanted.get(key).map_or(*weight, |wanted| wanted.weight);
+        let others = self.weights.iter().map(target).fold(0u128, |sum, weight| sum.saturating_add(weight.into()));
+        let (total, all) = (u128::from(self.total()), others.saturating_add(joins.weight.into()));
+        part(joins.weight, total.min(all), all).max(1)
+    }
+
+    /// Rule 1: all of them by the same part of their way; what is left of the budget.
+    fn move_all(&mut self, moves: &[&Wanted], budget: u64) -> u64 {
+        let way = |wanted: &Wanted, draft: &Self| draft.weight(&wanted.key).abs_diff(wanted.weight);
+        let all = moves.iter().fold(0u128, |sum, wanted| sum.saturating_add(way(wanted, self).into()));
+        let share = |wanted: &Wanted, draft: &Self| part(way(wanted, draft), all.min(budget.into()), all);
+        let mut parts: Vec<_> = moves.iter().map(|wanted| (*wanted, way(wanted, self), share(wanted, self))).collect();
+        let given = parts.iter().fold(0u64, |sum, (_, _, part)| sum.saturating_add(*part));
+        // Fewer than there are moves.
+        let mut over = u64::try_from(all).unwrap_or(u64::MAX).min(budget).saturating_sub(given);
+        for (_, way, part) in &mut parts {
+            if over > 0 && *part < *way {
+                (*part, over) = (part.saturating_add(1), over.saturating_sub(1));
+            }
         }
+        let mut left = budget;
+        for (wanted, _, part) in parts {
+            if part > 0 && self.step(wanted, part) {
+                left = left.saturating_sub(part);
+            }
+        }
+        left
+    }
+
+    /// Moves one weight by so much, at most as far as it shall go; whether that may be.
+    fn step(&mut self, wanted: &Wanted, most: u64) -> bool {
+        let before = self.weight(&wanted.key);
+        let moved = before.abs_diff(wanted.weight).min(most);
         let after = if wanted.weight > before { before.saturating_add(moved) } else { before.saturating_sub(moved) };
         let could = self.is_able();
         self.set(wanted.key, after);
         let refused = if self.weights.is_empty() || (could && !self.is_able()) {
-            Some(Delay::Quorum)
+            Delay::Quorum
         } else if self.weights.len() > MAX_VALIDATORS || self.total() > MAX_TOTAL_WEIGHT {
-            Some(Delay::Room)
+            Delay::Room
         } else {
-            None
+            return true;
         };
-        let Some(delay) = refused else { return Ok(moved) };
         self.set(wanted.key, before);
-        Err(delay)
+        self.refused.insert(wanted.key, refused);
+        false
     }
 
     fn weight(&self, key: &PublicKey) -> u64 {
@@ -158,4 +208,10 @@ impl Draft<'_> {
         let able = self.weights.iter().filter(|(key, _)| wanted(key)).map(|(_, weight)| *weight);
         self.rule.is_quorum(able.fold(0, u64::saturating_add), self.total())
     }
+}
+
+/// ⌊whole · of / all⌋ for `of` ≤ `all`; 0 where all is 0. Weights are at most 2^60, so nothing overflows.
+fn part(whole: u64, of: u128, all: u128) -> u64 {
+    let part = u128::from(whole).saturating_mul(of).checked_div(all).unwrap_or_default();
+    u64::try_from(part).unwrap_or(u64::MAX)
 }

@@ -30,8 +30,8 @@
 //!    than two thirds pass it and it is carried out at once, if it still can be; a third against it
 //!    refuses it.
 //! 7. At the end of the first block whose time is not before `expires_at` an open proposal that does not
-//!    pass then expires; of 256 proposals per block, the oldest first.
-//! 8. An ended proposal leaves the state `retention_s` later; 256 per block, the oldest first.
+//!    pass then expires; of 512 proposals per block, the oldest first.
+//! 8. An ended proposal leaves the state `retention_s` later; 512 per block, the oldest first.
 //!
 //! Rules, what it decides:
 //! 9. A parameter comes into force `delay_blocks` whole blocks after the vote that passes it, in the
@@ -55,15 +55,18 @@
 //! Rules, evidence:
 //! 15. Two signed words of one validator that contradict each other (`types::Evidence`), by anybody.
 //! 16. Their height is this one or lower, by at most `evidence_window_blocks`, and the validator was in
-//!     the set of that height.
+//!     the set of that height. Of who comes and goes often the oldest spans are merged, so that heights
+//!     between them count, too: who contradicts itself is guilty whether it was asked or not.
 //! 17. The validator is convicted once: its key is jailed for ever. The same equivocation by other words,
 //!     and another one of the same key, change nothing more and are refused.
 //!
 //! Rules, with stake (`state::stakes`):
 //! 18. In mode `pos` the council is the set's validators that are not jailed, each with its weight in the
-//!     set; if there is none, the whole set. Nobody is admitted or removed by vote.
+//!     set; if there is none, the whole set. Nobody is admitted or removed by vote. Leaving and bonding
+//!     again lifts no jail.
 //! 19. In modes `pos` and `hybrid` the weight a validator shall have is its stake's, taken anew whenever
-//!     the set changes; the weight an admission names counts for nothing.
+//!     the set changes; the weight an admission names counts for nothing. If nobody qualifies, nobody joins
+//!     and the set's members that are not jailed or removed keep their weights.
 //! 20. A conviction costs the stake behind the validator what `state::stakes::slash` says.
 //!
 //! Not here: the rows of validators, roles and versions (`state`), finding evidence (`consensus`).
@@ -89,24 +92,15 @@ use crate::limits::{MAX_NAME_BYTES, MAX_PARAM_NAME_BYTES, MAX_TOTAL_WEIGHT, MAX_
 use crate::state::stakes::Slash;
 use crate::state::{JailCause, Params, Role, Standing, ValidatorRecord};
 use crate::types::{
-    Address, AssetId, BlockId, Equivocation, Evidence, Height, ProposalId, Rejected, Rejection, SignedMessage,
-    TimestampMs, Token, Validator, View, Vote, VoteKind,
+    Address, AssetId, BlockId, Equivocation, Evidence, Height, ProposalId, Rejected, SignedMessage, TimestampMs, Token,
+    Validator, View, Vote, VoteKind, rejections,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-macro_rules! rejections {
-    ($($number:literal $constant:ident $name:literal $message:literal;)*) => {
-        $(
-            #[doc = $message]
-            pub const $constant: Rejection = Rejection::new($number, $name, $message);
-        )*
-        /// Rejections of this family.
-        pub const REJECTIONS: &[&Rejection] = &[$(&$constant),*];
-    };
-}
-
 rejections! {
+    /// Rejections of this family.
+    REJECTIONS =
     500 NOT_ON_COUNCIL "not_on_council" "only members of the council propose and vote";
     501 TOO_MANY_PROPOSALS "too_many_proposals" "the member has 8 proposals that are not decided";
     502 UNKNOWN_PROPOSAL "unknown_proposal" "no proposal in the state has this number";
@@ -144,9 +138,9 @@ pub const ACTIONS: &[(u8, &str)] =
 
 /// The proposal stays in the state until it is forgotten, and no more of them come in a block than can
 /// go in one.
-const PROPOSAL_WEIGHT: u64 = 100_000;
+const PROPOSAL_WEIGHT: u64 = 50_000;
 /// The whole council is read.
-const VOTE_WEIGHT: u64 = 5_000;
+const VOTE_WEIGHT: u64 = 10_000;
 const WEIGHT: u64 = 300;
 
 /// What this family does.

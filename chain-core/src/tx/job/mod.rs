@@ -46,7 +46,6 @@ mod open;
 
 pub(super) use block_end::at_block_end;
 
-use super::rejections::family_rejections;
 use super::text::{amount_text, quoted};
 use super::{CheckContext, Context, MODULE_ACCOUNT, Rules, check_amount};
 use crate::codec::Text;
@@ -56,11 +55,15 @@ use crate::limits::{MAX_JOB_S, MAX_SILENCE_S, MIN_SILENCE_S};
 use crate::state::market::check_text;
 use crate::state::market::job::{ClientRef, Funding, Mode, Terms};
 use crate::state::market::settle::{Cause, Settlement};
-use crate::types::{Address, Amount, AssetId, JobId, MarketMs, ModelId, Price, Rejected, Token, UnitKind, Units};
+use crate::types::{
+    Address, Amount, AssetId, JobId, MarketMs, ModelId, Price, Rejected, Token, UnitKind, Units, rejections,
+};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-family_rejections! {
+rejections! {
+    /// Rejections of this family.
+    REJECTIONS =
     1000 DURATION_RANGE "duration_range" "a job lasts 1 to 31536000 seconds";
     1001 SILENCE_RANGE "silence_range" "a job's silence is 60 to 3600 seconds";
     1002 PRICE_FORM "price_form" "a price is 1 to 10^18 base units per 1000 metered units";

@@ -24,7 +24,6 @@
 //!
 //! Not here: the clock and the purses (`state::market`), what comes into them (the other families).
 
-use super::rejections::family_rejections;
 use super::text::{amount_text, quoted};
 use super::{BlockEnd, CheckContext, Context, Rules, check_amount};
 use crate::codec::{List, Text};
@@ -33,11 +32,13 @@ use crate::limits::{MAX_LIST, MAX_REASON_BYTES};
 use crate::state::market::terms::{ASSET_TERMS, AssetTerms, accepted};
 use crate::state::market::{ASSET_NOT_ACCEPTED, MARKET, PURSE_TOO_SMALL, Purse, check_list, check_role, check_text};
 use crate::state::{Role, money};
-use crate::types::{Address, Amount, AssetId, Price, Rejected, TimestampMs, Token};
+use crate::types::{Address, Amount, AssetId, Price, Rejected, TimestampMs, Token, rejections};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-family_rejections! {
+rejections! {
+    /// Rejections of this family.
+    REJECTIONS =
     900 NOT_PAUSED "not_paused" "the market is not paused";
     901 PAUSED_RECENTLY "paused_recently" "the last pause ended less than 24 hours ago";
     902 TERMS_FORM "terms_form" "bounds are at least 1, the upper one is above the lower one, and prices are at most 10^18";

@@ -33,7 +33,6 @@
 mod curate;
 mod vote;
 
-use super::rejections::family_rejections;
 use super::{CheckContext, Context, Rules, check_amount};
 use crate::codec::{List, Text};
 use crate::crypto::Hash;
@@ -41,11 +40,13 @@ use crate::fault::Failure;
 use crate::limits::MAX_LIST;
 use crate::state::market::check_text;
 use crate::state::market::model::{ModelSpec, ProposalOutcome, Tier};
-use crate::types::{Address, Amount, AssetId, MarketMs, ModelId, ModelProposalId, Rejected, Token};
+use crate::types::{Address, Amount, AssetId, MarketMs, ModelId, ModelProposalId, Rejected, Token, rejections};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-family_rejections! {
+rejections! {
+    /// Rejections of this family.
+    REJECTIONS =
     700 NOTHING_NEW "nothing_new" "all of these models are known";
     701 MODEL_KNOWN "model_known" "this model is known already";
     702 MODEL_PROPOSED "model_proposed" "this model is voted on, or was rejected not long ago";

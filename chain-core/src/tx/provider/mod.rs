@@ -53,7 +53,6 @@ mod profile;
 
 pub(super) use bond::at_block_end;
 
-use super::rejections::family_rejections;
 use super::{CheckContext, Context, MODULE_ACCOUNT, Rules, check_amount};
 use crate::codec::{List, Text};
 use crate::crypto::Hash;
@@ -62,12 +61,14 @@ use crate::limits::{BPS, MAX_CONTENT_REF_BYTES, MAX_REASON_BYTES};
 use crate::state::market::provider::{OfferKey, OfferTerms, PROVIDERS, Profile, Provider, ProviderState};
 use crate::state::market::{Market, check_list, check_text, check_unique};
 use crate::types::{
-    Address, Amount, AssetId, JobId, MarketMs, ModelId, Price, ProviderId, Rejected, Token, UnitKind, Units,
+    Address, Amount, AssetId, JobId, MarketMs, ModelId, Price, ProviderId, Rejected, Token, UnitKind, Units, rejections,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-family_rejections! {
+rejections! {
+    /// Rejections of this family.
+    REJECTIONS =
     800 ALREADY_REGISTERED "already_registered" "this account is a provider, or still has a bond as one";
     801 STILL_ACTIVE "still_active" "the provider has not left";
     802 BOND_LOCKED "bond_locked" "the bond is not free yet";

@@ -26,7 +26,6 @@
 //!
 //! Not here: what units are worth (`state::market::settle`), when a job is over (`state::market::job`).
 
-use super::rejections::family_rejections;
 use super::text::quoted;
 use super::{CheckContext, Context, Rules};
 use crate::codec::{self, Text};
@@ -37,12 +36,14 @@ use crate::state::market::job::{JOBS, Job, Meter, Mode, open_job};
 use crate::state::market::provider::provider;
 use crate::state::market::{JOB_OVER, NOT_THE_PROVIDER};
 use crate::types::{
-    Address, AssetId, ChainId, JobId, MarketMs, ModelId, Rejected, TimestampMs, Token, UnitKind, Units,
+    Address, AssetId, ChainId, JobId, MarketMs, ModelId, Rejected, TimestampMs, Token, UnitKind, Units, rejections,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-family_rejections! {
+rejections! {
+    /// Rejections of this family.
+    REJECTIONS =
     1100 RECEIPT_VERSION "receipt_version" "only receipts of version 2 are known";
     1101 RECEIPT_TIMES "receipt_times" "the work was finished before it was started";
     1102 WRONG_JOB "wrong_job" "leg, model or kind of units are not the job's";

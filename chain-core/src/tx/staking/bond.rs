@@ -8,8 +8,8 @@ use crate::limits::{MAX_COMMISSION_STEP_BPS, MAX_VALIDATORS};
 use crate::state::stakes::{
     Commission, NextCommission, STAKES, Stake, close_for_good, delegation, new_stake, own_stake, stake,
 };
-use crate::state::validators::{VALIDATORS, put_record, records, remove_record};
-use crate::state::{Standing, ValidatorRecord, validators};
+use crate::state::validators::{JAILED, VALIDATORS, put_record, records, remove_record};
+use crate::state::{JailCause, Standing, ValidatorRecord, validators};
 use crate::types::ConsensusMode;
 
 /// Rules 2 to 5.
@@ -30,11 +30,13 @@ pub(super) fn bond(
     never_convicted(context, &validator)?;
     let own = own_stake(context.state, &validator, &stake)?.saturating_add(amount);
     check_minimum(context, own)?;
-    let displaced = match staking.mode {
-        ConsensusMode::Pos => enter(context, &validator, own)?,
-        _ => check_authority(context, &validator).map(|()| None)?,
-    };
+    let enters = staking.mode == ConsensusMode::Pos;
+    if !enters {
+        check_authority(context, &validator)?;
+    }
+    // Who does not have the stake is turned away before everybody's record is read.
     let added = add(context, staking, (&validator, &mut stake), amount)?;
+    let displaced = if enters { enter(context, &validator, own)? } else { None };
     STAKES.put(context.state, &validator, &stake);
     let (bonded, commission_bps) = (stake.bonded.held, stake.commission.at(context.height));
     let (shares, reward, row_fee) = (added.shares, added.reward, added.row_fee);
@@ -56,7 +58,7 @@ fn check_authority(context: &Context<'_, '_>, validator: &PublicKey) -> Result<(
     }
 }
 
-/// Admits whoever bonds, unless it is admitted; who had to go for it.
+/// Admits whoever bonds, unless it is admitted, or into the jail it left; who had to go for it.
 fn enter(context: &mut Context<'_, '_>, key: &PublicKey, own: Amount) -> Result<Option<PublicKey>, Failure> {
     let known = VALIDATORS.get(context.state, key)?;
     if known.as_ref().is_some_and(|record| record.standing != Standing::Removed) {
@@ -67,14 +69,19 @@ fn enter(context: &mut Context<'_, '_>, key: &PublicKey, own: Amount) -> Result<
     }
     let mut record = ValidatorRecord::admitted(Default::default(), 0, context.height);
     let displaced = match known {
-        // What it did before, it did.
+        // What it did before, it did; its absence counts on, too.
         Some(old) => {
             (record.spans, record.open_proposals, record.equivocation) =
                 (old.spans, old.open_proposals, old.equivocation);
+            (record.missed, record.absence) = (old.missed, old.absence);
             None
         }
         None => make_room(context, own)?,
     };
+    if let Some(cause) = JAILED.get(context.state, key)? {
+        record.standing = Standing::Jailed(cause);
+        JAILED.remove(context.state, key);
+    }
     put_record(context.state, key, &record)?;
     Ok(displaced)
 }
@@ -85,7 +92,7 @@ fn make_room(context: &mut Context<'_, '_>, own: Amount) -> Result<Option<Public
     if known.len() < MAX_VALIDATORS {
         return Ok(None);
     }
-    let mut least: Option<(Amount, PublicKey)> = None;
+    let mut least: Option<(Amount, PublicKey, Standing)> = None;
     for (key, record) in known {
         if !record.spans.is_empty() || record.open_proposals > 0 {
             continue;
@@ -94,11 +101,12 @@ fn make_room(context: &mut Context<'_, '_>, own: Amount) -> Result<Option<Public
             Some(stake) => own_stake(context.state, &key, &stake)?,
             None => Amount::ZERO,
         };
-        if held < own && least.is_none_or(|least| (held, key) < least) {
-            least = Some((held, key));
+        if held < own && least.is_none_or(|least| (held, key) < (least.0, least.1)) {
+            least = Some((held, key, record.standing));
         }
     }
-    let (_, displaced) = least.ok_or_else(|| NO_ROOM.because("more stake than one that can go", own))?;
+    let (_, displaced, standing) = least.ok_or_else(|| NO_ROOM.because("more stake than one that can go", own))?;
+    keep_jail(context, &displaced, standing);
     close_for_good(context.state, &displaced, now(context))?;
     remove_record(context.state, &displaced)?;
     Ok(Some(displaced))
@@ -124,9 +132,16 @@ pub(super) fn unbond(context: &mut Context<'_, '_>, staking: Staking, shares: Am
 
 fn remove(context: &mut Context<'_, '_>, validator: &PublicKey) -> Result<(), Fault> {
     let Some(mut record) = VALIDATORS.get(context.state, validator)? else { return Ok(()) };
-    record.absence = 0;
+    keep_jail(context, validator, record.standing);
     record.set_standing(Standing::Removed, context.height);
     put_record(context.state, validator, &record)
+}
+
+/// Whoever leaves jailed comes back jailed. Convicted keys don't come back.
+fn keep_jail(context: &mut Context<'_, '_>, validator: &PublicKey, standing: Standing) {
+    if let Standing::Jailed(cause @ (JailCause::Council | JailCause::Absence)) = standing {
+        JAILED.put(context.state, validator, &cause);
+    }
 }
 
 /// Rule 5.

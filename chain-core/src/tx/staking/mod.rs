@@ -16,7 +16,8 @@
 //! 2. A validator bonds, unbonds and sets its commission through the plain account of its key. What it
 //!    has bonded itself is a delegation like any other, and nothing or at least `min_validator_stake`.
 //! 3. In mode `hybrid` only admitted authorities bond. In mode `pos` everybody with a usable key does
-//!    and is thereby admitted; whoever unbonds all is removed.
+//!    and is thereby admitted; whoever unbonds all is removed. A jail stays with the key: whoever leaves
+//!    jailed and bonds again is jailed, and its absence counts on, until the council lifts it.
 //! 4. In mode `pos` a newcomer for whom there is no room displaces the validator with the least own stake
 //!    of those that have less than it, are not in the set, and can't be convicted of anything any more.
 //! 5. A commission, 0 to 10000 basis points, is named with the first bond (else 0). Later ones differ by
@@ -29,8 +30,9 @@
 //! 7. Shares that are taken out join the validator's open batch at their worth and earn and weigh nothing
 //!    from then on. One account has entries in at most 7 batches of a validator.
 //! 8. At the end of an epoch the open batch is closed if the set no longer gives the validator more weight
-//!    than it shall have, and at least 1/32 of the evidence window has passed since the one before. Once
-//!    nothing can be proven against the validator, that is, when its record goes, it is closed at once.
+//!    than its stake does (which is none while nobody qualifies), and at least 1/32 of the evidence window
+//!    has passed since the one before. Once nothing can be proven against the validator, that is, when its
+//!    record goes, it is closed at once.
 //! 9. A closed batch is free `evidence_window_blocks` + 1 blocks and `unbonding_s` seconds of block time
 //!    later; then its shares are paid at their worth, the last ones with all the rest. Until then it can
 //!    be slashed (`state::stakes::slash`).
@@ -52,24 +54,15 @@ pub(super) use block_end::at_block_end;
 use super::{CheckContext, Context, Rules, check_amount};
 use crate::crypto::{PublicKey, SecretKey};
 use crate::fault::{Failure, Fault};
-use crate::limits::BPS;
+use crate::limits::{BPS, MAX_VALIDATORS};
 use crate::state::stakes::{Now, Staking, staking};
-use crate::types::{Address, Amount, AssetId, Height, Rejected, Rejection, TimestampMs, Token};
+use crate::types::{Address, Amount, AssetId, Height, Rejected, TimestampMs, Token, rejections};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-macro_rules! rejections {
-    ($($number:literal $constant:ident $name:literal $message:literal;)*) => {
-        $(
-            #[doc = $message]
-            pub const $constant: Rejection = Rejection::new($number, $name, $message);
-        )*
-        /// Rejections of this family.
-        pub const REJECTIONS: &[&Rejection] = &[$(&$constant),*];
-    };
-}
-
 rejections! {
+    /// Rejections of this family.
+    REJECTIONS =
     600 NO_STAKING "no_staking" "on this chain stake gives no weight: its mode is poa";
     601 NOT_AN_AUTHORITY "not_an_authority" "in mode hybrid only admitted authorities bond";
     602 NO_VALIDATOR_KEY "no_validator_key" "this account's address is no usable ed25519 key";
@@ -104,8 +97,8 @@ pub const ACTIONS: &[(u8, &str)] = &[
 
 /// A few rows are read and written.
 const WEIGHT: u64 = 600;
-/// All records may be read, to find who has to go.
-const BOND_WEIGHT: u64 = 2_000;
+/// To find who has to go, the record, the stake and the delegation of everybody may be read, some 50 each.
+const BOND_WEIGHT: u64 = 50 * 3 * MAX_VALIDATORS as u64;
 
 /// What this family does.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]

@@ -23,14 +23,15 @@ use crate::codec::Text;
 use crate::fault::Failure;
 use crate::limits::MAX_MEMO_BYTES;
 use crate::state::money;
-use crate::types::{Address, Amount, AssetId, Rejected, Rejection, Token};
+use crate::types::{Address, Amount, AssetId, Rejected, Token, rejections};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-/// The receiver asked for a memo.
-pub const MEMO_REQUIRED: Rejection = Rejection::new(100, "memo_required", "the receiver requires a memo");
-/// Rejections of this family.
-pub const REJECTIONS: &[&Rejection] = &[&MEMO_REQUIRED];
+rejections! {
+    /// Rejections of this family.
+    REJECTIONS =
+    100 MEMO_REQUIRED "memo_required" "the receiver requires a memo";
+}
 /// Names and numbers of this family's actions.
 pub const ACTIONS: &[(u8, &str)] = &[(1, "transfer"), (2, "burn")];
 

@@ -164,6 +164,19 @@ impl Run {
     }
 }
 
+#[test]
+fn who_gives_crumbs_at_once_does_not_make_the_others_give_crumbs() {
+    let node = |kind, delay_ms| Node { kind, member: false, delay_ms, turns: 0 };
+    for right in 1..8 {
+        for delay_ms in [300, 400, 500, 899] {
+            let (honest, liar) = (|| node(Kind::Honest, delay_ms), || node(Kind::Turncoat(right), 0));
+            for nodes in [vec![honest(), liar()], vec![liar(), honest()]] {
+                Run::new(nodes).run(ALONE_MS + LIAR_MS);
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 

@@ -239,9 +239,9 @@ fn rule_7_what_has_two_thirds_when_it_expires_passes() {
 
 #[test]
 fn rule_7_more_than_a_block_may_hold_expires_in_the_next_ones() {
-    // Sixty members with eight proposals each.
-    let seeds: Vec<u8> = (1..=60).collect();
-    let accounts: Vec<_> = (9..=60).map(address).collect();
+    // Seventy members with eight proposals each.
+    let seeds: Vec<u8> = (1..=70).collect();
+    let accounts: Vec<_> = (9..=70).map(address).collect();
     let cheap =
         Params { min_fee_per_1000_weight: crate::types::Amount::ZERO, max_block_weight: 100_000_000, ..short() };
     let mut chain = TestChain::of(&cheap, &accounts, &seeds);
@@ -251,7 +251,7 @@ fn rule_7_more_than_a_block_may_hold_expires_in_the_next_ones() {
     chain.block(&all);
     idle_to(&mut chain, 30);
     let expired = [idle(&mut chain).len(), idle(&mut chain).len(), idle(&mut chain).len()];
-    assert_eq!(expired, [256, 480 - 256, 0]);
+    assert_eq!(expired, [512, 560 - 512, 0]);
 }
 
 #[test]

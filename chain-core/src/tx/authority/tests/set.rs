@@ -75,8 +75,8 @@ fn rule_13_the_last_one_stays_until_another_one_has_joined() {
 fn rule_13_weights_move_towards_what_is_wanted() {
     let old = [(1, 10), (2, 10), (3, 10), (4, 10)];
     let (members, waiting) = planned(&old, &[wanted(1, 0, 1), wanted(2, 15, 1)]);
-    assert_eq!(members, [(2, 13), (3, 10), (4, 10)], "13 of 40 in all: 10 down, 3 up");
-    assert_eq!(waiting, [(2, Delay::Budget)]);
+    assert_eq!(members, [(1, 1), (2, 14), (3, 10), (4, 10)], "13 of 40 for 15: 8 down, 4 up, and the last one down");
+    assert_eq!(waiting, [(1, Delay::Budget), (2, Delay::Budget)]);
     let (members, waiting) = planned(&[(1, 37), (2, 1), (3, 1), (4, 1)], &[wanted(1, 0, 1)]);
     assert_eq!((members[0], waiting), ((1, 24), vec![(1, Delay::Budget)]));
 }
@@ -89,8 +89,45 @@ fn rule_13_nothing_takes_the_quorum_from_those_who_shall_stay() {
     assert_eq!((members, waiting), (vec![(1, 30), (2, 10), (3, 32), (4, 6)], vec![]));
     let leaving = Wanted { convicted: false, ..wanted(1, 0, 1) };
     let (members, waiting) = planned(&[(1, 33), (2, 34), (3, 27), (4, 6)], &[leaving, wanted(2, 1, 1)]);
-    assert_eq!(members, [(2, 34), (3, 27), (4, 6)]);
-    assert_eq!(waiting, [(2, Delay::Budget)]);
+    assert_eq!(members, [(1, 16), (2, 18), (3, 27), (4, 6)], "as much less of the one as of the other");
+    assert_eq!(waiting, [(1, Delay::Budget), (2, Delay::Budget)]);
+}
+
+/// The largest share of the set, in percent, that some seeds have on the way to what is wanted.
+fn most_on_the_way(old: &[(u8, u64)], wanted: &[Wanted], of: impl Fn(u8) -> bool) -> u64 {
+    let (mut set, mut most) = (old.to_vec(), 0);
+    for _ in 0..200 {
+        let (next, waiting) = planned(&set, wanted);
+        let total: u64 = next.iter().map(|(_, weight)| weight).sum();
+        let theirs: u64 = next.iter().filter(|(seed, _)| of(*seed)).map(|(_, weight)| weight).sum();
+        most = most.max(theirs * 100 / total);
+        set = next;
+        if waiting.is_empty() {
+            return most;
+        }
+    }
+    panic!("it never arrives: {set:?}");
+}
+
+#[test]
+fn rule_13_nobody_passes_the_others_while_weights_move() {
+    let all = |seeds: std::ops::RangeInclusive<u8>, weight| -> Vec<_> { seeds.map(|seed| (seed, weight)).collect() };
+    // Four of 1,000 grow to 100,000, and twenty keys of one owner join with 9 % of it all.
+    let mut wishes: Vec<_> = (1..=4).map(|seed| wanted(seed, 100_000, 1)).collect();
+    wishes.extend((5..=24).map(|seed| wanted(seed, 2_000, 2)));
+    assert!(most_on_the_way(&all(1..=4, 1_000), &wishes, |seed| seed > 4) <= 9);
+    // All weights times ten and by ten: the first third stays a third.
+    for (before, after) in [(1_000, 10_000), (10_000, 1_000)] {
+        let wishes: Vec<_> = (1..=12).map(|seed| wanted(seed, after, seed.into())).collect();
+        for third in [1..=4, 5..=8, 9..=12] {
+            assert!(most_on_the_way(&all(1..=12, before), &wishes, |seed| third.contains(&seed)) <= 33);
+        }
+    }
+    // Three of them, too; and one who joins them with a tenth of the stake.
+    let mut wishes: Vec<_> = (1..=3).map(|seed| wanted(seed, 100_000, seed.into())).collect();
+    assert!(most_on_the_way(&all(1..=3, 1_000), &wishes, |seed| seed == 1) <= 34);
+    wishes.push(wanted(4, 30_000, 9));
+    assert!(most_on_the_way(&all(1..=3, 1_000), &wishes, |seed| seed == 4) <= 10);
 }
 
 #[test]
@@ -143,10 +180,24 @@ proptest! {
             };
             let change = |w: &Wanted| weight(&old, &w.key).abs_diff(weight(&next.members, &w.key));
             let moved: Vec<u64> = wanted.iter().map(change).collect();
-            if old.len() < 4 {
-                prop_assert!(moved.iter().filter(|m| **m > 0).count() <= 1);
+            let comes_or_goes = |w: &&Wanted| (weight(&old, &w.key) == 0) != (weight(&next.members, &w.key) == 0);
+            if old.len() < 4 && wanted.iter().any(|w| comes_or_goes(&w)) {
+                prop_assert_eq!(moved.iter().filter(|m| **m > 0).count(), 1);
             } else {
-                prop_assert!(moved.iter().sum::<u64>() <= total(&old) / 3);
+                let least = u64::from(old.len() < 4);
+                prop_assert!(moved.iter().sum::<u64>() <= (total(&old) / 3).max(least));
+            }
+            // Where nothing was refused and nobody goes first: a mix of the old set and the wanted one.
+            let first = wanted.iter().any(|w| w.convicted && w.weight == 0);
+            if old.len() >= 4 && !first && next.waiting.iter().all(|w| w.delay == Delay::Budget) {
+                let (slack, target_total) = (wanted.len() as u128, wanted.iter().map(|w| u128::from(w.weight)).sum());
+                for w in &wanted {
+                    let (after, all) = (weight(&next.members, &w.key), u128::from(total(&next.members)) + slack);
+                    let after = u128::from(after.saturating_sub(1));
+                    let within = |part: u64, whole: u128| after * whole <= u128::from(part) * all;
+                    let old_share = within(weight(&old, &w.key), total(&old).into());
+                    prop_assert!(old_share || within(w.weight, target_total), "{:?} -> {:?}", old, next.members);
+                }
             }
             prop_assert!(able(&next.members) || !able(&old), "who shall stay keeps its quorum");
             let differ = wanted.iter().filter(|w| weight(&next.members, &w.key) != w.weight).count();

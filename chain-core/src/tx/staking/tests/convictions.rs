@@ -3,6 +3,7 @@
 use super::*;
 use crate::state::stakes::Slash;
 use crate::tx::authority;
+use proptest::prelude::*;
 
 fn slashes(results: &Results) -> Vec<(Address, Slash)> {
     let ours = |event: &tx::Event| match event {
@@ -111,17 +112,62 @@ fn a_convicted_key_never_comes_back() {
     assert_eq!(stk(&chain, 4), FUNDS.get() + OWN * 9 / 10);
 }
 
+/// What the validator 4's own account lost in the end, and what who reported it got: of this much own
+/// stake, of which two parts unbond before, and this much of others.
+fn lost_and_gained(params: &Params, own: u128, parts: [u128; 2], delegated: u128) -> (u128, u128) {
+    let mut chain = TestChain::staked(params, (ConsensusMode::Pos, Amount::new(own)), &[1, 2, 3, 4]);
+    let (first, reporter) = (stk(&chain, 4), stk(&chain, 8));
+    act(&mut chain, 5, delegate(4, delegated)).unwrap();
+    for part in parts.into_iter().filter(|part| (1..own / 2).contains(part)) {
+        act(&mut chain, 4, unbond(part)).unwrap();
+        end_epoch(&mut chain);
+    }
+    run(&mut chain, 8, proof(4, 1)).unwrap();
+    let gained = stk(&chain, 8) - reporter;
+    let rest = shares(&chain, 4, 4);
+    act(&mut chain, 4, unbond(rest)).unwrap();
+    idle_to(&mut chain, 60);
+    // Entries worth nothing were never made.
+    let _ = act(&mut chain, 4, withdraw(4));
+    (first + own - stk(&chain, 4), gained)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn nobody_gains_by_proving_it_against_himself(
+        own in prop_oneof![1u128..100, 1u128..10_000], delegated in prop_oneof![1u128..100, 1u128..FUNDS.get()],
+        parts in [0u128..5_000, 0u128..50],
+        slash_equivocation_bps in prop_oneof![Just(0u16), Just(500), Just(10_000), 0u16..=10_000],
+        slash_reporter_bps in prop_oneof![Just(0u16), Just(500), Just(5_000), 0u16..=5_000],
+    ) {
+        let min_validator_stake = Amount::new(1);
+        let params = Params { slash_equivocation_bps, slash_reporter_bps, min_validator_stake, ..short() };
+        prop_assert_eq!(params.check(), Ok(()));
+        let (lost, gained) = lost_and_gained(&params, own, parts, delegated);
+        prop_assert!(lost >= 2 * gained, "lost {lost}, gained {gained}");
+    }
+}
+
 #[test]
-fn nobody_gains_by_proving_it_against_himself() {
+fn a_reporter_gets_at_most_half_of_what_the_validator_itself_lost() {
     let params = Params { slash_reporter_bps: 5_000, slash_equivocation_bps: 10_000, ..short() };
-    assert_eq!(params.check(), Ok(()));
     assert!(params.with("slash_reporter_bps", 5_001).is_err());
+    // All is lost: of 10,000 and of 100 times as much from others.
+    assert_eq!(lost_and_gained(&params, OWN, [0, 0], 100 * OWN), (OWN, OWN / 2));
+    // What unbonds counts, too.
+    assert_eq!(lost_and_gained(&params, OWN, [4_000, 3_000], 100 * OWN), (OWN, OWN / 2));
+    // Who has nearly all of it gets no more than the part of all.
+    let params = Params { slash_reporter_bps: 100, ..params };
+    assert_eq!(lost_and_gained(&params, OWN, [0, 0], 100), (OWN, (OWN + 100) / 100));
+}
+
+#[test]
+fn shares_worth_nothing_can_still_be_given_up() {
+    let params = Params { slash_equivocation_bps: 10_000, ..short() };
     let mut chain = TestChain::staked(&params, (ConsensusMode::Pos, Amount::new(OWN)), &[1, 2, 3, 4]);
     act(&mut chain, 5, delegate(4, 3)).unwrap();
-    let before = stk(&chain, 4);
     run(&mut chain, 4, proof(4, 1)).unwrap();
-    assert!(stk(&chain, 4) - before <= OWN.midpoint(3) && stk(&chain, 4) - before < OWN);
-    // Shares worth nothing can still be given up.
     let done = act(&mut chain, 5, undelegate(4, 3)).unwrap();
     assert!(matches!(done[..], [Event::StakeUnbonding { worth: Amount::ZERO, .. }]));
     act(&mut chain, 4, unbond(OWN)).unwrap();

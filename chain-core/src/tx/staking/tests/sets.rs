@@ -80,11 +80,10 @@ fn the_most_stake_validates() {
 
 #[test]
 fn own_stake_below_a_raised_minimum_gives_no_weight() {
-    let mut chain = pos();
+    let mut chain = demanding();
     act(&mut chain, 1, bond(5_000)).unwrap();
     act(&mut chain, 2, bond(5_000)).unwrap();
     act(&mut chain, 3, bond(5_000)).unwrap();
-    act(&mut chain, 5, delegate(4, 50_000)).unwrap();
     let value = 12_000;
     run(
         &mut chain,
@@ -94,10 +93,100 @@ fn own_stake_below_a_raised_minimum_gives_no_weight() {
     .unwrap();
     run(&mut chain, 2, vote(1, true)).unwrap();
     run(&mut chain, 3, vote(1, true)).unwrap();
+    act(&mut chain, 5, delegate(4, 50_000)).unwrap();
     for _ in 0..6 {
         end_epoch(&mut chain);
     }
     assert_eq!(weights(&chain)[..4], [150, 150, 150, 0]);
+}
+
+/// The validators 1 to 3 decide something.
+fn decide(chain: &mut TestChain, number: u64, measure: Measure) {
+    run(chain, 1, propose(measure)).unwrap();
+    run(chain, 2, vote(number, true)).unwrap();
+    run(chain, 3, vote(number, true)).unwrap();
+}
+
+/// A chain whose minimum a vote can raise above what everybody has.
+fn demanding() -> TestChain {
+    let params = Params { min_validator_stake: Amount::new(2_000), ..short() };
+    TestChain::staked(&params, (ConsensusMode::Pos, Amount::new(OWN)), &[1, 2, 3, 4])
+}
+
+fn minimum(value: u128) -> Measure {
+    Measure::Parameter { name: crate::codec::Text::new("min_validator_stake").unwrap(), value }
+}
+
+#[test]
+fn while_nobody_has_the_minimum_the_weights_stay_and_so_does_the_stake() {
+    let mut chain = demanding();
+    act(&mut chain, 5, delegate(4, 4_000)).unwrap();
+    end_epoch(&mut chain);
+    decide(&mut chain, 1, minimum(11_000));
+    end_epoch(&mut chain);
+    act(&mut chain, 5, undelegate(4, 4_000)).unwrap();
+    act(&mut chain, 6, bond(10_999)).unwrap_err();
+    for _ in 0..12 {
+        end_epoch(&mut chain);
+    }
+    assert_eq!(weights(&chain)[..4], [100, 100, 100, 140]);
+    assert_eq!(batch(&chain, 4, 0).unwrap().closed, None);
+    assert_eq!(act(&mut chain, 5, withdraw(4)), Err(STILL_UNBONDING.number));
+    // Who is jailed leaves all the same.
+    decide(&mut chain, 2, Measure::Jail { public_key: validator(1) });
+    end_epoch(&mut chain);
+    assert_eq!(weights(&chain)[..4], [0, 100, 100, 140]);
+    // As soon as somebody qualifies it is as ever.
+    act(&mut chain, 2, bond(2_000)).unwrap();
+    for _ in 0..6 {
+        end_epoch(&mut chain);
+    }
+    assert_eq!(weights(&chain)[3], 0);
+    assert!(batch(&chain, 4, 0).unwrap().closed.is_some());
+}
+
+#[test]
+fn absence_jails_also_while_nobody_has_the_minimum() {
+    let mut chain = demanding();
+    decide(&mut chain, 1, minimum(11_000));
+    end_epoch(&mut chain);
+    while record(&chain, 4).unwrap().standing == crate::state::Standing::Admitted {
+        let set = next_set(&chain.tree).unwrap();
+        let late = set.leader(chain.height.next(), View::ZERO).public_key == validator(4);
+        chain.view = View::new(u32::from(late));
+        chain.proposer = if late { set.leader(chain.height.next(), chain.view).public_key } else { validator(1) };
+        chain.block(&[]);
+        assert!(chain.height.get() < 300);
+    }
+}
+
+#[test]
+fn in_hybrid_no_weight_without_stake_even_if_nobody_has_any() {
+    let mut chain = chain_of(ConsensusMode::Hybrid);
+    for seed in 1..=4 {
+        act(&mut chain, seed, unbond(OWN)).unwrap();
+    }
+    end_epoch(&mut chain);
+    let name = crate::codec::Text::new("five").unwrap();
+    decide(&mut chain, 1, Measure::Add { public_key: validator(5), name, weight: 100 });
+    run(&mut chain, 5, ready()).unwrap();
+    let gone = chain.height.get() + 60;
+    idle_to(&mut chain, gone);
+    assert_eq!(weights(&chain)[..5], [100, 100, 100, 100, 0], "an admission gives no weight");
+    for seed in 1..=4 {
+        assert_eq!(act(&mut chain, seed, withdraw(seed)), Err(STILL_UNBONDING.number));
+    }
+    // Whoever signs can lose what made it sign.
+    let offence = chain.height.get();
+    run(&mut chain, 8, proof(4, offence)).unwrap();
+    assert_eq!(stake_of(&chain, 4).slash.unwrap().unbonding.get(), OWN / 10);
+    // One that has stake is enough, and the others go.
+    act(&mut chain, 1, bond(OWN)).unwrap();
+    for _ in 0..6 {
+        end_epoch(&mut chain);
+    }
+    assert_eq!(weights(&chain)[..5].iter().filter(|weight| **weight > 0).count(), 1);
+    assert!(batch(&chain, 2, 0).unwrap().closed.is_some());
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Rules 1 to 5: who bonds, how much, and at what commission.
 
 use super::*;
-use crate::limits::MAX_VALIDATORS;
 use crate::state::validators::{put_record, roster};
-use crate::state::{Overlay, Standing};
+use crate::state::{JailCause, Overlay, Standing};
 use crate::testing::Signer;
+use crate::tx::authority::Measure;
+use crate::types::ProposalId;
 
 #[test]
 fn rule_1_nothing_in_mode_poa() {
@@ -107,6 +108,65 @@ fn rule_3_in_pos_every_usable_key() {
     assert_eq!(verdict, Verdict::Rejected { number: NO_VALIDATOR_KEY.number, action: 0 });
 }
 
+fn is_jailed(chain: &TestChain, seed: u8) -> bool {
+    record(chain, seed).is_some_and(|record| matches!(record.standing, Standing::Jailed(JailCause::Council)))
+}
+
+/// The validators 1 to 3 decide something.
+fn decide(chain: &mut TestChain, proposal: u64, measure: Measure) {
+    run(chain, 1, tx::Action::Authority(tx::authority::Action::CouncilPropose { measure })).unwrap();
+    for member in [2, 3] {
+        let proposal = ProposalId::new(proposal);
+        run(chain, member, tx::Action::Authority(tx::authority::Action::CouncilVote { proposal, approve: true }))
+            .unwrap();
+    }
+}
+
+#[test]
+fn rule_3_coming_back_lifts_no_jail() {
+    let mut chain = pos();
+    decide(&mut chain, 1, Measure::Jail { public_key: validator(4) });
+    // All at once, in one transaction: what failed before was never tried.
+    let nonce = chain.account(&address(4)).nonce;
+    let results = chain.block(&[checked(4, nonce, [unbond(OWN).into(), bond(OWN).into(), ready()])]);
+    assert!(matches!(results.outcomes[0].verdict, Verdict::Rejected { number, action: 2 }
+        if number == tx::authority::JAILED.number));
+    assert!(is_jailed(&chain, 4));
+    // Without the last one: in and out, and jailed.
+    act(&mut chain, 4, unbond(OWN)).unwrap();
+    assert_eq!(record(&chain, 4).unwrap().standing, Standing::Removed);
+    act(&mut chain, 4, bond(OWN)).unwrap();
+    assert!(is_jailed(&chain, 4));
+    // Also when the record has gone in the meantime.
+    act(&mut chain, 4, unbond(OWN)).unwrap();
+    let now = chain.height.get();
+    idle_to(&mut chain, now + 60);
+    assert!(record(&chain, 4).is_none());
+    act(&mut chain, 4, bond(OWN)).unwrap();
+    assert!(is_jailed(&chain, 4));
+    assert_eq!(run(&mut chain, 4, ready()).unwrap_err(), tx::authority::JAILED.number);
+    // The council lifts it for good.
+    decide(&mut chain, 2, Measure::Unjail { public_key: validator(4) });
+    run(&mut chain, 4, ready()).unwrap();
+    act(&mut chain, 4, unbond(OWN)).unwrap();
+    act(&mut chain, 4, bond(OWN)).unwrap();
+    assert_eq!(record(&chain, 4).unwrap().standing, Standing::Admitted);
+}
+
+#[test]
+fn rule_3_coming_back_wipes_no_absence() {
+    let mut chain = pos();
+    let mut overlay = Overlay::new(&chain.tree);
+    let absent = ValidatorRecord { absence: 9, missed: 12, ..record(&chain, 4).unwrap() };
+    put_record(&mut overlay, &validator(4), &absent).unwrap();
+    let delta = chain.tree.preview(overlay.into_changes());
+    chain.tree.commit(delta).unwrap();
+    act(&mut chain, 4, unbond(OWN)).unwrap();
+    act(&mut chain, 4, bond(OWN)).unwrap();
+    let record = record(&chain, 4).unwrap();
+    assert_eq!((record.standing, record.absence, record.missed), (Standing::Admitted, 9, 12));
+}
+
 #[test]
 fn rule_4_newcomers_displace_who_has_least() {
     let mut chain = pos();
@@ -138,7 +198,10 @@ fn rule_4_newcomers_displace_who_has_least() {
     chain.tree.commit(delta).unwrap();
     assert!(act(&mut chain, 8, delegate(5, 77)).is_ok());
     assert!(act(&mut chain, 8, undelegate(5, 7)).is_ok());
+    let none = act(&mut chain, 6, bond(FUNDS.get() + 1));
+    assert_eq!(none, Err(money::INSUFFICIENT_BALANCE.number), "who has to go is only looked for with stake");
     assert_eq!(act(&mut chain, 6, bond(1_000)), Err(NO_ROOM.number), "not with as little");
+    decide(&mut chain, 1, Measure::Jail { public_key: validator(5) });
     let done = act(&mut chain, 6, bond(1_001)).unwrap();
     assert!(matches!(done[..], [Event::StakeBonded { displaced: Some(gone), .. }] if gone == validator(5)));
     // What unbonded is on its way, and the rest can follow.
@@ -151,6 +214,9 @@ fn rule_4_newcomers_displace_who_has_least() {
     idle_to(&mut chain, now + 40);
     assert!(act(&mut chain, 8, withdraw(5)).is_ok());
     assert_eq!(stk(&chain, 8), before + 77);
+    // Who was displaced comes back with more, and to the jail it was in.
+    act(&mut chain, 5, bond(1_002)).unwrap();
+    assert!(is_jailed(&chain, 5));
 }
 
 #[test]
