@@ -4,18 +4,21 @@
 //! Not here: who may do what, and when (the families `model`, `provider`, `market`, `job`, `receipt`).
 
 mod clock;
+pub mod fading;
 pub mod grant;
 pub mod job;
 pub mod model;
 mod params;
 pub mod provider;
 pub mod purse;
+pub mod reputation;
 pub mod settle;
 pub mod terms;
 
 pub use clock::{MARKET, Market, found, market, stored};
 pub use params::MarketParams;
 pub use purse::Purse;
+pub use reputation::{Reputation, reputation};
 
 use super::overlay::Overlay;
 use super::protocol::{Role, roles};

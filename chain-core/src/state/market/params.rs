@@ -129,4 +129,6 @@ market_params! {
     repropose_s: u32 = 2_592_000, (0, YEAR_S);
     /// How long after the end of a proposal nobody finalized its votes are locked, in seconds.
     unlock_s: u32 = 604_800, (0, YEAR_S);
+    /// In how many seconds of the market's time what is counted of providers halves.
+    reputation_half_life_s: u32 = 2_592_000, (3_600, 10 * YEAR_S);
 }

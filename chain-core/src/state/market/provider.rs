@@ -5,6 +5,7 @@
 //! Not here: who may change what (the provider family).
 
 use super::clock::Market;
+use super::fading::Fading;
 use super::{NO_OFFER, PROVIDER_NOT_ACTIVE, UNKNOWN_PROVIDER};
 use crate::codec::{List, Text};
 use crate::fault::{Failure, Fault};
@@ -70,6 +71,8 @@ pub struct Provider {
     pub payout: Address,
     /// When it was last slashed.
     pub last_slash: Option<MarketMs>,
+    /// Parts of the bond that slashes took, in basis points (`reputation`, rule 4).
+    pub slashed_bps: Fading,
     /// When it last did something.
     pub last_seen: MarketMs,
 }

@@ -23,6 +23,7 @@ use super::clock::Market;
 use super::job::{CLIENT_REFS, JOB_ENDS, JOB_FORGETTING, JOBS, Job, Mode, OPEN_PAIRS, Status};
 use super::provider::PROVIDERS;
 use super::purse::Purse;
+use super::reputation::count_end;
 use crate::fault::Fault;
 use crate::state::overlay::Overlay;
 use crate::state::params::Params;
@@ -105,6 +106,7 @@ pub fn end(
     Purse::Account(job.payer).put(overlay, job.asset, refund)?;
     let missing = || Fault::new(format!("job {id} has a provider without a row"));
     let mut row = PROVIDERS.get(overlay, &job.provider)?.ok_or_else(missing)?;
+    count_end(overlay, (&job, &row), (cause, &settlement), market.now, params)?;
     row.job_ended(market.now, params)?;
     PROVIDERS.put(overlay, &job.provider, &row);
     leave_pair(overlay, &job)?;

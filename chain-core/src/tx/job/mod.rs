@@ -86,7 +86,7 @@ pub const ACTIONS: &[(u8, &str)] =
 
 /// Opening: about a dozen rows, some of which the chain keeps for long, and the end by itself.
 const OPEN_WEIGHT: u64 = 4_000;
-/// Nine rows are written at most.
+/// Ten rows are written at most.
 const WEIGHT: u64 = 1_500;
 
 /// What this family does.

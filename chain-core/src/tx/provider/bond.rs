@@ -6,6 +6,7 @@ use crate::limits::MAX_COMPENSATIONS_PER_BLOCK;
 use crate::state::Role;
 use crate::state::market::job::job;
 use crate::state::market::provider::{COMPENSATIONS, Compensation, PROFILES, active_provider, drop_offers, provider};
+use crate::state::market::reputation::slashed_part;
 use crate::state::market::{Purse, check_role, due};
 use crate::tx::BlockEnd;
 
@@ -75,6 +76,8 @@ pub(super) fn slash(
         COMPENSATIONS.put(context.state, &(at, job), &Compensation { payer, amount });
         paid_at = Some(at);
     }
+    let part = slashed_part(amount, row.bond, params);
+    row.slashed_bps = row.slashed_bps.plus_whole(part, market.now, params.market.reputation_half_life_s);
     (row.bond, row.last_slash) = (bond, Some(market.now));
     let removed = bond < params.market.bond_floor && row.state != ProviderState::Removed;
     let mut offers_deleted = 0;

@@ -21,7 +21,7 @@
 //! 1. A profile has a name, an endpoint, metadata, and 1 to 64 different models. A model is active when it is
 //!    added.
 //! 2. Whoever registers bonds exactly `min_bond`; the bond of an earlier time is withdrawn before. The number
-//!    stays the account's, and the last slash is remembered.
+//!    stays the account's, and what slashes took is remembered.
 //! 3. An update replaces profile, payout and operator. Dropping a model deletes its offers. An operator submits
 //!    receipts, declines, completes and sends heartbeats; it moves no money. Jobs pay to the payout as it was
 //!    at their opening.

@@ -4,6 +4,7 @@ use super::*;
 use crate::limits::MIN_HEARTBEAT_S;
 use crate::state::market::NOT_THE_PROVIDER;
 use crate::state::market::Purse;
+use crate::state::market::fading::Fading;
 use crate::state::market::model::active_model;
 use crate::state::market::provider::{PROFILES, active_provider, drop_offers, provider, take_provider_number};
 
@@ -36,6 +37,7 @@ pub(super) fn register(
         operator,
         payout,
         last_slash: known.and_then(|known| known.last_slash),
+        slashed_bps: known.map_or_else(Fading::default, |known| known.slashed_bps),
         last_seen: market.now,
     };
     PROVIDERS.put(context.state, &account, &row);

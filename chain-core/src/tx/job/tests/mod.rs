@@ -9,3 +9,4 @@ mod ending;
 mod histories;
 mod opening_rows;
 mod queue;
+mod reputation;
