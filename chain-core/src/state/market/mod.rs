@@ -13,6 +13,7 @@ pub mod provider;
 pub mod purse;
 pub mod reputation;
 pub mod settle;
+pub mod slash;
 pub mod terms;
 
 pub use clock::{MARKET, Market, found, market, stored};
@@ -48,6 +49,8 @@ rejections! {
     85 TEXT_EMPTY "text_empty" "this text must not be empty";
     86 WRONG_ROLE "wrong_role" "this account does not have the role this needs";
     87 OUT_OF_SCOPE "out_of_scope" "the payer does not let this account do so";
+    88 BOND_FREE "bond_free" "the bond is free and can't be slashed any more";
+    89 NOT_A_VICTIM "not_a_victim" "the named job is not one of another account with this provider";
 }
 
 /// Whether an account has one of these roles.

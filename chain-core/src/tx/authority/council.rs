@@ -8,6 +8,7 @@ use super::proposal::{
 };
 use super::*;
 use crate::limits::MAX_OPEN_PROPOSALS;
+use crate::state::market::{self, provider::PROVIDERS};
 use crate::state::protocol::{ROLES, roles};
 use crate::state::stakes::mode;
 use crate::state::validators::{VALIDATORS, next_members, put_record, records, roster};
@@ -206,8 +207,28 @@ pub(super) fn carry_out(
             withdraw(state, now, *withdrawn)?;
             Event::ProposalWithdrawn { proposal, withdrawn: *withdrawn }
         }
+        (Measure::Slash { provider, amount, evidence, reason, job }, None) => {
+            let slash = slash_bond(state, now, provider, *amount, *job)?;
+            Event::BondSlashed { proposal, slash, evidence: evidence.clone(), reason: reason.clone() }
+        }
     };
     Ok((Status::Enacted, Some(event)))
+}
+
+/// Rule 21.
+fn slash_bond(
+    state: &mut Overlay<'_>,
+    now: Now<'_>,
+    provider: &Address,
+    amount: Amount,
+    job: Option<JobId>,
+) -> Result<slash::Slash, Fault> {
+    let market = market::market(state, now.timestamp, now.params)?;
+    let bond = PROVIDERS.get(state, provider)?.map_or(Amount::ZERO, |row| row.bond);
+    slash::slash(state, provider, amount.min(bond), job, (&market, now.params)).map_err(|failure| match failure {
+        Failure::Fault(fault) => fault,
+        Failure::Rejected(rejected) => Fault::new(format!("judged feasible, but {rejected}")),
+    })
 }
 
 /// Rule 10: what has passed comes into force no more.

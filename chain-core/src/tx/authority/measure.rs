@@ -5,6 +5,7 @@
 use super::proposal::{PROPOSALS, Status, pending};
 use super::*;
 use crate::limits::{MAX_UPGRADE_AHEAD_BLOCKS, MAX_WAITING_PROPOSALS};
+use crate::state::market::{check_text, market};
 use crate::state::params::check_voted;
 use crate::state::validators::{CONVICTED, VALIDATORS, records};
 use crate::state::{ParamChangeError, ParamError, Rows, Tree, protocol::protocol, stakes::mode};
@@ -70,6 +71,20 @@ pub enum Measure {
         /// The proposal.
         proposal: ProposalId,
     } = 8,
+    /// Takes so much of a provider's bond, or all of it if there is less.
+    Slash {
+        /// Whose.
+        provider: Address,
+        /// How much, in base units of the stake asset.
+        amount: Amount,
+        /// Where the evidence is.
+        evidence: Text<MAX_CONTENT_REF_BYTES>,
+        /// Why.
+        reason: Text<MAX_REASON_BYTES>,
+        /// The job whose payer is compensated.
+        #[serde(default)]
+        job: Option<JobId>,
+    } = 9,
 }
 
 fn one() -> u64 {
@@ -107,6 +122,11 @@ impl Measure {
             Self::Role { account: Some(account), .. } if account.is_module() => {
                 Err(MODULE_ACCOUNT.because("an account somebody can sign for", account))
             }
+            Self::Slash { amount, evidence, reason, .. } => {
+                check_amount(*amount)?;
+                check_text(evidence, "evidence")?;
+                check_text(reason, "a reason")
+            }
             _ => Ok(()),
         }
     }
@@ -128,6 +148,7 @@ impl Measure {
             Self::Role { .. } => Ok(()),
             Self::Upgrade { version, height } => check_upgrade(rows, *version, *height, now),
             Self::Withdraw { proposal } => check_withdraw(rows, *proposal),
+            Self::Slash { provider, job, .. } => check_slash(rows, provider, *job, now),
         }
     }
 
@@ -139,6 +160,7 @@ impl Measure {
             | Self::Jail { public_key }
             | Self::Unjail { public_key } => Some(Address::of_key(public_key)),
             Self::Role { account, .. } => *account,
+            Self::Slash { provider, .. } => Some(*provider),
             Self::Parameter { .. } | Self::Upgrade { .. } | Self::Withdraw { .. } => None,
         }
     }
@@ -159,6 +181,15 @@ impl Measure {
                 format!("follow version {version} of the rules from block {height} on")
             }
             Self::Withdraw { proposal } => format!("take back what proposal {proposal} has decided"),
+            Self::Slash { provider, amount, evidence, reason, job } => {
+                let job = job.map_or(String::new(), |job| format!(", for the payer of job {job}"));
+                format!(
+                    "slash the bond of {provider} by {amount} base units of stake, or all of it if there is less, for \
+                     {}, evidence {}{job}",
+                    quoted(reason),
+                    quoted(evidence)
+                )
+            }
         }
     }
 }
@@ -237,6 +268,13 @@ fn check_withdraw(rows: &impl Rows, id: ProposalId) -> Result<(), Failure> {
             Err(NOT_WAITING.because("one that has passed and waits for its block", format_args!("{status:?}")).into())
         }
     }
+}
+
+/// Rule 21.
+fn check_slash(rows: &impl Rows, provider: &Address, job: Option<JobId>, now: Now<'_>) -> Result<(), Failure> {
+    let market = market(rows, now.timestamp, now.params)?;
+    let (row, _) = slash::slashable(rows, provider, job, &market)?;
+    if row.bond.is_zero() { Err(NOTHING_TO_SLASH.because("a bond", provider).into()) } else { Ok(()) }
 }
 
 /// Whether one more decision may wait for its block.

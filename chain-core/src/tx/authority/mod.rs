@@ -16,6 +16,7 @@
 //! | `role` | `06` | role (`01` curator, `02` slasher, `03` treasurer) · account (`00`, or `01` and 32) |
 //! | `upgrade` | `07` | version u32 · height u64 |
 //! | `withdraw` | `08` | proposal u64 |
+//! | `slash` | `09` | provider 32 · amount u128 · evidence text ≤ 128 · reason text ≤ 256 · job (`00`, or `01` and u64) |
 //!
 //! Rules, the council:
 //! 1. The council is every validator that is admitted, not jailed and has said that it is ready, one vote
@@ -51,6 +52,9 @@
 //!     it built the block. Absence goes up by one per height with a missed turn, down by one per block
 //!     built; at `absence_jail_turns` the validator is jailed, unless those who shall stay would not be
 //!     a quorum of the set without it.
+//! 21. A verdict takes the stated amount of a provider's bond, or all of it if there is less, whenever the bond
+//!     can be slashed: neither the slasher's part nor its waiting time bounds it, and it is a slash for them. It
+//!     names evidence and reason. What it does besides is what every slash does (`state::market::slash`).
 //!
 //! Rules, evidence:
 //! 15. Two signed words of one validator that contradict each other (`types::Evidence`), by anybody.
@@ -84,16 +88,19 @@ pub use measure::Measure;
 
 use self::epoch::Waiting;
 use self::proposal::{Status, Tally};
-use super::{CheckContext, Context, MODULE_ACCOUNT, Rules};
+use super::{CheckContext, Context, MODULE_ACCOUNT, Rules, check_amount};
 use crate::codec::{List, Text};
 use crate::crypto::{PublicKey, SecretKey, Signature};
 use crate::fault::{Failure, Fault};
-use crate::limits::{MAX_NAME_BYTES, MAX_PARAM_NAME_BYTES, MAX_TOTAL_WEIGHT, MAX_VALIDATORS};
+use crate::limits::{
+    MAX_CONTENT_REF_BYTES, MAX_NAME_BYTES, MAX_PARAM_NAME_BYTES, MAX_REASON_BYTES, MAX_TOTAL_WEIGHT, MAX_VALIDATORS,
+};
+use crate::state::market::slash;
 use crate::state::stakes::Slash;
 use crate::state::{JailCause, Params, Role, Standing, ValidatorRecord};
 use crate::types::{
-    Address, AssetId, BlockId, Equivocation, Evidence, Height, ProposalId, Rejected, SignedMessage, TimestampMs, Token,
-    Validator, View, Vote, VoteKind, rejections,
+    Address, Amount, AssetId, BlockId, Equivocation, Evidence, Height, JobId, ProposalId, Rejected, SignedMessage,
+    TimestampMs, Token, Validator, View, Vote, VoteKind, rejections,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -130,6 +137,7 @@ rejections! {
     530 UPGRADE_TOO_LATE "upgrade_too_late" "an upgrade may be decided at most 10,000,000 blocks ahead";
     531 NOT_WAITING "not_waiting" "this proposal does not wait for its block";
     532 TOO_MANY_WAITING "too_many_waiting" "64 decisions wait for their blocks already";
+    533 NOTHING_TO_SLASH "nothing_to_slash" "nothing is left of the provider's bond";
 }
 
 /// Names and numbers of this family's actions.
@@ -256,6 +264,13 @@ pub enum Event {
     ChangesWait { waiting: List<Waiting, MAX_VALIDATORS> } = 18,
     /// What had passed comes into force no more.
     ProposalWithdrawn { proposal: ProposalId, withdrawn: ProposalId } = 19,
+    /// A provider's bond was slashed by a verdict.
+    BondSlashed {
+        proposal: ProposalId,
+        slash: slash::Slash,
+        evidence: Text<MAX_CONTENT_REF_BYTES>,
+        reason: Text<MAX_REASON_BYTES>,
+    } = 20,
 }
 
 /// A member that stays, with another weight.

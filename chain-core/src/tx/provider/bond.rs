@@ -4,9 +4,8 @@ use super::*;
 use crate::fault::Fault;
 use crate::limits::MAX_COMPENSATIONS_PER_BLOCK;
 use crate::state::Role;
-use crate::state::market::job::job;
 use crate::state::market::provider::{COMPENSATIONS, Compensation, PROFILES, active_provider, drop_offers, provider};
-use crate::state::market::reputation::slashed_part;
+use crate::state::market::slash::{self, Slash, slashable};
 use crate::state::market::{Purse, check_role, due};
 use crate::tx::BlockEnd;
 
@@ -58,35 +57,15 @@ pub(super) fn slash(
     account: &Address,
     amount: Amount,
     (evidence, reason): (&Text<MAX_CONTENT_REF_BYTES>, &Text<MAX_REASON_BYTES>),
-    job_id: Option<JobId>,
+    job: Option<JobId>,
 ) -> Result<Event, Failure> {
-    let (by, market, params) = (context.sender, context.market()?, context.params);
+    let (by, market) = (context.sender, context.market()?);
     check_role(context.state, &by, &[Role::Slasher])?;
-    let mut row = provider(context.state, account)?;
-    let bond = check_slash(&row, amount, context, &market)?;
-    let payer = job_id.map(|id| victim(context, id, account)).transpose()?;
-    let compensation = payer.map_or(Amount::ZERO, |_| amount.bps_floor(params.market.victim_bps));
-    let to_treasury = amount.checked_sub(compensation).ok_or_else(|| Fault::new("more than all of a slash"))?;
-    Purse::Treasury.put(context.state, market.stake_asset, to_treasury)?;
-    let mut paid_at = None;
-    if let (Some(payer), Some(job), false) = (payer, job_id, compensation.is_zero()) {
-        let at = market.now.plus_s(params.market.provider_unbonding_s).saturating_add(1);
-        let known = COMPENSATIONS.get(context.state, &(at, job))?.map_or(Amount::ZERO, |known| known.amount);
-        let amount = known.checked_add(compensation).ok_or_else(|| Fault::new("compensations beyond 128 bits"))?;
-        COMPENSATIONS.put(context.state, &(at, job), &Compensation { payer, amount });
-        paid_at = Some(at);
-    }
-    let part = slashed_part(amount, row.bond, params);
-    row.slashed_bps = row.slashed_bps.plus_whole(part, market.now, params.market.reputation_half_life_s);
-    (row.bond, row.last_slash) = (bond, Some(market.now));
-    let removed = bond < params.market.bond_floor && row.state != ProviderState::Removed;
-    let mut offers_deleted = 0;
-    if removed {
-        row.leave(ProviderState::Removed, market.now, params);
-        offers_deleted = drop_offers(context.state, row.id, |_| false)?;
-    }
-    PROVIDERS.put(context.state, account, &row);
-    let (evidence, reason, provider, job) = (evidence.clone(), reason.clone(), *account, job_id);
+    let (row, _) = slashable(context.state, account, job, &market)?;
+    check_slash(&row, amount, context, &market)?;
+    let slash = slash::slash(context.state, account, amount, job, (&market, context.params))?;
+    let Slash { provider, bond, to_treasury, compensation, payer, paid_at, removed, offers_deleted, .. } = slash;
+    let (evidence, reason) = (evidence.clone(), reason.clone());
     Ok(Event::ProviderSlashed {
         provider,
         by,
@@ -104,30 +83,18 @@ pub(super) fn slash(
     })
 }
 
-/// Rule 8: what is left of the bond.
-fn check_slash(row: &Provider, amount: Amount, context: &Context<'_, '_>, market: &Market) -> Result<Amount, Failure> {
+/// Rule 8: how much, and how soon again.
+fn check_slash(row: &Provider, amount: Amount, context: &Context<'_, '_>, market: &Market) -> Result<(), Rejected> {
     let params = &context.params.market;
-    if row.free_from.is_some_and(|free| market.now >= free) {
-        return Err(BOND_FREE.because("a bond that waits", market.now).into());
-    }
     let again = row.last_slash.map(|last| last.plus_s(params.slash_cooldown_s));
     if again.is_some_and(|again| market.now < again) {
-        return Err(SLASH_TOO_SOON.because(again.unwrap_or_default(), market.now).into());
+        return Err(SLASH_TOO_SOON.because(again.unwrap_or_default(), market.now));
     }
     let most = row.bond.bps_floor(params.slash_max_bps);
     if amount > most {
-        return Err(SLASH_TOO_LARGE.because(format_args!("at most {most}"), amount).into());
+        return Err(SLASH_TOO_LARGE.because(format_args!("at most {most}"), amount));
     }
-    Ok(row.bond.checked_sub(amount).ok_or_else(|| Fault::new("more than a whole bond slashed"))?)
-}
-
-/// Rule 9: who paid for the job of another account with this provider.
-fn victim(context: &Context<'_, '_>, id: JobId, account: &Address) -> Result<Address, Failure> {
-    let job = job(context.state, id)?;
-    if job.provider != *account || job.payer == *account {
-        return Err(NOT_A_VICTIM.because("a job of another account with the provider", id).into());
-    }
-    Ok(job.payer)
+    Ok(())
 }
 
 /// Pays compensations that are due.

@@ -34,9 +34,9 @@
 //!
 //! Rules, slashing:
 //! 8. The slasher takes at least 1 and at most `slash_max_bps` of the bond, `slash_cooldown_s` after the last
-//!    slash, and names evidence and reason.
+//!    slash, and names evidence and reason. The council takes more by a verdict (the authority family).
 //! 9. It goes to the treasury. Where a job of the provider is named, `victim_bps` of it goes to that job's payer,
-//!    who is not the provider, `provider_unbonding_s` later: nobody has a bond back sooner by being slashed.
+//!    who is not the provider, `provider_unbonding_s` later.
 //! 10. A bond below `bond_floor` after that: the provider is removed, as if it had left.
 //!
 //! Rules, offers:
@@ -45,7 +45,7 @@
 //! 12. An offer has 1 to bond / `bond_per_slot` slots, a quantum above 0, and either no arbiters or 1 to 7
 //!     different ones of which 1 to all must agree.
 //!
-//! Not here: the rows (`state::market::provider`), what offers are for (the job family).
+//! Not here: the rows (`state::market::provider`), what a slash does (`state::market::slash`), what offers are for (the job family).
 
 mod bond;
 mod offer;
@@ -72,10 +72,8 @@ rejections! {
     800 ALREADY_REGISTERED "already_registered" "this account is a provider, or still has a bond as one";
     801 STILL_ACTIVE "still_active" "the provider has not left";
     802 BOND_LOCKED "bond_locked" "the bond is not free yet";
-    803 BOND_FREE "bond_free" "the bond is free and can't be slashed any more";
     804 SLASH_TOO_LARGE "slash_too_large" "one slash takes a bounded part of the bond";
     805 SLASH_TOO_SOON "slash_too_soon" "the provider was slashed not long ago";
-    806 NOT_A_VICTIM "not_a_victim" "the named job is not one of another account with this provider";
     807 HEARTBEAT_TOO_SOON "heartbeat_too_soon" "a sign of life was given less than 600 seconds ago";
     808 MODEL_NOT_SERVED "model_not_served" "the provider does not serve this model";
     809 SLOTS_RANGE "slots_range" "an offer has at least one slot, and no more than the bond stands for";

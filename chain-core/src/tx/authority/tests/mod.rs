@@ -1,10 +1,11 @@
-//! Rule n of the family is test `rule_n`; the council's rules, what it decides, the set, evidence.
+//! Rule n of the family is test `rule_n`; the council's rules, what it decides, the set, evidence, verdicts.
 
 mod council;
 mod decisions;
 mod evidence;
 mod histories;
 mod set;
+mod verdicts;
 
 use super::proposal::{PROPOSALS, Proposal};
 use super::*;
