@@ -369,7 +369,7 @@ proptest! {
             let bytes = candidates(&chain, attempts);
             let checked = check_many(&self::chain(), &bytes);
             let (right, wrong): (Vec<_>, Vec<_>) = checked.into_iter().partition(Result::is_ok);
-            prop_assert!(wrong.iter().all(|refused| matches!(refused, Err(e) if e.number() < 400)));
+            prop_assert!(wrong.iter().all(|refused| matches!(refused, Err(e) if e.number() < 1_200)));
             let right: Vec<Checked> = right.into_iter().flatten().collect();
             let nonces: u64 = homes[..HOMES].iter().map(|home| chain.account(home).nonce).sum();
             let (results, skipped) = chain.build(&right);
@@ -411,6 +411,8 @@ fn random_histories_are_rich() {
         }
     }
     assert!(carried_out > 300, "{carried_out}");
+    // Those of the market come from `testing::market`; here its actions meet accounts without a market.
+    events.retain(|number| number[0] <= 4 && (number[0] != 2 || number[1] <= 3));
     assert_eq!(events.len(), 9, "every kind of event: {events:?}");
     for expected in [7, 11, 12, 20, 21, 22, 23, 24, 25, 50, 51, 52, 100, 300, 301, 302] {
         assert!(seen.contains(&expected), "{expected} in {seen:?}");

@@ -2,6 +2,10 @@
 //! meet often. A family adds its actions here to take part in the properties of all.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod market;
+
+pub(crate) use market::market_action;
+
 use super::{Action, account, anchor, asset, transfer};
 use crate::codec::Text;
 use crate::crypto::Hash;
@@ -21,6 +25,7 @@ pub(crate) enum Wish {
     Mint { to: Address, asset: u32, units: u128 },
     SetMinter { asset: u32, minter: Option<u8> },
     Anchor(u8),
+    Market(Box<Action>),
 }
 
 /// Every signer there is in random histories; the first `HOMES` own accounts that derive from them.
@@ -66,6 +71,7 @@ pub(crate) fn wish() -> impl Strategy<Value = Wish> {
         2 => (receiver(), asset.clone(), units()).prop_map(|(to, asset, units)| Wish::Mint { to, asset, units }),
         1 => (asset, minter()).prop_map(|(asset, minter)| Wish::SetMinter { asset, minter }),
         1 => any::<u8>().prop_map(Wish::Anchor),
+        3 => market_action().prop_map(|action| Wish::Market(Box::new(action))),
     ]
 }
 
@@ -116,6 +122,7 @@ impl Wish {
             Self::SetMinter { asset, minter } => {
                 Action::Asset(asset::Action::AssetSetMinter { asset: id(asset), minter: minter.map(address) })
             }
+            Self::Market(action) => Action::clone(action),
             Self::Anchor(byte) => Action::Anchor(anchor::Action::Anchor {
                 hash: Hash([*byte; 32]),
                 kind: Text::default(),

@@ -1,6 +1,6 @@
 //! What holds for every family, by going through `FAMILIES`.
 
-use super::arbitrary::{Wish, busy_chain, wish};
+use super::arbitrary::{Wish, busy_chain, market_action, wish};
 use super::*;
 use crate::block::Verdict;
 use crate::codec;
@@ -64,6 +64,37 @@ fn every_action_has_an_example_that_round_trips() {
             assert_eq!(action.rules().check(&place), Ok(()));
             let inside = action.rules().signatures(&place);
             assert!(inside.iter().all(|(key, message, s)| crate::crypto::verify_one(key, message, s).is_ok()));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_action_of_the_market_round_trips_and_has_words(action in market_action()) {
+        let bytes = codec::encode(&action);
+        prop_assert_eq!(codec::decode::<Action>(&bytes, 60_000), Ok(action.clone()));
+        let json = serde_json::to_value(&action).unwrap();
+        prop_assert_eq!(serde_json::from_value::<Action>(json).unwrap(), action.clone());
+        let refused = action.rules().check(&CheckContext::example()).err();
+        prop_assert!(refused.is_none_or(|refused| rejection(refused.number()).is_some()));
+        prop_assert!(action.rules().weight() > 0);
+        let words = action.rules().text(&tokens);
+        prop_assert!(!words.contains(['\n', '\u{202e}']), "{words}");
+    }
+
+    /// Whatever bytes become, they are refused, or are the one encoding of what they are read as.
+    #[test]
+    fn malformed_bytes_of_the_market_are_refused(
+        action in market_action(), place in any::<prop::sample::Index>(), byte: u8, cut in any::<prop::sample::Index>(), shorten: bool,
+    ) {
+        let mut bytes = codec::encode(&action);
+        let place = place.index(bytes.len());
+        bytes[place] = byte;
+        if shorten {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        if let Ok(read) = codec::decode::<Action>(&bytes, 60_000) {
+            prop_assert_eq!(codec::encode(&read), bytes);
         }
     }
 }
@@ -337,7 +368,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        let is_test = name.contains("test") || name == "arbitrary.rs" || name == "simulation";
+        let is_test = name.contains("test") || name.starts_with("arbitrary") || name == "simulation";
         if path.is_dir() && !is_test {
             found.extend(files(&path));
         } else if name.ends_with(".rs") && !is_test {
