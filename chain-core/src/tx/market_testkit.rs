@@ -136,18 +136,6 @@ impl From<Opening> for Action {
     }
 }
 
-macro_rules! into_action {
-    ($($family:ident $variant:ident),*) => {$(
-        impl From<$family::Action> for Action {
-            fn from(action: $family::Action) -> Self {
-                Action::$variant(action)
-            }
-        }
-    )*};
-}
-
-into_action!(model Model, provider Provider, market Market, job Job, receipt Receipt, account Account);
-
 /// The parameters of the scenarios: time passes as the rows say, the council decides soon.
 pub(crate) fn params() -> Params {
     let mut params = Params { delay_blocks: 1, ..Params::default() };
@@ -309,6 +297,11 @@ impl World {
     /// Carries an action out: its events, or the name of the refusal.
     pub fn try_run(&mut self, seed: u8, action: impl Into<Action>) -> Result<Vec<Event>, &'static str> {
         self.set_time();
+        self.try_now(seed, action)
+    }
+
+    /// As `try_run`, at the chain's own time.
+    pub fn try_now(&mut self, seed: u8, action: impl Into<Action>) -> Result<Vec<Event>, &'static str> {
         let nonce = self.chain.account(&address(seed)).nonce;
         let signed = sign(transaction(address(seed), nonce, [action.into()]), &Signer::Key(seed), None);
         let checked = check(&signed).map_err(|refused| refused.rejection.name)?;

@@ -4,15 +4,16 @@
 //! Everything here panics on a mistake of the test that uses it. Not here: anything a node runs.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::indexing_slicing)]
 
+pub mod market;
+
 use crate::block::{Results, Verdict};
 use crate::codec::{self, List};
 use crate::crypto::{Hash, PublicKey, SecretKey};
 use crate::execute::{BlockContext, Executed, Execution, Unfit, execute_block};
+use crate::state::market::found as found_market;
 use crate::state::stakes::weights::{Candidate, weights};
 use crate::state::stakes::{self, FirstStake};
-use crate::state::{
-    Account, Asset, Authority, Overlay, PARAMS, Params, Symbol, Tree, market, money, protocol, validators,
-};
+use crate::state::{Account, Asset, Authority, Overlay, PARAMS, Params, Symbol, Tree, money, protocol, validators};
 use crate::tx::{
     Action, Authorisation, CheckContext, Checked, Event, MultiKey, Signed, TRANSACTION_VERSION, Transaction, account,
     check_one, transfer,
@@ -159,7 +160,7 @@ pub fn genesis_of(params: &Params, accounts: &[(Address, Amount)], seeds: &[u8])
     let mut overlay = Overlay::new(&tree);
     PARAMS.put(&mut overlay, &(), params);
     protocol::found(&mut overlay, QuorumRule::Byzantine, &Default::default());
-    market::found(&mut overlay, AssetId::NATIVE, TimestampMs::ZERO);
+    found_market(&mut overlay, AssetId::NATIVE, TimestampMs::ZERO);
     validators::found(&mut overlay, &members(seeds)).unwrap();
     let native = Asset {
         symbol: Symbol::new("AIT").unwrap(),
@@ -194,7 +195,7 @@ pub fn genesis_staked(
     let native = money::asset(&overlay, AssetId::NATIVE).unwrap();
     let stk = Asset { symbol: Symbol::new("STK").unwrap(), minted: Amount::ZERO, ..native };
     assert_eq!(money::register(&mut overlay, &stk), Ok(STK));
-    market::found(&mut overlay, STK, TimestampMs::ZERO);
+    found_market(&mut overlay, STK, TimestampMs::ZERO);
     for (address, amount) in accounts {
         money::mint(&mut overlay, address, STK, *amount).unwrap();
     }
