@@ -231,6 +231,25 @@ fn staking() {
     );
 }
 
+/// Numbers of records after some time.
+#[test]
+fn fading() {
+    use chain_core::state::market::fading::Fading;
+    use chain_core::types::MarketMs;
+    let mut vectors = Vec::new();
+    for half_life_s in [3_600u32, 2_592_000] {
+        for passed in [0u64, 3_599, 3_600, 1_000_000, 3_599_999, 3_600_000, 2_592_000_000, 123_456_789_012] {
+            for millionths in [1u128, 1_000_000, 123_456_789_012_345, 1 << 112] {
+                let before = Fading { millionths, at: MarketMs::new(5) };
+                let now = MarketMs::new(5 + passed);
+                let after = before.at(now, half_life_s);
+                vectors.push(json!({ "before": before, "half_life_s": half_life_s, "now": now, "after": after }));
+            }
+        }
+    }
+    compare("fading.json", &json!({ "fading": vectors }));
+}
+
 /// The rows of the tables 12 to 15 and 20.
 fn staking_rows(tree: &Tree) -> Vec<Value> {
     let tables = [12, 13, 14, 15, 20];

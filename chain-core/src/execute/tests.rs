@@ -388,7 +388,7 @@ fn random_histories_are_rich() {
     let mut runner = TestRunner::deterministic();
     let (mut seen, mut carried_out, mut events) =
         (std::collections::BTreeSet::new(), 0, std::collections::BTreeSet::new());
-    for _ in 0..60 {
+    for _ in 0..80 {
         let mut chain = busy_chain();
         for _ in 0..4 {
             let attempts = prop::collection::vec(attempt(), 8..16).new_tree(&mut runner).unwrap().current();

@@ -71,7 +71,7 @@ pub(crate) fn wish() -> impl Strategy<Value = Wish> {
         2 => (receiver(), asset.clone(), units()).prop_map(|(to, asset, units)| Wish::Mint { to, asset, units }),
         1 => (asset, minter()).prop_map(|(asset, minter)| Wish::SetMinter { asset, minter }),
         1 => any::<u8>().prop_map(Wish::Anchor),
-        3 => market_action().prop_map(|action| Wish::Market(Box::new(action))),
+        2 => market_action().prop_map(|action| Wish::Market(Box::new(action))),
     ]
 }
 

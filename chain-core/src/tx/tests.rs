@@ -174,6 +174,11 @@ fn the_words_of_every_action_are_frozen() {
         format!(
             "Propose to the council, and vote, to admit the validator {two} with weight 1 under the name \"berlin-1\""
         ),
+        format!(
+            "Propose to the council, and vote, to slash the bond of {receiver} by 1000000000000000000000 base units of \
+             stake, or all of it if there is less, for \"sold another model\", evidence \"ipfs://evidence\", for the \
+             payer of job 7"
+        ),
         "Vote for proposal 7 of the council".to_owned(),
         "Say that the validator of this account's key runs and may join the set".to_owned(),
         format!("Prove against the validator {two}: two notarize votes at height 9, view 0"),

@@ -375,6 +375,15 @@ pub fn examples() -> Vec<Action> {
     };
     let mut examples = vec![
         Action::CouncilPropose { measure: Measure::Add { public_key: key.public(), name, weight: 1 } },
+        Action::CouncilPropose {
+            measure: Measure::Slash {
+                provider: Address::from_bytes([7; 32]),
+                amount: Amount::new(10u128.pow(21)),
+                evidence: Text::new("ipfs://evidence").unwrap_or_default(),
+                reason: Text::new("sold another model").unwrap_or_default(),
+                job: Some(JobId::new(7)),
+            },
+        },
         Action::CouncilVote { proposal: ProposalId::new(7), approve: true },
         Action::ValidatorReady {},
     ];
