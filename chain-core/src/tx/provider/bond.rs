@@ -1,11 +1,12 @@
 //! Bonds: more of them, leaving, slashing, and having them back. Rules 4 to 6 and 8 to 10.
 
+use super::offer::drop_offers_but;
 use super::*;
 use crate::fault::Fault;
 use crate::limits::MAX_COMPENSATIONS_PER_BLOCK;
 use crate::state::Role;
-use crate::state::market::job::job;
-use crate::state::market::provider::{COMPENSATIONS, Compensation, PROFILES, active_provider, drop_offers, provider};
+use crate::state::market::job::{Job, job};
+use crate::state::market::provider::{COMPENSATIONS, Compensation, PROFILES, active_provider, provider};
 use crate::state::market::{Purse, check_role, due};
 use crate::tx::BlockEnd;
 
@@ -24,7 +25,7 @@ pub(super) fn leave(context: &mut Context<'_, '_>) -> Result<Event, Failure> {
     let (account, market) = (context.sender, context.market()?);
     let mut row = active_provider(context.state, &account)?;
     row.leave(ProviderState::Leaving, market.now, context.params);
-    let offers_deleted = drop_offers(context.state, row.id, |_| false)?;
+    let offers_deleted = drop_offers_but(context, &account, row.id, |_| false)?;
     put_alive(context, &account, row, &market);
     let Provider { open_jobs, bond, free_from, .. } = row;
     Ok(Event::ProviderLeft { provider: account, open_jobs, offers_deleted, bond, free_from })
@@ -63,16 +64,18 @@ pub(super) fn slash(
     check_role(context.state, &by, &[Role::Slasher])?;
     let mut row = provider(context.state, account)?;
     let bond = check_slash(&row, amount, context, &market)?;
-    let payer = job_id.map(|id| victim(context, id, account)).transpose()?;
+    let victim = job_id.map(|id| victim(context, id, account)).transpose()?;
+    let payer = victim.as_ref().map(|job| job.payer);
     let compensation = payer.map_or(Amount::ZERO, |_| amount.bps_floor(params.market.victim_bps));
     let to_treasury = amount.checked_sub(compensation).ok_or_else(|| Fault::new("more than all of a slash"))?;
     Purse::Treasury.put(context.state, market.stake_asset, to_treasury)?;
     let mut paid_at = None;
-    if let (Some(payer), Some(job), false) = (payer, job_id, compensation.is_zero()) {
-        let at = market.now.plus_s(params.market.provider_unbonding_s).saturating_add(1);
+    if let (Some(Job { payer, terms, .. }), Some(job), false) = (victim, job_id, compensation.is_zero()) {
+        let window_s = terms.window_s.max(params.market.window_s);
+        let at = market.now.plus_s(window_s).plus_s(params.market.provider_unbonding_s).saturating_add(1);
         let known = COMPENSATIONS.get(context.state, &(at, job))?.map_or(Amount::ZERO, |known| known.amount);
         let amount = known.checked_add(compensation).ok_or_else(|| Fault::new("compensations beyond 128 bits"))?;
-        COMPENSATIONS.put(context.state, &(at, job), &Compensation { payer, amount });
+        COMPENSATIONS.put(context.state, &(at, job), &Compensation { provider: *account, payer, amount });
         paid_at = Some(at);
     }
     (row.bond, row.last_slash) = (bond, Some(market.now));
@@ -80,7 +83,7 @@ pub(super) fn slash(
     let mut offers_deleted = 0;
     if removed {
         row.leave(ProviderState::Removed, market.now, params);
-        offers_deleted = drop_offers(context.state, row.id, |_| false)?;
+        offers_deleted = drop_offers_but(context, account, row.id, |_| false)?;
     }
     PROVIDERS.put(context.state, account, &row);
     let (evidence, reason, provider, job) = (evidence.clone(), reason.clone(), *account, job_id);
@@ -118,23 +121,25 @@ fn check_slash(row: &Provider, amount: Amount, context: &Context<'_, '_>, market
     Ok(row.bond.checked_sub(amount).ok_or_else(|| Fault::new("more than a whole bond slashed"))?)
 }
 
-/// Rule 9: who paid for the job of another account with this provider.
-fn victim(context: &Context<'_, '_>, id: JobId, account: &Address) -> Result<Address, Failure> {
+/// Rule 9: the job of another account with this provider.
+fn victim(context: &Context<'_, '_>, id: JobId, account: &Address) -> Result<Job, Failure> {
     let job = job(context.state, id)?;
     if job.provider != *account || job.payer == *account {
         return Err(NOT_A_VICTIM.because("a job of another account with the provider", id).into());
     }
-    Ok(job.payer)
+    Ok(job)
 }
 
 /// Pays compensations that are due.
 pub(in crate::tx) fn at_block_end(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
     let market = block.market()?;
     for (at, job) in due(&COMPENSATIONS, block.state, market.now, MAX_COMPENSATIONS_PER_BLOCK)? {
-        let Some(Compensation { payer, amount }) = COMPENSATIONS.get(block.state, &(at, job))? else { continue };
+        let Some(Compensation { provider, payer, amount }) = COMPENSATIONS.get(block.state, &(at, job))? else {
+            continue;
+        };
         COMPENSATIONS.remove(block.state, &(at, job));
         Purse::Account(payer).put(block.state, market.stake_asset, amount)?;
-        let event = Event::CompensationPaid { payer, job, asset: market.stake_asset, amount };
+        let event = Event::CompensationPaid { provider, payer, job, asset: market.stake_asset, amount };
         block.report(vec![crate::tx::Event::Provider(event)]);
     }
     Ok(())

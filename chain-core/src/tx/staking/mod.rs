@@ -293,6 +293,21 @@ fn now<'p>(context: &Context<'p, '_>) -> Now<'p> {
     Now { height: context.height, timestamp: context.timestamp, params: context.params }
 }
 
+impl Event {
+    /// Whom it is about.
+    pub(super) fn accounts(&self) -> Vec<Address> {
+        match self {
+            Self::StakeDelegated { delegator, .. }
+            | Self::StakeUnbonding { delegator, .. }
+            | Self::StakeWithdrawn { delegator, .. } => {
+                vec![*delegator]
+            }
+            Self::RewardWithdrawn { account, .. } => vec![*account],
+            Self::StakeBonded { .. } | Self::CommissionAnnounced { .. } | Self::BatchClosed { .. } => vec![],
+        }
+    }
+}
+
 /// An example of every action.
 pub fn examples() -> Vec<Action> {
     let validator = SecretKey::from_seed(&[2; 32]).public();
