@@ -175,6 +175,14 @@ pub const MAX_ARBITERS: usize = 7;
 pub const MAX_GRANTED_ASSETS: usize = 16;
 /// Least time between heartbeats.
 pub const MIN_HEARTBEAT_S: u32 = 600;
+/// Least rate of a model, and of models without one, in tokens a second.
+pub const MIN_RATE: u32 = 100;
+/// Highest rate of a model, and of models without one, in tokens a second.
+pub const MAX_RATE: u32 = 10_000;
+/// So many tokens count as one picture, second or request where a bound is in tokens.
+pub const TOKENS_PER_OTHER_UNIT: u32 = 100;
+/// The early fee takes at most this part of a deposit, in basis points.
+pub const MAX_EARLY_FEE_BPS: u16 = 1_000;
 /// Longest job.
 pub const MAX_JOB_S: u32 = 31_536_000;
 /// Shortest silence after which a job ends.
@@ -183,10 +191,13 @@ pub const MIN_SILENCE_S: u32 = 60;
 pub const MAX_SILENCE_S: u32 = 3_600;
 /// The market can't be paused again for so long after a pause ended.
 pub const PAUSE_COOLDOWN_S: u32 = 86_400;
-/// Most jobs whose end is looked at after one block; the rest waits.
+/// Most jobs that are settled by themselves after one block, at about 10 rows each; the rest waits.
 pub const MAX_JOB_ENDS_PER_BLOCK: usize = 1_024;
-/// Most settled jobs that are forgotten after one block; the rest waits.
-pub const MAX_JOBS_FORGOTTEN_PER_BLOCK: usize = 1_024;
+/// Most jobs that are looked at for it, at 3 rows each; the rest waits.
+pub const MAX_JOBS_LOOKED_AT_PER_BLOCK: usize = 4_096;
+/// Most settled jobs that are forgotten after one block, at 3 rows each; the rest waits. As many as can be opened
+/// in a block of the default weight.
+pub const MAX_JOBS_FORGOTTEN_PER_BLOCK: usize = 4_096;
 /// Most compensations paid after one block; the rest waits.
 pub const MAX_COMPENSATIONS_PER_BLOCK: usize = 64;
 /// How often the time to vote on a model is extended.

@@ -1,4 +1,4 @@
-//! `chain history`: the final transactions that concern an account, newest first.
+//! `chain history`: the final transactions that concern an account and what blocks did to it, newest first.
 
 use chain_rpc::view::rfc3339;
 use clap::Args;
@@ -46,8 +46,22 @@ pub async fn run(app: &App, args: &HistoryArgs) -> Answer<()> {
         if args.ids {
             row.push(transaction.tx_id.to_string());
         }
-        rows.push(row);
+        rows.push((transaction.height, transaction.index, row));
     }
+    for entry in &page.own {
+        let time = rfc3339(entry.timestamp);
+        let types = entry.item.events.iter().filter_map(|event| event["type"].as_str());
+        let row = vec![
+            entry.height.to_string(),
+            time.get(..19).unwrap_or(&time).replace('T', " "),
+            "the block".into(),
+            types.collect::<Vec<_>>().join("; "),
+            "ok".into(),
+        ];
+        rows.push((entry.height, entry.item.index, row));
+    }
+    rows.sort_by_key(|(height, index, _)| std::cmp::Reverse((*height, *index)));
+    let rows: Vec<_> = rows.into_iter().map(|(_, _, row)| row).collect();
     app.print(&page, |lines| {
         lines.table(&["block", "time (UTC)", "by", "does", "outcome", if args.ids { "tx" } else { "" }], &rows);
         if let Some(next) = &page.next {

@@ -8,7 +8,7 @@ use super::market::MarketParams;
 use super::table::Table;
 use crate::codec::Text;
 use crate::limits::{BPS, MAX_AMOUNT, MAX_BLOCK_BYTES, MAX_BLOCK_TIME_MS, MAX_BLOCK_TXS, MAX_PARAM_NAME_BYTES};
-use crate::limits::{MAX_TX_BYTES, MAX_VALIDATORS, MIN_BLOCK_TIME_MS};
+use crate::limits::{MAX_TX_BYTES, MAX_VALIDATORS, MIN_BLOCK_TIME_MS, MIN_RATE, MIN_SILENCE_S};
 use crate::types::{Amount, Height, ProposalId};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -132,6 +132,11 @@ const MIN_STAKE_WEIGHT: u128 = 10;
 const MIN_VOTED_VALIDATORS: u128 = 4;
 /// The longest step of the market's clock a vote can set, in ms; a genesis may set more, for tests.
 const MAX_VOTED_STEP_MS: u128 = 60_000;
+/// The least `provider_unbonding_s` a vote can set; a genesis may set less, for devnets.
+const MIN_VOTED_UNBONDING_S: u128 = 86_400;
+/// Steps of the market's clock that fit into the window of a claim and into a silence: one step, after the
+/// chain stood still, ends neither.
+const STEPS_PER_WINDOW: u128 = 2;
 /// Blocks that must have room in the time to vote.
 const MIN_TTL_BLOCKS: u128 = 10;
 
@@ -211,13 +216,28 @@ impl Params {
         own.into_iter().chain(self.market_bounds()).collect()
     }
 
-    /// Those of the market: a bond is above the floor.
+    /// Those of the market: a bond is above the floor, and the smallest bucket holds a least claim.
     fn market_bounds(&self) -> impl Iterator<Item = Param> {
         let floor = self.market.bond_floor.get();
+        let bucket = u128::from(self.market.burst_s).saturating_mul(MIN_RATE.into());
         self.market.bounds().into_iter().map(move |param| match param.name {
             "market.min_bond" => Param { min: param.min.max(floor), ..param },
+            "market.min_claim" => Param { max: param.max.min(bucket), ..param },
             _ => param,
         })
+    }
+
+    /// The longest step of the market's clock from one block to the next, in ms.
+    pub fn longest_step_ms(&self) -> u64 {
+        let empty = u64::from(self.empty_block_interval_ms).saturating_mul(2);
+        u64::from(self.market.max_step_ms).max(empty)
+    }
+
+    /// Times of the market that must hold a few steps of its clock, with the least they must be.
+    fn windows(&self) -> [Param; 2] {
+        let least = u128::from(self.longest_step_ms()).saturating_mul(STEPS_PER_WINDOW).div_ceil(1_000);
+        let window = |name, value: u32| Param { name, value: value.into(), min: least, max: u128::MAX };
+        [window("market.window_s", self.market.window_s), window("the shortest silence", MIN_SILENCE_S)]
     }
 
     /// Whether every parameter is within its bounds.
@@ -292,6 +312,7 @@ pub fn check_voted(now: &Params, changed: &Params) -> Result<(), ParamError> {
                 (param.min, before.value.max(usual.value).saturating_mul(MAX_VOTED_FACTOR).min(param.max))
             }
             "market.max_step_ms" => (param.min, before.value.max(MAX_VOTED_STEP_MS)),
+            "market.provider_unbonding_s" => (before.value.min(MIN_VOTED_UNBONDING_S), param.max),
             "max_active_validators" => (before.value.min(MIN_VOTED_VALIDATORS), param.max),
             "min_validator_stake" => (param.min, before.value.saturating_mul(MAX_VOTED_FACTOR).min(param.max)),
             // All weights times ten, or a tenth of them, are as much as the set can follow in a few epochs.
@@ -303,7 +324,10 @@ pub fn check_voted(now: &Params, changed: &Params) -> Result<(), ParamError> {
             return Err(ParamError(voted));
         }
     }
-    Ok(())
+    // A genesis may choose otherwise, for tests and devnets; no vote leaves what holds.
+    let mut windows = now.windows().into_iter().zip(changed.windows());
+    let broken = windows.find(|(before, after)| before.holds(before.value) && !after.holds(after.value));
+    broken.map_or(Ok(()), |(_, after)| Err(ParamError(after)))
 }
 
 #[cfg(test)]
@@ -346,6 +370,39 @@ mod tests {
         assert_eq!(crossed(params.with("empty_block_interval_ms", 1_999).unwrap_err()), "empty_block_interval_ms");
         let longer = params.with("empty_block_interval_ms", 3_000).unwrap();
         assert_eq!(longer.with("block_time_ms", 3_000).unwrap().block_time_ms, 3_000);
+    }
+
+    #[test]
+    fn no_vote_lets_one_step_of_the_clock_end_a_window_or_a_bond_leave_at_once() {
+        let default = Params::default();
+        let voted = |now: &Params, name, value| check_voted(now, &now.with(name, value).unwrap()).is_ok();
+        for (name, good, bad) in [
+            ("market.window_s", vec![20, 30], vec![10, 19]),
+            ("market.max_step_ms", vec![100, 15_000], vec![15_001, 60_000]),
+            ("empty_block_interval_ms", vec![2_000, 7_500], vec![7_501, 600_000]),
+            ("market.provider_unbonding_s", vec![86_400, 604_800], vec![0, 86_399]),
+        ] {
+            assert!(good.into_iter().all(|value| voted(&default, name, value)), "{name}");
+            assert!(!bad.into_iter().any(|value| voted(&default, name, value)), "{name}");
+        }
+        // With longer windows the shortest silence bounds the step.
+        let wide = default.with("market.window_s", 3_600).unwrap();
+        assert!(voted(&wide, "market.max_step_ms", 30_000) && !voted(&wide, "market.max_step_ms", 30_001));
+        // What a genesis chose otherwise can be kept, and mended.
+        let mut founded = default.clone();
+        (founded.market.max_step_ms, founded.market.provider_unbonding_s) = (u32::MAX, 60);
+        assert!(voted(&founded, "market.window_s", 10) && voted(&founded, "market.max_step_ms", 10_000));
+        assert!(
+            voted(&founded, "market.provider_unbonding_s", 60) && !voted(&founded, "market.provider_unbonding_s", 59)
+        );
+    }
+
+    #[test]
+    fn a_least_claim_fits_into_the_smallest_bucket() {
+        let params = Params::default();
+        assert!(params.with("market.min_claim", 30_000).is_ok() && params.with("market.min_claim", 30_001).is_err());
+        let least = params.with("market.min_claim", 30_000).unwrap();
+        assert!(least.with("market.burst_s", 299).is_err() && least.with("market.burst_s", 300).is_ok());
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! What a family implements for each of its actions, and what an action may see and touch.
 
 use super::Event;
+use crate::codec;
 use crate::crypto::{Hash, PublicKey, SecretKey, Signature};
 use crate::fault::{Failure, Fault};
 use crate::state::market::{self, Market};
 use crate::state::{Now, Overlay, Params, money};
 use crate::types::{Address, Amount, AssetId, ChainId, Height, Rejected, TimestampMs, Token, View};
+use borsh::BorshSerialize;
 
 /// The rules of one action.
 pub trait Rules {
@@ -98,6 +100,15 @@ impl<'c> Context<'c, '_> {
         let fee = self.params.account_fee;
         money::burn(self.state, &self.sender, AssetId::NATIVE, fee)?;
         Ok(fee)
+    }
+
+    /// Burns `account_fee` where a row grows: it is new, or longer than before. Answers with what was burned.
+    pub fn burn_growth_fee<T: BorshSerialize>(&mut self, before: Option<&T>, after: &T) -> Result<Amount, Failure> {
+        let before = before.map(|row| codec::encode(row).len());
+        if before.is_some_and(|before| codec::encode(after).len() <= before) {
+            return Ok(Amount::ZERO);
+        }
+        self.burn_account_fee()
     }
 
     /// The market in this block.

@@ -13,12 +13,15 @@ use crate::state::market::grant::{Allowance, Scope};
 use crate::state::market::job::{Funding, Job, Mode, job as job_row};
 use crate::state::market::model::{Model, ModelProposal, ModelSpec};
 use crate::state::market::provider::{OfferTerms, PROVIDERS, Profile, Provider};
+use crate::state::market::purse::EARNINGS;
 use crate::state::market::settle::{Cause, Settlement, settle};
 use crate::state::market::terms::AssetTerms;
 use crate::state::market::{Purse, stored};
 use crate::state::protocol::ROLES;
-use crate::state::{ACCOUNTS, Asset, Overlay, Params, Roles, RowKey, Symbol, Tree, market as rows, money};
-use crate::testing::{PROPOSER, Signer, TestChain, address, check, genesis, sign, transaction};
+use crate::state::{
+    ACCOUNTS, Account, Asset, Overlay, Params, Roles, RowKey, Symbol, Tree, decode_value, market as rows, money,
+};
+use crate::testing::{FEE, PROPOSER, Signer, TestChain, address, check, genesis, sign, transaction};
 use crate::types::{Address, Amount, AssetId, JobId, MarketMs, ModelId, Price, TimestampMs, UnitKind, Units};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,6 +54,8 @@ pub(crate) const V: u8 = 34;
 pub(crate) const E18: u128 = 10u128.pow(18);
 /// One USD.
 pub(crate) const E6: u128 = 1_000_000;
+/// What passes of block time with every block of a pause: more than any silence here.
+const PAUSED_STEP_MS: u64 = 4_000_000;
 /// A day.
 pub(crate) const DAY: u64 = 86_400;
 
@@ -86,6 +91,14 @@ pub(crate) struct World {
     pub now: u64,
 }
 
+/// What an end of a job may change.
+struct Purses {
+    accounts: BTreeMap<Address, u128>,
+    earned: u128,
+    treasury: u128,
+    escrow: u128,
+}
+
 /// The opening of a job, to be changed where it matters.
 #[derive(Clone)]
 pub(crate) struct Opening {
@@ -93,6 +106,7 @@ pub(crate) struct Opening {
     pub provider: u8,
     pub model: ModelId,
     pub asset: AssetId,
+    pub unit_kind: UnitKind,
     pub deposit: u128,
     pub price: u128,
     pub duration: u32,
@@ -109,6 +123,7 @@ pub(crate) fn opening(asset: AssetId, deposit: u128, price: u128) -> Opening {
         provider,
         model,
         asset,
+        unit_kind: UnitKind::Tokens,
         deposit,
         price,
         duration: 86_400,
@@ -120,19 +135,19 @@ pub(crate) fn opening(asset: AssetId, deposit: u128, price: u128) -> Opening {
 
 impl From<Opening> for Action {
     fn from(wish: Opening) -> Self {
-        Action::Job(job::Action::JobOpen {
+        Action::Job(job::Action::JobOpen(job::Opening {
             funding: wish.funding,
             provider: address(wish.provider),
             model: wish.model,
             asset: wish.asset,
-            unit_kind: UnitKind::Tokens,
+            unit_kind: wish.unit_kind,
             deposit: amount(wish.deposit),
             price: Price::new(wish.price),
             duration_s: wish.duration,
             silence_s: wish.silence,
             mode: Mode::ProviderClaims { proof_interval: Units::new(wish.interval) },
             client_ref: wish.name.map(|name| Text::new(name).unwrap()),
-        })
+        }))
     }
 }
 
@@ -185,7 +200,12 @@ pub(crate) fn terms_of(asset: AssetId) -> AssetTerms {
     }
 }
 
+/// An offer for tokens.
 pub(crate) fn offer(model: ModelId, asset: AssetId, price: u128) -> provider::Action {
+    offer_of(model, asset, UnitKind::Tokens, price)
+}
+
+pub(crate) fn offer_of(model: ModelId, asset: AssetId, unit_kind: UnitKind, price: u128) -> provider::Action {
     let terms = OfferTerms {
         price: Price::new(price),
         slots: 90,
@@ -195,7 +215,7 @@ pub(crate) fn offer(model: ModelId, asset: AssetId, price: u128) -> provider::Ac
         no_verdict_provider_bps: 0,
         valid_s: 0,
     };
-    provider::Action::OfferPublish { model, asset, unit_kind: UnitKind::Tokens, terms }
+    provider::Action::OfferPublish { model, asset, unit_kind, terms }
 }
 
 pub(crate) fn register(models: &[ModelId]) -> provider::Action {
@@ -282,16 +302,25 @@ impl World {
         self.now += seconds * 1_000;
     }
 
+    /// Block time passes as the market's shall; in a pause it passes just so, and the market's must not.
     fn set_time(&mut self) {
         let market = stored(&self.chain.tree).unwrap();
-        let step = if market.paused_until.is_some() { 0 } else { self.now - market.now.get() };
+        let step = if market.paused_until.is_some() { PAUSED_STEP_MS } else { self.now - market.now.get() };
         self.chain.time = Some(market.at.saturating_add(step));
     }
 
     /// A block without transactions.
     pub fn block(&mut self) -> Vec<Event> {
         self.set_time();
-        self.chain.block(&[]).events.into_iter().flatten().collect()
+        let credited = self.credited();
+        let events: Vec<_> = self.chain.block(&[]).events.into_iter().flatten().collect();
+        assert_eq!(self.credited(), credited + earned_by(&events));
+        events
+    }
+
+    /// All base units of all assets that anybody ever earned.
+    pub fn credited(&self) -> u128 {
+        EARNINGS.scan(&self.chain.tree).map(|row| row.unwrap().1.credited.get()).sum()
     }
 
     /// Carries an action out: its events, or the name of the refusal.
@@ -305,35 +334,45 @@ impl World {
         let nonce = self.chain.account(&address(seed)).nonce;
         let signed = sign(transaction(address(seed), nonce, [action.into()]), &Signer::Key(seed), None);
         let checked = check(&signed).map_err(|refused| refused.rejection.name)?;
-        let refused = self.rows_after_an_empty_block();
+        let (refused, held) = self.after_an_empty_block(seed);
+        let credited = self.credited();
         let results = self.chain.block(&[checked]);
+        assert_eq!(self.credited(), credited + results.events.iter().map(|events| earned_by(events)).sum::<u128>());
         match results.outcomes[0].verdict {
             Verdict::Ok => Ok(results.events.into_iter().flatten().collect()),
             Verdict::Rejected { number, .. } => {
-                let changed: Vec<_> = refused.symmetric_difference(&self.rows()).map(|(key, _)| *key).collect();
+                // In the one account that is left out above, a refusal costs the fee.
+                let paid = if seed == PROPOSER { FEE.get() / 2 } else { FEE.get() };
+                assert_eq!(self.held(seed, AssetId::NATIVE) + paid, held);
+                let changed: Vec<_> = refused.symmetric_difference(&self.rows(seed)).map(|(key, _)| *key).collect();
                 assert!(changed.is_empty(), "{changed:?}");
                 Err(rejection(number).unwrap().name)
             }
         }
     }
 
-    /// All rows but those that every transaction changes.
-    fn rows(&self) -> BTreeSet<(RowKey, Vec<u8>)> {
+    /// All rows but those that every transaction of this sender changes.
+    fn rows(&self, seed: u8) -> BTreeSet<(RowKey, Vec<u8>)> {
         let rows = self.chain.tree.rows().map(|(key, _, row)| (*key, row.to_vec()));
-        rows.filter(|(key, _)| !of_every_transaction(key)).collect()
+        rows.filter(|(key, _)| !of_every_transaction(key, seed)).collect()
     }
 
-    /// As `rows`, if the next block were empty: what a refused action leaves.
-    fn rows_after_an_empty_block(&self) -> BTreeSet<(RowKey, Vec<u8>)> {
+    /// As `rows`, if the next block were empty, and what the sender would hold of the native asset: what a refused
+    /// action leaves, but for the fee.
+    fn after_an_empty_block(&self, seed: u8) -> (BTreeSet<(RowKey, Vec<u8>)>, u128) {
         let empty = execute_block(&self.chain.tree, self.chain.next(), &[]).unwrap();
-        let mut rows: BTreeMap<_, _> = self.rows().into_iter().collect();
-        for change in empty.delta.rows().iter().filter(|change| !of_every_transaction(change.key())) {
+        let mut rows: BTreeMap<_, _> = self.rows(seed).into_iter().collect();
+        for change in empty.delta.rows().iter().filter(|change| !of_every_transaction(change.key(), seed)) {
             match change.after() {
                 Some((_, row)) => rows.insert(*change.key(), row.to_vec()),
                 None => rows.remove(change.key()),
             };
         }
-        rows.into_iter().collect()
+        let sender = ACCOUNTS.key(&address(seed));
+        let changed = empty.delta.rows().iter().find(|change| *change.key() == sender);
+        let changed = changed.map(|change| decode_value::<Account>(change.after().unwrap().1).unwrap());
+        let held = changed.unwrap_or_else(|| self.chain.account(&address(seed))).balance;
+        (rows.into_iter().collect(), held.get())
     }
 
     /// Carries an action out.
@@ -369,6 +408,7 @@ impl World {
             previous: row.meter.head,
             cumulative_units: row.meter.used.saturating_add(more),
             model: row.model,
+            unit_kind: row.unit_kind,
             ..receipt
         }
     }
@@ -385,9 +425,44 @@ impl World {
         self.ok(seed, proof);
     }
 
-    /// Carries out an end of a job: what it paid, and why.
+    /// Carries out an end of a job: what it paid, and why. Payer, payout, treasury and escrow have what it says,
+    /// and nobody else has more or less of the asset.
     pub fn end(&mut self, seed: u8, action: job::Action) -> (Cause, Settlement) {
-        settled(&self.ok(seed, action)).unwrap()
+        let id = match action {
+            job::Action::JobDecline { job }
+            | job::Action::JobComplete { job, .. }
+            | job::Action::JobExpire { job }
+            | job::Action::JobTopUp { job, .. } => job.get(),
+            job::Action::JobOpen(_) => panic!("{action:?}"),
+        };
+        let before = self.purses(id);
+        let (cause, s) = settled(&self.ok(seed, action)).unwrap();
+        let (job, after) = (self.job(id), self.purses(id));
+        // Who sends pays the fee besides, and the proposer has half of it.
+        let fees = if job.asset == AssetId::NATIVE { FEE.get() } else { 0 };
+        for (whose, had) in &before.accounts {
+            let refund = if *whose == job.payer { s.refund.get() } else { 0 };
+            let paid = if *whose == address(seed) { fees } else { 0 };
+            let earned = if *whose == address(PROPOSER) { fees / 2 } else { 0 };
+            assert_eq!(after.accounts[whose], had + refund + earned - paid, "{whose}");
+        }
+        assert_eq!(after.earned, before.earned + s.provider.get() + s.early_fee.get());
+        assert_eq!(after.treasury, before.treasury + s.fee.get());
+        assert_eq!(after.escrow + job.deposit.get(), before.escrow);
+        (cause, s)
+    }
+
+    /// Where the money of a job's asset is that its end may move, and all accounts.
+    fn purses(&self, id: u64) -> Purses {
+        let job = self.job(id);
+        let held = |seed: &u8| (address(*seed), self.held(*seed, job.asset));
+        let supply = money::audit(&self.chain.tree).unwrap().remove(job.asset.get() as usize);
+        Purses {
+            accounts: ALL.iter().chain([&PROPOSER]).map(held).collect(),
+            earned: self.purse(Purse::Earnings(job.payout), job.asset),
+            treasury: self.treasury(job.asset),
+            escrow: supply.in_escrow.get(),
+        }
     }
 
     pub fn job(&self, id: u64) -> Job {
@@ -473,9 +548,19 @@ impl World {
     }
 }
 
-/// Fee and nonce.
-fn of_every_transaction(key: &RowKey) -> bool {
-    [ACCOUNTS.number(), money::ASSETS.number()].contains(&key.table())
+/// Fee and nonce: the sender's and the proposer's account, and what is burned of the native asset.
+fn of_every_transaction(key: &RowKey, seed: u8) -> bool {
+    let accounts = [seed, PROPOSER].map(|seed| ACCOUNTS.key(&address(seed)));
+    accounts.contains(key) || *key == money::ASSETS.key(&AssetId::NATIVE)
+}
+
+/// What ends of jobs among these events gave to providers.
+fn earned_by(events: &[Event]) -> u128 {
+    let earned = events.iter().filter_map(|event| match event {
+        Event::Job(job::Event::JobSettled { settlement: s, .. }) => Some(s.provider.get() + s.early_fee.get()),
+        _ => None,
+    });
+    earned.sum()
 }
 
 /// What the first settlement among these events paid, and why.

@@ -35,6 +35,7 @@ pub mod transfer;
 
 mod context;
 mod envelope;
+mod form;
 mod rejections;
 mod stage;
 mod text;
@@ -46,7 +47,7 @@ pub use stage::{Checked, Formed, check_many, check_one, verify};
 
 use crate::codec::{DecodeError, refuse};
 use crate::fault::Fault;
-use crate::types::{Amount, Rejected, Rejection};
+use crate::types::{Address, Amount, Rejected, Rejection};
 use borsh::de::EnumExt;
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
@@ -107,6 +108,8 @@ pub struct Family {
     pub rejections: &'static [&'static Rejection],
     /// The family's place in `Action`.
     rules: fn(&Action) -> Option<&dyn Rules>,
+    /// Whom the family's events are about.
+    concerned: fn(&Event) -> Option<Vec<Address>>,
     decode: fn(&mut dyn Read, u8) -> std::io::Result<Action>,
     parse: fn(serde_json::Value) -> Result<Action, serde_json::Error>,
     /// An example of every action, for round-trip tests, vectors and documentation.
@@ -123,6 +126,10 @@ macro_rules! family {
             rejections: $module::REJECTIONS,
             rules: |action| match action {
                 Action::$variant(action) => Some(action),
+                _ => None,
+            },
+            concerned: |event| match event {
+                Event::$variant(event) => Some(event.accounts()),
                 _ => None,
             },
             decode: |mut reader, number| {
@@ -188,6 +195,13 @@ impl Action {
         let [family, action] = self.number().to_be_bytes();
         let actions = FAMILIES.iter().filter(|f| f.number == family).flat_map(|f| f.actions);
         actions.clone().find(|(number, _)| *number == action).map_or("unknown", |(_, name)| name)
+    }
+}
+
+impl Event {
+    /// The accounts it is about: who did something, and to whom something was done. It belongs into their histories.
+    pub fn accounts(&self) -> Vec<Address> {
+        FAMILIES.iter().find_map(|family| (family.concerned)(self)).unwrap_or_default()
     }
 }
 

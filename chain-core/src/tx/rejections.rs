@@ -18,7 +18,7 @@ rejections! {
     8 AUTHORISATION_MISSING "authorisation_missing" "there must be an authorisation for the sender and one for the fee payer, if any";
     9 MULTI_KEY_FORM "multi_key_form" "keys must ascend strictly, 1 ≤ threshold ≤ keys, with exactly threshold signatures";
     10 BAD_SIGNATURE "bad_signature" "a signature does not verify";
-    11 MODULE_ACCOUNT "module_account" "this account belongs to the protocol";
+    11 MODULE_ACCOUNT "module_account" "nobody signs for this account: it is the protocol's, or the zero address";
     12 AMOUNT_OUT_OF_RANGE "amount_out_of_range" "an amount must be at least 1 and at most 10^30 base units";
     13 BAD_PROOF "bad_proof" "a signature inside an action does not verify for this transaction";
     20 WRONG_POLICY "wrong_policy" "the carried key or policy is not the account's";

@@ -199,6 +199,11 @@ fn the_words_of_every_action_are_frozen() {
 fn market_words(receiver: &str) -> Vec<String> {
     let (five, model) = (format!("0x{}", "05".repeat(32)), model::example_spec().id());
     let payer = "ait1pqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyq9mvu2k";
+    let profile = format!(
+        " called \"Berlin 1\" at \"https://compute.example.org\", region \"eu-central\", hardware \"8 x H200\", \
+         class \"fast\", encryption key 0x{}, metadata \"{{}}\"",
+        "06".repeat(32)
+    );
     vec![
         format!("Let in as curator 1 models: \"llama-3\" \"8b-q4.gguf\" (\"gguf\", weights {five})"),
         format!(
@@ -211,12 +216,12 @@ fn market_words(receiver: &str) -> Vec<String> {
         format!("Let no jobs be opened for the model {model}"),
         format!("Let 2500 units a second be claimed for the model {model}"),
         format!(
-            "Bond the least bond and become the provider \"Berlin 1\" at \"https://compute.example.org\" for \
-             1 models, earnings to this account, operated by {receiver}"
+            "Bond the least bond and become a provider{profile}, earnings to this account, operated by {receiver}, \
+             for 1 models: {five}"
         ),
         format!(
-            "Be the provider \"Berlin 1\" at \"https://compute.example.org\" for 1 models from now on, \
-             earnings to {receiver}, operated by nobody else"
+            "Be a provider from now on{profile}, earnings to {receiver}, operated by nobody else, for 1 models: \
+             {five}"
         ),
         "Bond 100000000000000000000 more base units of stake as a provider".to_owned(),
         "Take no more jobs as a provider".to_owned(),
@@ -226,8 +231,9 @@ fn market_words(receiver: &str) -> Vec<String> {
              model\", evidence \"ipfs://evidence\", for the payer of job 7"
         ),
         format!(
-            "Offer the model {five} for 0.005USD per 1000 tokens, while there are fewer than 4 jobs, \
-             disputes decided by 1 of these 1: {payer}"
+            "Offer the model {five} for 0.005USD per 1000 tokens, while there are fewer than 4 jobs, until \
+             it is taken back; at most 1000 units ahead of acknowledgements; disputes decided by 1 of these 1: \
+             {payer}, and 0 basis points to the provider where nobody decides"
         ),
         format!("Take back the offer of the model {five} in asset 1 for tokens"),
         format!("Say that the provider {receiver} is there"),
@@ -245,12 +251,82 @@ fn market_words(receiver: &str) -> Vec<String> {
              the model {five} at 0.005USD per 1000 tokens, for at most 86400 s and until 300 s of silence; \
              the provider claims, at least 100 units at first"
         ),
-        "Add 5000000 base units to the deposit of job 7".to_owned(),
+        "Add 5000000 base units of its asset to the deposit of job 7".to_owned(),
         "Decline job 7 as its provider".to_owned(),
         "Complete job 7, with at most 100000 units used".to_owned(),
         "Settle job 7, whose time is over".to_owned(),
-        "Claim work for job 7, receipt 1: 500 tokens so far, done, see \"ipfs://answer\"".to_owned(),
+        format!(
+            "Claim work for job 7, leg 0, receipt 1 after 0x{}: 500 tokens so far, done, with the model {five}, from \
+             1700000000000 ms to 1700000005000 ms, input 0x{}, output 0x{}, see \"ipfs://answer\" (version 2)",
+            "00".repeat(32),
+            "01".repeat(32),
+            "02".repeat(32)
+        ),
     ]
+}
+
+/// A JSON value with one leaf changed into another of its form, once for every leaf and form. Proofs of possession
+/// are left as they are: words name the keys they are of.
+fn variations(json: &serde_json::Value) -> Vec<serde_json::Value> {
+    use serde_json::{Value, json};
+    match json {
+        Value::Object(fields) => {
+            let fields = fields.iter().filter(|(name, _)| !["proof", "proofs", "type"].contains(&name.as_str()));
+            let inner = fields.flat_map(|(name, value)| variations(value).into_iter().map(move |new| (name, new)));
+            let with = |(name, new): (&String, Value)| {
+                let mut whole = json.clone();
+                whole[name] = new;
+                whole
+            };
+            inner.map(with).collect()
+        }
+        Value::Array(items) => {
+            let inner =
+                items.iter().enumerate().flat_map(|(n, item)| variations(item).into_iter().map(move |v| (n, v)));
+            let with = |(n, new): (usize, Value)| {
+                let mut whole = json.clone();
+                whole[n] = new;
+                whole
+            };
+            let longer = Value::Array(items.iter().chain(items.first()).cloned().collect());
+            let first = [json!([address(77)]), json!([format!("0x{}", "05".repeat(32))])];
+            let longer = if items.is_empty() { first.to_vec() } else { vec![longer] };
+            inner.map(with).chain(longer).collect()
+        }
+        Value::String(text) => {
+            let number = text.parse::<u128>().ok().map(|number| json!((number + 1).to_string()));
+            let hex = text.strip_prefix("0x").map(|rest| json!(format!("0x{}1", &rest[..rest.len() - 1])));
+            let others = [
+                json!(format!("{text}x")),
+                json!(address(77)),
+                json!("images"),
+                json!("treasury"),
+                json!("rejected_pool"),
+            ];
+            others.into_iter().chain(number).chain(hex).filter(|new| new != json).collect()
+        }
+        Value::Number(number) => vec![json!(number.as_u64().unwrap() + 1)],
+        Value::Bool(value) => vec![json!(!value)],
+        Value::Null => vec![json!("1"), json!(1), json!(address(77))],
+    }
+}
+
+#[test]
+fn the_words_of_the_market_say_everything_that_is_signed() {
+    let delegates = [(account::examples(), 3..5)].into_iter().flat_map(|(all, some)| all[some].to_vec());
+    let market = FAMILIES.iter().filter(|family| family.number >= 7).flat_map(|family| (family.examples)());
+    let mut seen = 0;
+    for action in delegates.map(Action::Account).chain(market) {
+        let words = action.rules().text(&tokens);
+        for other in variations(&serde_json::to_value(&action).unwrap()) {
+            // What can't be read is no other action.
+            let Ok(other) = serde_json::from_value::<Action>(other) else { continue };
+            assert_ne!(other, action);
+            assert_ne!(other.rules().text(&tokens), words, "{other:?}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 150, "{seen}");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use super::amount::Amount;
 use super::numbers::Units;
-use crate::limits::{MAX_AMOUNT, MAX_PRICE, PRICE_UNITS};
+use crate::limits::{MAX_AMOUNT, MAX_PRICE, PRICE_UNITS, TOKENS_PER_OTHER_UNIT};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -27,6 +27,16 @@ pub enum UnitKind {
     Seconds = 3,
     /// Answers of any size.
     Requests = 4,
+}
+
+impl UnitKind {
+    /// How many tokens count as one of these, where a bound is in tokens.
+    pub fn tokens(self) -> u32 {
+        match self {
+            Self::Tokens => 1,
+            Self::Images | Self::Seconds | Self::Requests => TOKENS_PER_OTHER_UNIT,
+        }
+    }
 }
 
 impl fmt::Display for UnitKind {

@@ -1,6 +1,7 @@
 //! `account`: balances, nonces, history.
 
 use super::Verb::Get;
+use super::chain::own_item;
 use super::tx::{known_asset, limit};
 use super::{Context, Method, entry, to_tx_view};
 use crate::errors::RpcError;
@@ -21,7 +22,7 @@ pub const METHODS: &[Method] = &[
         "get_account", "An account: nonce, balances, who may sign."),
     entry!("account", disk get_history, HistoryParams => HistoryView, 50, r#"{"address":"$address","limit":10}"#,
         [(Get, "/rpc/history/{address}")],
-        "get_history", "Final transactions that concern an account, newest first, in pages."),
+        "get_history", "Final transactions that concern an account, and what blocks did to it by themselves, newest first, in pages."),
 ];
 
 fn get_balance(context: &Context, params: BalanceParams) -> Result<BalanceView, RpcError> {
@@ -58,7 +59,7 @@ fn get_history(context: &Context, params: HistoryParams) -> Result<HistoryView, 
     let limit = limit(params.limit, 50, MAX_PAGE)?.min(MAX_PAGE_BLOCKS);
     let page = context.backend.history(&params.address, params.cursor.as_deref(), limit)?;
     let mut transactions = Vec::with_capacity(page.entries.len());
-    let mut open = None;
+    let (mut own, mut open) = (Vec::new(), None);
     for (height, index) in page.entries {
         let block = match open.take() {
             Some(block) => block,
@@ -66,8 +67,11 @@ fn get_history(context: &Context, params: HistoryParams) -> Result<HistoryView, 
         };
         // Entries of one block stand together: it is read once.
         let block = if block.header.height == height { block } else { context.backend.block(height)? };
-        transactions.push(to_tx_view(&block, index)?);
+        match own_item(&block, index) {
+            Some(item) => own.push(OwnEntryView { height, timestamp: block.header.timestamp_ms, item }),
+            None => transactions.push(to_tx_view(&block, index)?),
+        }
         open = Some(block);
     }
-    Ok(HistoryView { address: params.address, transactions, next: page.next })
+    Ok(HistoryView { address: params.address, transactions, own, next: page.next })
 }

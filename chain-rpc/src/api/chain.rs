@@ -297,6 +297,11 @@ fn own_items(block: &CommittedBlock) -> Vec<OwnItemView> {
         .collect()
 }
 
+/// What a block did by itself at this place; `None` where a transaction has it, or nothing.
+pub(crate) fn own_item(block: &CommittedBlock, index: u32) -> Option<OwnItemView> {
+    own_items(block).into_iter().find(|item| item.index == index)
+}
+
 /// What happened in a block, of these kinds or of all: by its transactions, and by itself.
 pub(crate) fn to_events_view(block: &CommittedBlock, kinds: Option<&[String]>) -> EventsView {
     let is_meant = |event: &serde_json::Value| {

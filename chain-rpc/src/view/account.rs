@@ -1,8 +1,8 @@
 //! Accounts.
 
-use super::{AddressText, Decimal, Number32, Object, TxView, U64};
+use super::{AddressText, Decimal, Number32, Object, OwnItemView, TxView, U64};
 use chain_core::state::Authority;
-use chain_core::types::{Address, Amount, AssetId, Height};
+use chain_core::types::{Address, Amount, AssetId, Height, TimestampMs};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +102,19 @@ pub struct HistoryParams {
     pub limit: Option<u32>,
 }
 
+/// Something a block did by itself that concerns an account.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct OwnEntryView {
+    /// The block.
+    #[schemars(with = "Decimal")]
+    pub height: Height,
+    /// Its time in unix ms.
+    #[schemars(with = "Decimal")]
+    pub timestamp: TimestampMs,
+    /// What it did.
+    pub item: OwnItemView,
+}
+
 /// A page of an account's history.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryView {
@@ -110,6 +123,9 @@ pub struct HistoryView {
     pub address: Address,
     /// Newest first.
     pub transactions: Vec<TxView>,
+    /// What blocks did by themselves in the same stretch, newest first.
+    #[serde(default)]
+    pub own: Vec<OwnEntryView>,
     /// Give it back as `cursor` for the next page; absent after the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,

@@ -41,10 +41,8 @@ pub struct Market {
 
 impl Market {
     /// The market in a block of this time.
-    pub fn at(self, timestamp: TimestampMs, params: &Params) -> Self {
-        let least = u64::from(params.empty_block_interval_ms).saturating_mul(2);
-        let longest = u64::from(params.market.max_step_ms).max(least);
-        let step = timestamp.get().saturating_sub(self.at.get()).min(longest);
+    pub fn in_block(self, timestamp: TimestampMs, params: &Params) -> Self {
+        let step = timestamp.get().saturating_sub(self.at.get()).min(params.longest_step_ms());
         match self.paused_until {
             Some(until) if timestamp < until => Self { at: timestamp, ..self },
             // The time of this block still belongs to the pause.
@@ -78,7 +76,7 @@ impl Market {
 
 /// The market in a block of this time.
 pub fn market(rows: &impl Rows, timestamp: TimestampMs, params: &Params) -> Result<Market, Fault> {
-    Ok(stored(rows)?.at(timestamp, params))
+    Ok(stored(rows)?.in_block(timestamp, params))
 }
 
 /// The market as the last block left it.
@@ -105,14 +103,14 @@ mod tests {
     #[test]
     fn an_hour_of_standstill_is_one_step() {
         let params = Params::default();
-        let later = start().at(TimestampMs::new(1_000_000 + 3_600_000), &params);
+        let later = start().in_block(TimestampMs::new(1_000_000 + 3_600_000), &params);
         assert_eq!(later.now, MarketMs::new(10_005));
-        assert_eq!(later.at(TimestampMs::new(4_602_000), &params).now, MarketMs::new(12_005));
+        assert_eq!(later.in_block(TimestampMs::new(4_602_000), &params).now, MarketMs::new(12_005));
         // Where empty blocks are rare, two of their intervals are no halt.
         let rare = Params { empty_block_interval_ms: 60_000, ..Params::default() };
-        assert_eq!(start().at(TimestampMs::new(4_600_000), &rare).now, MarketMs::new(120_005));
+        assert_eq!(start().in_block(TimestampMs::new(4_600_000), &rare).now, MarketMs::new(120_005));
         // Twice in one block is once.
-        assert_eq!(later.at(later.at, &params), later);
+        assert_eq!(later.in_block(later.at, &params), later);
     }
 
     #[test]
@@ -120,12 +118,12 @@ mod tests {
         let params = Params::default();
         let paused = start().paused(&params);
         let until = 1_000_000 + 604_800_000;
-        let during = paused.at(TimestampMs::new(until - 1), &params);
+        let during = paused.in_block(TimestampMs::new(until - 1), &params);
         assert_eq!((during.now, during.paused_until), (MarketMs::new(5), Some(TimestampMs::new(until))));
         assert!(during.check_open().is_err());
-        let after = during.at(TimestampMs::new(until + 7), &params);
+        let after = during.in_block(TimestampMs::new(until + 7), &params);
         assert_eq!((after.now, after.paused_until), (MarketMs::new(5), None));
         assert_eq!(after.pausable_from, TimestampMs::new(until + 86_400_000));
-        assert_eq!(after.at(TimestampMs::new(until + 9), &params).now, MarketMs::new(7));
+        assert_eq!(after.in_block(TimestampMs::new(until + 9), &params).now, MarketMs::new(7));
     }
 }

@@ -6,6 +6,7 @@ use super::OUT_OF_SCOPE;
 use crate::codec::List;
 use crate::fault::{Failure, Fault};
 use crate::limits::{MAX_GRANTED_ASSETS, MAX_LIST};
+use crate::state::account::Authority;
 use crate::state::table::{Rows, Table};
 use crate::types::{Address, Amount, AssetId, ModelId, Price, Rejected, TimestampMs};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -39,7 +40,7 @@ pub struct Scope {
     /// For which models; empty: all.
     #[serde(default)]
     pub models: List<ModelId, MAX_LIST>,
-    /// Which money, ascending by asset.
+    /// Which money; no asset twice.
     pub assets: List<Allowance, MAX_GRANTED_ASSETS>,
     /// The last block time at which it holds; in JSON `null`: for ever.
     #[serde(deserialize_with = "<Option<_> as Deserialize>::deserialize")]
@@ -53,7 +54,9 @@ pub struct Grant {
     pub delegate: Address,
     /// What he may do.
     pub scope: Scope,
-    /// What he spent, in the order of the scope's assets.
+    /// Who could sign for the payer then. Where that has changed, the grant holds no more.
+    pub authority: Authority,
+    /// What he spent, ascending by asset.
     pub spent: List<(AssetId, Amount), MAX_GRANTED_ASSETS>,
 }
 

@@ -14,6 +14,7 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
+use super::params::MarketParams;
 use super::settle::{Cause, Settlement};
 use super::{JOB_ENDED, UNKNOWN_JOB};
 use crate::codec::Text;
@@ -36,10 +37,10 @@ pub const JOB_ENDS: Table<(MarketMs, JobId), ()> = Table::new(48);
 pub const JOB_FORGETTING: Table<(MarketMs, JobId), ()> = Table::new(49);
 /// How many jobs of a payer with a provider are open; no row: none.
 pub const OPEN_PAIRS: Table<(Address, ProviderId), u32> = Table::new(50);
-/// A payer's jobs by what the payer calls them, while they are in the state.
+/// Jobs by who opened them and what he calls them, while they are in the state.
 pub const CLIENT_REFS: Table<(Address, [u8; 14]), JobId> = Table::new(51);
 
-/// What a payer calls a job; unlike all its other jobs.
+/// What somebody calls a job he opens; unlike all others he opened.
 pub type ClientRef = Text<MAX_LABEL_BYTES>;
 
 /// How work becomes money.
@@ -79,7 +80,7 @@ pub struct Terms {
     pub fee_bps: u16,
     /// How long a claim is young, in seconds.
     pub window_s: u32,
-    /// Units a second that can be claimed.
+    /// Units a second that can be claimed; units are the job's own here and below.
     pub rate: u32,
     /// So many seconds of the rate can be claimed at once.
     pub burst_s: u32,
@@ -166,10 +167,32 @@ pub struct Job {
     pub meter: Meter,
     /// Under which time it stands in the queue.
     pub queued: MarketMs,
-    /// What the payer calls it.
+    /// What the opener calls it.
     pub client_ref: Option<ClientRef>,
     /// How it stands.
     pub status: Status,
+}
+
+impl Terms {
+    /// What the parameters say now, for units of this kind and a model of this rate. Bounds in tokens are
+    /// divided by what one unit counts for, and rate and least claim stay at least 1.
+    pub fn new(params: &MarketParams, rate: u32, kind: UnitKind) -> Self {
+        let units = |tokens: u32| tokens.checked_div(kind.tokens()).unwrap_or_default();
+        Self {
+            fee_bps: params.fee_bps,
+            window_s: params.window_s,
+            rate: units(rate).max(1),
+            burst_s: params.burst_s,
+            min_claim: units(params.min_claim).max(1),
+            early_cancel_units: units(params.early_cancel_units),
+        }
+    }
+
+    /// The most units a first claim can have before a job of these times is over.
+    pub fn first_claim(&self, duration_s: u32, silence_s: u32) -> Units {
+        let seconds = self.burst_s.min(duration_s).min(silence_s);
+        Units::new(u64::from(self.rate).saturating_mul(seconds.into()))
+    }
 }
 
 impl Meter {
@@ -262,8 +285,8 @@ pub fn take_job_number(overlay: &mut Overlay<'_>) -> Result<JobId, Fault> {
     Ok(id)
 }
 
-/// Where a payer's name for a job is kept: two names of one payer that share it count as the same.
-pub fn ref_row(payer: &Address, client_ref: &ClientRef) -> (Address, [u8; 14]) {
+/// Where an opener's name for a job is kept: two names of one opener that share it count as the same.
+pub fn ref_row(opener: &Address, client_ref: &ClientRef) -> (Address, [u8; 14]) {
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, ..] = *digest(client_ref.as_bytes()).as_bytes();
-    (*payer, [a, b, c, d, e, f, g, h, i, j, k, l, m, n])
+    (*opener, [a, b, c, d, e, f, g, h, i, j, k, l, m, n])
 }

@@ -12,6 +12,7 @@ mod params;
 pub mod provider;
 pub mod purse;
 pub mod reputation;
+mod queue;
 pub mod settle;
 pub mod slash;
 pub mod terms;
@@ -19,14 +20,14 @@ pub mod terms;
 pub use clock::{MARKET, Market, found, market, stored};
 pub use params::MarketParams;
 pub use purse::Purse;
+pub use queue::due;
 pub use reputation::{Reputation, reputation};
 
-use super::overlay::Overlay;
 use super::protocol::{Role, roles};
-use super::table::{Rows, Table};
+use super::table::Rows;
 use super::tree::Tree;
 use crate::fault::{Failure, Fault};
-use crate::types::{Address, JobId, MarketMs, Rejected, rejections};
+use crate::types::{Address, JobId, rejections};
 
 rejections! {
     /// Rejections that several families of the market share.
@@ -61,54 +62,6 @@ pub fn check_role(rows: &impl Rows, account: &Address, allowed: &[Role]) -> Resu
     }
     let names: Vec<_> = allowed.iter().map(|role| role.name()).collect();
     Err(WRONG_ROLE.because(names.join(" or "), account).into())
-}
-
-/// A list with something in it, and nothing twice.
-pub fn check_list<T: Ord>(items: &[T]) -> Result<(), Rejected> {
-    if items.is_empty() { Err(LIST_FORM.because("at least one entry", 0)) } else { check_unique(items) }
-}
-
-/// A list with nothing in it twice.
-pub fn check_unique<T: Ord>(items: &[T]) -> Result<(), Rejected> {
-    let mut sorted: Vec<&T> = items.iter().collect();
-    sorted.sort();
-    sorted.dedup();
-    if sorted.len() < items.len() {
-        return Err(LIST_FORM.because(format_args!("{} different entries", items.len()), sorted.len()));
-    }
-    Ok(())
-}
-
-/// A text with something in it.
-pub fn check_text(text: &str, what: &str) -> Result<(), Rejected> {
-    if text.is_empty() { Err(TEXT_EMPTY.because(what, "nothing")) } else { Ok(()) }
-}
-
-/// What is due now of a queue by market time: first first, at most `most`. Rows this block has written are not
-/// seen; those it has removed are left out.
-pub fn due(
-    queue: &Table<(MarketMs, JobId), impl borsh::BorshSerialize + borsh::BorshDeserialize>,
-    overlay: &Overlay<'_>,
-    now: MarketMs,
-    most: usize,
-) -> Result<Vec<(MarketMs, JobId)>, Fault> {
-    let mut found = Vec::new();
-    for row in queue.scan(overlay.base()).take(most) {
-        let key = queue_key(row?.0)?;
-        if key.0 > now {
-            break;
-        }
-        if overlay.row(&queue.key(&key)).is_some() {
-            found.push(key);
-        }
-    }
-    Ok(found)
-}
-
-fn queue_key(key: &[u8]) -> Result<(MarketMs, JobId), Fault> {
-    let halves = key.split_at_checked(8).and_then(|(at, id)| Some((at.try_into().ok()?, id.try_into().ok()?)));
-    let (at, id) = halves.ok_or_else(|| Fault::new("a queue row of the market has a bad key"))?;
-    Ok((MarketMs::new(u64::from_be_bytes(at)), JobId::new(u64::from_be_bytes(id))))
 }
 
 /// Every job with its number, oldest first.

@@ -2,7 +2,7 @@
 //!
 //! Not here: bounds that no vote can change (`limits`), the other parameters (`state::params`).
 
-use crate::limits::{BPS, MAX_AMOUNT};
+use crate::limits::{BPS, MAX_AMOUNT, MAX_RATE, MIN_RATE};
 use crate::state::params::Param;
 use crate::types::Amount;
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -102,14 +102,14 @@ market_params! {
     fee_bps: u16 = 1_000, (0, BPS);
     /// How long a claim can be contested, in seconds. Copied into jobs.
     window_s: u32 = 30, (10, 604_800);
-    /// Units a second that can be claimed without an acknowledgement, where a model has no rate of its own.
+    /// Tokens a second that can be claimed without an acknowledgement, where a model has no rate of its own.
     /// Copied into jobs.
-    rate: u32 = 2_000, (100, 10_000);
+    rate: u32 = 2_000, (MIN_RATE.into(), MAX_RATE.into());
     /// So many seconds of the rate can be claimed at once. Copied into jobs.
     burst_s: u32 = 300, (10, 3_600);
-    /// Least units of a claim. Copied into jobs.
+    /// Least tokens of a claim; no more than fit into the smallest bucket. Copied into jobs.
     min_claim: u32 = 100, (1, 1_000_000);
-    /// Units the provider is paid for when the payer ends a job before anything was claimed. Copied into jobs.
+    /// Tokens the provider is paid for when the payer ends a job before anything was claimed. Copied into jobs.
     early_cancel_units: u32 = 0, (0, 10_000);
     /// Most open jobs of one payer with one provider.
     open_per_pair: u32 = 32, (1, 10_000);

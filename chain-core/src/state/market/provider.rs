@@ -11,6 +11,7 @@ use crate::codec::{List, Text};
 use crate::fault::{Failure, Fault};
 use crate::limits::{
     MAX_ARBITERS, MAX_LABEL_BYTES, MAX_LIST, MAX_METADATA_BYTES, MAX_OFFERS, MAX_REASON_BYTES, MAX_URL_BYTES,
+    MIN_HEARTBEAT_S,
 };
 use crate::state::overlay::Overlay;
 use crate::state::params::Params;
@@ -149,6 +150,8 @@ pub struct Offer {
 /// What a payer gets of a slash once the provider could not have slashed itself for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
 pub struct Compensation {
+    /// Who was slashed.
+    pub provider: Address,
     /// Who gets it.
     pub payer: Address,
     /// How much, in base units of the stake asset.
@@ -164,6 +167,11 @@ impl Provider {
     /// Whether this account may work for the provider `account`.
     pub fn acts(&self, account: &Address, sender: &Address) -> bool {
         account == sender || self.operator.as_ref() == Some(sender)
+    }
+
+    /// Whether the last sign of life is long enough ago for a heartbeat.
+    pub fn may_beat(&self, now: MarketMs) -> bool {
+        now >= self.last_seen.plus_s(MIN_HEARTBEAT_S)
     }
 
     /// Takes no jobs from now on.
@@ -227,16 +235,24 @@ pub fn offer_list(rows: &impl Rows, id: ProviderId) -> Result<Vec<OfferKey>, Fau
     Ok(OFFER_LISTS.get(rows, &id)?.unwrap_or_default().into_inner())
 }
 
-/// Removes the offers that do not stay, and answers how many.
-pub fn drop_offers(overlay: &mut Overlay<'_>, id: ProviderId, stays: impl Fn(&OfferKey) -> bool) -> Result<u32, Fault> {
+/// Removes the offers that do not stay, and answers which with their prices.
+pub fn drop_offers(
+    overlay: &mut Overlay<'_>,
+    id: ProviderId,
+    stays: impl Fn(&OfferKey) -> bool,
+) -> Result<Vec<(OfferKey, Price)>, Fault> {
     let (stay, go): (Vec<_>, Vec<_>) = offer_list(overlay, id)?.into_iter().partition(|key| stays(key));
-    for key in &go {
-        OFFERS.remove(overlay, &offer_row(id, key));
+    let mut dropped = Vec::with_capacity(go.len());
+    for key in go {
+        let row = offer_row(id, &key);
+        let offer = OFFERS.get(overlay, &row)?.ok_or_else(|| Fault::new(format!("provider {id} lists no offer")))?;
+        OFFERS.remove(overlay, &row);
+        dropped.push((key, offer.terms.price));
     }
-    if !go.is_empty() {
+    if !dropped.is_empty() {
         put_offer_list(overlay, id, stay)?;
     }
-    Ok(u32::try_from(go.len()).unwrap_or(u32::MAX))
+    Ok(dropped)
 }
 
 /// Writes which offers a provider has.

@@ -7,7 +7,7 @@
 //! gross    = ⌊u · price / 1000⌋          at most the deposit
 //! fee      = ⌊gross · fee_bps / 10000⌋   the treasury's
 //! provider = gross − fee
-//! early    = min(⌊early_cancel_units · price / 1000⌋, deposit − gross)
+//! early    = min(⌊early_cancel_units · price / 1000⌋, ⌊deposit / 10⌋)
 //!            if the payer completes and nothing was claimed, else 0; all of it the provider's
 //! refund   = deposit − gross − early
 //! ```
@@ -25,6 +25,7 @@ use super::provider::PROVIDERS;
 use super::purse::Purse;
 use super::reputation::count_end;
 use crate::fault::Fault;
+use crate::limits::MAX_EARLY_FEE_BPS;
 use crate::state::overlay::Overlay;
 use crate::state::params::Params;
 use crate::types::{Amount, JobId, MarketMs, Units};
@@ -78,7 +79,8 @@ pub fn settle(job: &Job, cause: Cause) -> Settlement {
     let fee = gross.bps_floor(job.terms.fee_bps);
     let rest = minus(job.deposit, gross);
     let early_fee = if cause == Cause::PayerCompleted && !claimed {
-        job.price.of(Units::new(job.terms.early_cancel_units.into())).min(rest)
+        let most = job.deposit.bps_floor(MAX_EARLY_FEE_BPS);
+        job.price.of(Units::new(job.terms.early_cancel_units.into())).min(most).min(rest)
     } else {
         Amount::ZERO
     };
@@ -132,7 +134,7 @@ pub fn forget(overlay: &mut Overlay<'_>, at: MarketMs, id: JobId) -> Result<(), 
     JOB_FORGETTING.remove(overlay, &(at, id));
     let Some(job) = JOBS.get(overlay, &id)? else { return Err(Fault::new(format!("job {id} is forgotten twice"))) };
     if let Some(client_ref) = &job.client_ref {
-        CLIENT_REFS.remove(overlay, &super::job::ref_row(&job.payer, client_ref));
+        CLIENT_REFS.remove(overlay, &super::job::ref_row(&job.opener, client_ref));
     }
     JOBS.remove(overlay, &id);
     Ok(())

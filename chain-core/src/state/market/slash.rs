@@ -2,8 +2,8 @@
 //!
 //! 1. A bond can be slashed until it is free.
 //! 2. What is taken goes to the treasury. Where a job of the provider is named, `victim_bps` of it goes to that
-//!    job's payer, who is not the provider, `provider_unbonding_s` later: nobody has a bond back sooner by being
-//!    slashed.
+//!    job's payer, who is not the provider, a window of claims and `provider_unbonding_s` later, which is what a
+//!    bond with a claim just made waits: nobody has a bond back sooner by being slashed.
 //! 3. A bond below `bond_floor` after that: the provider is removed, as if it had left.
 //! 4. When it was, and which part of the bond it took (`reputation`, rule 4), is remembered.
 //!
@@ -12,21 +12,25 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
 use super::clock::Market;
-use super::job::job;
-use super::provider::{COMPENSATIONS, Compensation, PROVIDERS, Provider, ProviderState, drop_offers, provider};
+use super::job::{Job, job};
+use super::provider::{
+    COMPENSATIONS, Compensation, OfferKey, PROVIDERS, Provider, ProviderState, drop_offers, provider,
+};
 use super::purse::Purse;
 use super::reputation::slashed_part;
 use super::{BOND_FREE, NOT_A_VICTIM};
+use crate::codec::List;
 use crate::fault::{Failure, Fault};
+use crate::limits::MAX_OFFERS;
 use crate::state::overlay::Overlay;
 use crate::state::params::Params;
 use crate::state::table::Rows;
-use crate::types::{Address, Amount, JobId, MarketMs};
+use crate::types::{Address, Amount, JobId, MarketMs, Price};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
 
 /// What was taken of a bond, in base units of the stake asset, and what followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
 pub struct Slash {
     /// Whose.
     pub provider: Address,
@@ -46,17 +50,17 @@ pub struct Slash {
     pub paid_at: Option<MarketMs>,
     /// The provider was removed for it.
     pub removed: bool,
-    /// So many of its offers were deleted.
-    pub offers_deleted: u32,
+    /// Its offers that were deleted, with their prices.
+    pub offers_deleted: List<(OfferKey, Price), MAX_OFFERS>,
 }
 
-/// The provider whose bond can be slashed now, and the payer of the job that is named.
+/// The provider whose bond can be slashed now, and the job that is named.
 pub fn slashable(
     rows: &impl Rows,
     account: &Address,
     job_id: Option<JobId>,
     market: &Market,
-) -> Result<(Provider, Option<Address>), Failure> {
+) -> Result<(Provider, Option<Job>), Failure> {
     let row = provider(rows, account)?;
     if row.free_from.is_some_and(|free| market.now >= free) {
         return Err(BOND_FREE.because("a bond that waits", market.now).into());
@@ -66,7 +70,7 @@ pub fn slashable(
     if job.provider != *account || job.payer == *account {
         return Err(NOT_A_VICTIM.because("a job of another account with the provider", id).into());
     }
-    Ok((row, Some(job.payer)))
+    Ok((row, Some(job)))
 }
 
 /// Takes so much of a bond; the caller has seen that it is there and may be taken.
@@ -77,28 +81,31 @@ pub fn slash(
     job: Option<JobId>,
     (market, params): (&Market, &Params),
 ) -> Result<Slash, Failure> {
-    let (mut row, payer) = slashable(overlay, account, job, market)?;
+    let (mut row, victim) = slashable(overlay, account, job, market)?;
+    let payer = victim.as_ref().map(|job| job.payer);
     let bond = row.bond.checked_sub(amount).ok_or_else(|| Fault::new("more than a whole bond slashed"))?;
     let compensation = payer.map_or(Amount::ZERO, |_| amount.bps_floor(params.market.victim_bps));
     let to_treasury = amount.checked_sub(compensation).ok_or_else(|| Fault::new("more than all of a slash"))?;
     Purse::Treasury.put(overlay, market.stake_asset, to_treasury)?;
     let mut paid_at = None;
-    if let (Some(payer), Some(job), false) = (payer, job, compensation.is_zero()) {
-        let at = market.now.plus_s(params.market.provider_unbonding_s).saturating_add(1);
+    if let (Some(Job { payer, terms, .. }), Some(job), false) = (victim, job, compensation.is_zero()) {
+        let window_s = terms.window_s.max(params.market.window_s);
+        let at = market.now.plus_s(window_s).plus_s(params.market.provider_unbonding_s).saturating_add(1);
         let known = COMPENSATIONS.get(overlay, &(at, job))?.map_or(Amount::ZERO, |known| known.amount);
         let amount = known.checked_add(compensation).ok_or_else(|| Fault::new("compensations beyond 128 bits"))?;
-        COMPENSATIONS.put(overlay, &(at, job), &Compensation { payer, amount });
+        COMPENSATIONS.put(overlay, &(at, job), &Compensation { provider: *account, payer, amount });
         paid_at = Some(at);
     }
     let part = slashed_part(amount, row.bond, params);
     row.slashed_bps = row.slashed_bps.plus_whole(part, market.now, params.market.reputation_half_life_s);
     (row.bond, row.last_slash) = (bond, Some(market.now));
     let removed = bond < params.market.bond_floor && row.state != ProviderState::Removed;
-    let mut offers_deleted = 0;
+    let mut dropped = Vec::new();
     if removed {
         row.leave(ProviderState::Removed, market.now, params);
-        offers_deleted = drop_offers(overlay, row.id, |_| false)?;
+        dropped = drop_offers(overlay, row.id, |_| false)?;
     }
+    let offers_deleted = List::new(dropped).map_err(|e| Fault::new(format!("offers of {account}: {e}")))?;
     PROVIDERS.put(overlay, account, &row);
     let provider = *account;
     Ok(Slash { provider, amount, bond, to_treasury, compensation, payer, job, paid_at, removed, offers_deleted })

@@ -337,7 +337,7 @@ impl Draw<'_, '_> {
         };
         let least = u64::from(self.params.market.min_claim);
         let proof_interval = Units::new(self.count(least, affordable.clamp(least, 1_000)));
-        let action = job::Action::JobOpen {
+        let action = job::Action::JobOpen(job::Opening {
             funding,
             provider: address(seed),
             model,
@@ -349,7 +349,7 @@ impl Draw<'_, '_> {
             silence_s: self.seconds(60, 600),
             mode: Mode::ProviderClaims { proof_interval },
             client_ref: self.one_in(5).then(|| text(&format!("order {}", self.below(12)))),
-        };
+        });
         step(by, action)
     }
 

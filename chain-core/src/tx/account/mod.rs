@@ -29,11 +29,14 @@
 //! 7. `delegate_set` lets another account spend the account's money on jobs, within a scope: providers and models
 //!    (an empty list: all), and per asset a greatest price, an amount for one job and one for all jobs together.
 //!    Lists are without repetition, assets at least one.
-//! 8. Setting it anew replaces the scope; what was spent of an asset the scope still has stays counted unless it is reset. A new
-//!    delegate burns `account_fee`. Revoking ends it at once; open jobs go on.
+//! 8. Setting it anew replaces the scope; what was spent of an asset the scope still has stays counted unless it is
+//!    reset. A new delegate or a longer scope burns `account_fee`. Revoking ends it at once; open jobs go on.
+//! 9. A grant holds while the one who can sign for the account is the one who could when it was set: a new key
+//!    or policy ends what the old one granted, until it is set anew.
 //!
 //! Not here: the use of a grant (the job family), the comparison of a carried policy with the stored one (`execute`).
 
+use super::form::{check_list, check_unique};
 use super::text::amount_text;
 use super::{CheckContext, Context, MODULE_ACCOUNT, Rules};
 use crate::codec::{self, List};
@@ -41,7 +44,6 @@ use crate::crypto::{Namespace, PublicKey, SecretKey, Signature, signing_message}
 use crate::fault::{Failure, Fault};
 use crate::limits::{MAX_GRANTED_ASSETS, MAX_KEYS};
 use crate::state::market::grant::{Allowance, GRANTS, Grant, Scope, grant, grant_row};
-use crate::state::market::{check_list, check_unique};
 use crate::state::{Account, Authority, money};
 use crate::types::{Address, Amount, AssetId, ChainId, ModelId, Price, Rejected, Token, rejections};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -312,7 +314,8 @@ fn delegate_set(
 ) -> Result<(), Failure> {
     let account = context.sender;
     let known = grant(context.state, &account, delegate)?;
-    let row_fee = if known.is_none() { context.burn_account_fee()? } else { Amount::ZERO };
+    let row_fee = context.burn_growth_fee(known.as_ref().map(|known| &known.scope), scope)?;
+    let authority = money::account(context.state, &account)?.authority;
     let kept = |grant: Grant| {
         let counts = |asset: AssetId| scope.assets.iter().any(|allowance| allowance.asset == asset);
         grant.spent.iter().filter(|(asset, _)| counts(*asset)).copied().collect()
@@ -320,7 +323,7 @@ fn delegate_set(
     let spent: Vec<_> = known.filter(|_| !reset_spent).map(kept).unwrap_or_default();
     let spent = List::new(spent).map_err(|e| Fault::new(format!("what a delegate spent: {e}")))?;
     let (delegate, scope) = (*delegate, scope.clone());
-    let row = Grant { delegate, scope: scope.clone(), spent: spent.clone() };
+    let row = Grant { delegate, scope: scope.clone(), authority, spent: spent.clone() };
     GRANTS.put(context.state, &grant_row(&account, &delegate), &row);
     context.emit(super::Event::Account(Event::DelegateSet { account, delegate, scope, spent, row_fee }));
     Ok(())
@@ -359,6 +362,20 @@ fn delegate_text(
         list(scope.models.iter().map(ToString::to_string).collect(), "all"),
         if reset_spent { "; counting from nothing" } else { "" },
     )
+}
+
+impl Event {
+    /// Whom it is about.
+    pub(super) fn accounts(&self) -> Vec<Address> {
+        match self {
+            Self::KeyRotated { account, .. }
+            | Self::MultiKeySet { account, .. }
+            | Self::MemoRequiredSet { account, .. } => vec![*account],
+            Self::DelegateSet { account, delegate, .. } | Self::DelegateRevoked { account, delegate } => {
+                vec![*account, *delegate]
+            }
+        }
+    }
 }
 
 /// An example of every action, with proofs that are right in [`CheckContext::example`].

@@ -93,6 +93,15 @@ impl Rules for Action {
     }
 }
 
+impl Event {
+    /// Whom it is about.
+    pub(super) fn accounts(&self) -> Vec<Address> {
+        match self {
+            Self::Anchored { by, .. } => vec![*by],
+        }
+    }
+}
+
 /// An example of every action.
 pub fn examples() -> Vec<Action> {
     let kind = Text::new("document").unwrap_or_default();

@@ -180,7 +180,7 @@ fn openings() -> impl Strategy<Value = job::Action> {
     (funding, what, seconds(), seconds(), mode, some(text())).prop_map(
         |(funding, what, duration_s, silence_s, mode, client_ref)| {
             let (provider, model, asset, unit_kind, deposit, price) = what;
-            job::Action::JobOpen {
+            job::Action::JobOpen(job::Opening {
                 funding,
                 provider,
                 model,
@@ -192,7 +192,7 @@ fn openings() -> impl Strategy<Value = job::Action> {
                 silence_s,
                 mode,
                 client_ref,
-            }
+            })
         },
     )
 }

@@ -277,6 +277,17 @@ fn minted_by(context: &Context<'_, '_>, id: AssetId) -> Result<Asset, Failure> {
     Err(NOT_THE_MINTER.because(minter, context.sender).into())
 }
 
+impl Event {
+    /// Whom it is about.
+    pub(super) fn accounts(&self) -> Vec<Address> {
+        match self {
+            Self::AssetCreated { creator, minter, .. } => [creator].into_iter().chain(minter).copied().collect(),
+            Self::AssetMinted { minter, to, .. } => vec![*minter, *to],
+            Self::AssetMinterSet { by, minter, .. } => [by].into_iter().chain(minter).copied().collect(),
+        }
+    }
+}
+
 /// An example of every action.
 pub fn examples() -> Vec<Action> {
     let minter = CheckContext::example().sender;

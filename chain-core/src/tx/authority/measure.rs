@@ -5,11 +5,12 @@
 use super::proposal::{PROPOSALS, Status, WAITING};
 use super::*;
 use crate::limits::{MAX_UPGRADE_AHEAD_BLOCKS, MAX_WAITING_PROPOSALS};
-use crate::state::market::{check_text, market};
+use crate::state::market::market;
 use crate::state::params::check_voted;
 use crate::state::stakes::{mode, stake};
 use crate::state::validators::{CONVICTED, VALIDATORS, jailed, records};
 use crate::state::{Now, ParamChangeError, ParamError, Rows, protocol::protocol};
+use crate::tx::form::check_text;
 use crate::tx::text::quoted;
 use crate::types::ConsensusMode;
 

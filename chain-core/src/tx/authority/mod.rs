@@ -364,6 +364,19 @@ fn emit(context: &mut Context<'_, '_>, event: Event) {
     context.emit(super::Event::Authority(event));
 }
 
+impl Event {
+    /// Whom it is about.
+    pub(super) fn accounts(&self) -> Vec<Address> {
+        match self {
+            Self::RoleGiven { before, after, .. } => before.iter().chain(after).copied().collect(),
+            Self::EquivocationProven { reporter, .. } | Self::StakeSlashed { reporter, .. } => vec![*reporter],
+            Self::BondSlashed { slash, .. } => [Some(slash.provider), slash.payer].into_iter().flatten().collect(),
+            // Validators and members of the council are keys.
+            _ => vec![],
+        }
+    }
+}
+
 /// An example of every action.
 pub fn examples() -> Vec<Action> {
     let key = SecretKey::from_seed(&[2; 32]);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::state::market::job::{Job, open_job};
-use crate::state::market::provider::provider;
+use crate::state::market::provider::{PROVIDERS, Provider, provider};
 use crate::state::market::settle::end;
 use crate::state::market::{JOB_OVER, Market, NOT_THE_PROVIDER};
 
@@ -10,15 +10,16 @@ use crate::state::market::{JOB_OVER, Market, NOT_THE_PROVIDER};
 pub(super) fn decline(context: &mut Context<'_, '_>, id: JobId) -> Result<Event, Failure> {
     let (by, market) = (context.sender, context.market()?);
     let job = open_job(context.state, id)?;
-    if !works_for(context, &job)? {
+    let Some(working) = working(context, &job)? else {
         return Err(NOT_THE_PROVIDER.because(job.provider, by).into());
-    }
+    };
     if job.is_over(market.now) {
         return Err(JOB_OVER.because(format_args!("at most {}", job.deadline()), market.now).into());
     }
     if job.meter.last_claim.is_some() {
         return Err(WORK_ACCEPTED.because("a job without accepted work", job.meter.used).into());
     }
+    PROVIDERS.put(context.state, &job.provider, &Provider { last_seen: market.now, ..working });
     finish(context, (id, job), Cause::Declined, &market)
 }
 
@@ -26,8 +27,8 @@ pub(super) fn decline(context: &mut Context<'_, '_>, id: JobId) -> Result<Event,
 pub(super) fn complete(context: &mut Context<'_, '_>, id: JobId, max_units: Units) -> Result<Event, Failure> {
     let (by, market) = (context.sender, context.market()?);
     let job = open_job(context.state, id)?;
-    let is_payer = job.payer == by;
-    if !is_payer && !works_for(context, &job)? {
+    let working = working(context, &job)?;
+    if job.payer != by && working.is_none() {
         return Err(NOT_A_PARTY.because(format_args!("{} or {}", job.payer, job.provider), by).into());
     }
     if job.is_due(market.now) {
@@ -36,7 +37,10 @@ pub(super) fn complete(context: &mut Context<'_, '_>, id: JobId, max_units: Unit
     if job.meter.used > max_units {
         return Err(MORE_USED.because(format_args!("at most {max_units}"), job.meter.used).into());
     }
-    if is_payer {
+    if let Some(working) = working {
+        PROVIDERS.put(context.state, &job.provider, &Provider { last_seen: market.now, ..working });
+    }
+    if job.payer == by {
         return finish(context, (id, job), Cause::PayerCompleted, &market);
     }
     let from = job.completable_at();
@@ -62,9 +66,10 @@ pub(super) fn cause_of_time(job: &Job) -> Cause {
     if job.is_over_by_silence() { Cause::Silence } else { Cause::DurationOver }
 }
 
-/// Whether the sender is the job's provider, or its operator as the chain knows it now.
-fn works_for(context: &Context<'_, '_>, job: &Job) -> Result<bool, Failure> {
-    Ok(provider(context.state, &job.provider)?.acts(&job.provider, &context.sender))
+/// The job's provider, if the sender is it, or its operator as the chain knows it now.
+fn working(context: &Context<'_, '_>, job: &Job) -> Result<Option<Provider>, Failure> {
+    let row = provider(context.state, &job.provider)?;
+    Ok(Some(row).filter(|row| row.acts(&job.provider, &context.sender)))
 }
 
 fn finish(

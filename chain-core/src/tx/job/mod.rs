@@ -16,15 +16,17 @@
 //!    60 ≤ silence ≤ 3600 s.
 //! 2. The provider is active and has an offer for model, asset and kind of units that holds; the model is active.
 //!    The price is at least the offer's, and is what is charged.
-//! 3. The deposit pays for at most 2^64 − 1 units, and for at least the proof interval, which is at least
-//!    `min_claim`.
+//! 3. The deposit pays for at most 2^64 − 1 units. The proof interval is at least `min_claim`, and no more than the
+//!    deposit pays for, nor than can be claimed before the job might be over: rate · min(burst, silence, duration).
+//!    So every job that opens can be worked for.
 //! 4. The provider has fewer open jobs than the offer has slots, and than its bond stands for; the payer has
 //!    fewer than `open_per_pair` open jobs with it.
 //! 5. The money comes from the sender's account, from what it deposited, or from the account of a payer whose
 //!    grant covers the job. Nobody needs a grant for himself. What is left goes to the payer's account.
 //! 6. Jobs are numbered from 1 without holes. A client_ref is not empty and unlike that of every other job of the
-//!    payer that is still known. The sender burns `account_fee`.
-//! 7. Fee, window, rate, burst, least claim and early-cancel units are those of the opening.
+//!    same opener that is still known. The sender burns `account_fee`, and once more for a name.
+//! 7. Fee, window, rate, burst, least claim and early-cancel units are those of the opening. Where those are in
+//!    tokens, 100 of them count as one unit of any other kind; rate and least claim are at least 1.
 //!
 //! Rules, until the end:
 //! 8. The payer, or a delegate whose grant covers it, adds to the deposit while the job is not over, the market
@@ -33,8 +35,10 @@
 //!    the deposit goes back.
 //! 10. The payer completes at any time before the job is due, the provider or its operator from a window after the
 //!     last claim, or the start, on. It fails if more than `max_units` were used, so that no claim slips in front.
-//! 11. A job that is due (`state::market::job`) is settled by whoever asks, and at the end of a block by itself, at
-//!     most 1024 per block, the longest due first. Everything else is refused for it.
+//!     Declining and completing are signs of life of the provider.
+//! 11. A job that is due (`state::market::job`) is settled by whoever asks, and at the end of a block by itself, the
+//!    longest due first: at most 1024 per block, of at most 4096 that are looked at. Everything else is refused
+//!    for it.
 //! 12. What an end pays is a function of the job (`state::market::settle`). A settled job is known for
 //!     `retention_s`.
 //!
@@ -45,14 +49,12 @@ mod end;
 mod open;
 
 pub(super) use block_end::at_block_end;
+pub use open::Opening;
 
-use super::text::{amount_text, quoted};
-use super::{CheckContext, Context, MODULE_ACCOUNT, Rules, check_amount};
+use super::{CheckContext, Context, Rules, check_amount};
 use crate::codec::Text;
 use crate::crypto::Hash;
 use crate::fault::Failure;
-use crate::limits::{MAX_JOB_S, MAX_SILENCE_S, MIN_SILENCE_S};
-use crate::state::market::check_text;
 use crate::state::market::job::{ClientRef, Funding, Mode, Terms};
 use crate::state::market::settle::{Cause, Settlement};
 use crate::types::{
@@ -68,11 +70,11 @@ rejections! {
     1001 SILENCE_RANGE "silence_range" "a job's silence is 60 to 3600 seconds";
     1002 PRICE_FORM "price_form" "a price is 1 to 10^18 base units per 1000 metered units";
     1003 PRICE_BELOW_OFFER "price_below_offer" "the provider asks for a higher price";
-    1004 INTERVAL_RANGE "interval_range" "the proof interval is below the least claim, or above what the deposit pays for";
+    1004 INTERVAL_RANGE "interval_range" "the proof interval is below the least claim, or above what the deposit pays for or can be claimed in time";
     1005 TOO_MANY_UNITS "too_many_units" "the deposit pays for more units than 64 bits count";
     1006 NO_FREE_SLOT "no_free_slot" "the provider works on as many jobs as it offers to";
     1007 TOO_MANY_OPEN_JOBS "too_many_open_jobs" "this payer has as many open jobs with the provider as it may";
-    1008 CLIENT_REF_USED "client_ref_used" "the payer has another job of this name";
+    1008 CLIENT_REF_USED "client_ref_used" "there is another job of this name that this account opened";
     1009 NOT_A_PARTY "not_a_party" "only the payer, the provider or its operator may do this";
     1010 WORK_ACCEPTED "work_accepted" "work was accepted already";
     1011 MORE_USED "more_used" "more units were used than this allows";
@@ -96,31 +98,7 @@ const WEIGHT: u64 = 1_500;
 #[repr(u8)]
 pub enum Action {
     /// Opens a job.
-    JobOpen {
-        /// Whose money, from where.
-        funding: Funding,
-        /// Who shall work.
-        provider: Address,
-        /// With which model.
-        model: ModelId,
-        /// For which money.
-        asset: AssetId,
-        /// In which units.
-        unit_kind: UnitKind,
-        /// How much, in base units.
-        deposit: Amount,
-        /// Base units per 1000 metered units.
-        price: Price,
-        /// How long at most.
-        duration_s: u32,
-        /// After how long without activity it ends.
-        silence_s: u32,
-        /// How work becomes money.
-        mode: Mode,
-        /// What the payer calls it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        client_ref: Option<ClientRef>,
-    } = 1,
+    JobOpen(Opening) = 1,
     /// Adds to a deposit.
     JobTopUp {
         /// Of which job.
@@ -181,6 +159,7 @@ pub enum Event {
         job: JobId,
         by: Address,
         payer: Address,
+        provider: Address,
         asset: AssetId,
         amount: Amount,
         deposit: Amount,
@@ -208,19 +187,7 @@ pub enum Event {
 impl Rules for Action {
     fn check(&self, _: &CheckContext) -> Result<(), Rejected> {
         match self {
-            Self::JobOpen { funding, deposit, price, duration_s, silence_s, client_ref, .. } => {
-                check_amount(*deposit)?;
-                if !price.is_valid() {
-                    return Err(PRICE_FORM.because("1 to 10^18", price));
-                }
-                check_times(*duration_s, *silence_s)?;
-                if let Funding::OnBehalf { payer } = funding
-                    && payer.is_module()
-                {
-                    return Err(MODULE_ACCOUNT.because("an account somebody can sign for", payer));
-                }
-                client_ref.as_ref().map_or(Ok(()), |name| check_text(name, "a name, or none"))
-            }
+            Self::JobOpen(wish) => wish.check(),
             Self::JobTopUp { amount, .. } => check_amount(*amount),
             Self::JobDecline { .. } | Self::JobComplete { .. } | Self::JobExpire { .. } => Ok(()),
         }
@@ -228,45 +195,18 @@ impl Rules for Action {
 
     fn weight(&self) -> u64 {
         match self {
-            Self::JobOpen { .. } => OPEN_WEIGHT,
+            Self::JobOpen(_) => OPEN_WEIGHT,
             _ => WEIGHT,
         }
     }
 
     fn apply(&self, context: &mut Context<'_, '_>) -> Result<(), Failure> {
-        let event = match self.clone() {
-            Self::JobOpen {
-                funding,
-                provider,
-                model,
-                asset,
-                unit_kind,
-                deposit,
-                price,
-                duration_s,
-                silence_s,
-                mode,
-                client_ref,
-            } => {
-                let wish = open::Wish {
-                    funding,
-                    provider,
-                    model,
-                    asset,
-                    unit_kind,
-                    deposit,
-                    price,
-                    duration_s,
-                    silence_s,
-                    mode,
-                    client_ref,
-                };
-                open::open(context, wish)
-            }
-            Self::JobTopUp { job, amount } => open::top_up(context, job, amount),
-            Self::JobDecline { job } => end::decline(context, job),
-            Self::JobComplete { job, max_units } => end::complete(context, job, max_units),
-            Self::JobExpire { job } => end::expire(context, job),
+        let event = match self {
+            Self::JobOpen(wish) => open::open(context, wish),
+            Self::JobTopUp { job, amount } => open::top_up(context, *job, *amount),
+            Self::JobDecline { job } => end::decline(context, *job),
+            Self::JobComplete { job, max_units } => end::complete(context, *job, *max_units),
+            Self::JobExpire { job } => end::expire(context, *job),
         }?;
         context.emit(super::Event::Job(event));
         Ok(())
@@ -274,8 +214,10 @@ impl Rules for Action {
 
     fn text(&self, tokens: &dyn Fn(AssetId) -> Option<Token>) -> String {
         match self {
-            Self::JobOpen { .. } => open_text(self, tokens),
-            Self::JobTopUp { job, amount } => format!("Add {amount} base units to the deposit of job {job}"),
+            Self::JobOpen(wish) => wish.text(tokens),
+            Self::JobTopUp { job, amount } => {
+                format!("Add {amount} base units of its asset to the deposit of job {job}")
+            }
             Self::JobDecline { job } => format!("Decline job {job} as its provider"),
             Self::JobComplete { job, max_units } => format!("Complete job {job}, with at most {max_units} units used"),
             Self::JobExpire { job } => format!("Settle job {job}, whose time is over"),
@@ -284,61 +226,31 @@ impl Rules for Action {
 
     fn accounts(&self) -> Vec<Address> {
         match self {
-            Self::JobOpen { funding: Funding::OnBehalf { payer }, provider, .. } => vec![*payer, *provider],
-            Self::JobOpen { provider, .. } => vec![*provider],
+            Self::JobOpen(Opening { funding: Funding::OnBehalf { payer }, provider, .. }) => vec![*payer, *provider],
+            Self::JobOpen(Opening { provider, .. }) => vec![*provider],
             _ => vec![],
         }
     }
 }
 
-fn open_text(action: &Action, tokens: &dyn Fn(AssetId) -> Option<Token>) -> String {
-    let Action::JobOpen {
-        funding,
-        provider,
-        model,
-        asset,
-        unit_kind,
-        deposit,
-        price,
-        duration_s,
-        silence_s,
-        mode,
-        client_ref,
-    } = action
-    else {
-        return String::new();
-    };
-    let from = match funding {
-        Funding::Wallet {} => String::new(),
-        Funding::Prepaid {} => " from what this account deposited".to_owned(),
-        Funding::OnBehalf { payer } => format!(" from the account {payer}"),
-    };
-    let Mode::ProviderClaims { proof_interval } = mode;
-    let name = client_ref.as_ref().map_or(String::new(), |name| format!(" called {}", quoted(name)));
-    format!(
-        "Put {}{from} into escrow for a job{name} of {provider} with the model {model} at {} per 1000 {unit_kind}, \
-         for at most {duration_s} s and until {silence_s} s of silence; the provider claims, at least \
-         {proof_interval} units at first",
-        amount_text(*asset, *deposit, tokens),
-        amount_text(*asset, Amount::new(price.get()), tokens),
-    )
-}
-
-fn check_times(duration_s: u32, silence_s: u32) -> Result<(), Rejected> {
-    if !(1..=MAX_JOB_S).contains(&duration_s) {
-        return Err(DURATION_RANGE.because(format_args!("1 to {MAX_JOB_S}"), duration_s));
+impl Event {
+    /// Whom it is about.
+    pub(super) fn accounts(&self) -> Vec<Address> {
+        match self {
+            Self::JobOpened { payer, opener, provider, payout, .. } => vec![*payer, *opener, *provider, *payout],
+            Self::JobToppedUp { by, payer, provider, .. } => vec![*by, *payer, *provider],
+            Self::JobSettled { by, payer, provider, payout, .. } => {
+                [payer, provider, payout].into_iter().chain(by).copied().collect()
+            }
+        }
     }
-    if !(MIN_SILENCE_S..=MAX_SILENCE_S).contains(&silence_s) {
-        return Err(SILENCE_RANGE.because(format_args!("{MIN_SILENCE_S} to {MAX_SILENCE_S}"), silence_s));
-    }
-    Ok(())
 }
 
 /// An example of every action.
 pub fn examples() -> Vec<Action> {
     let job = JobId::new(7);
     vec![
-        Action::JobOpen {
+        Action::JobOpen(Opening {
             funding: Funding::OnBehalf { payer: Address::from_bytes([8; 32]) },
             provider: Address::from_bytes([7; 32]),
             model: ModelId(Hash([5; 32])),
@@ -350,7 +262,7 @@ pub fn examples() -> Vec<Action> {
             silence_s: 300,
             mode: Mode::ProviderClaims { proof_interval: Units::new(100) },
             client_ref: Some(Text::new("order 7").unwrap_or_default()),
-        },
+        }),
         Action::JobTopUp { job, amount: Amount::new(5_000_000) },
         Action::JobDecline { job },
         Action::JobComplete { job, max_units: Units::new(100_000) },

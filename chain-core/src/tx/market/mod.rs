@@ -24,14 +24,21 @@
 //!
 //! Not here: the clock and the purses (`state::market`), what comes into them (the other families).
 
-use super::text::{amount_text, quoted};
-use super::{BlockEnd, CheckContext, Context, Rules, check_amount};
+mod pause;
+mod purses;
+mod terms;
+mod words;
+
+pub(super) use pause::at_block_end;
+
+use super::form::{check_list, check_text};
+use super::{CheckContext, Context, Rules, check_amount};
 use crate::codec::{List, Text};
-use crate::fault::{Failure, Fault};
+use crate::fault::Failure;
 use crate::limits::{MAX_LIST, MAX_REASON_BYTES};
-use crate::state::market::terms::{ASSET_TERMS, AssetTerms, accepted};
-use crate::state::market::{ASSET_NOT_ACCEPTED, MARKET, PURSE_TOO_SMALL, Purse, check_list, check_role, check_text};
-use crate::state::{Role, money};
+use crate::state::Role;
+use crate::state::market::terms::AssetTerms;
+use crate::state::market::{Purse, check_role};
 use crate::types::{Address, Amount, AssetId, Price, Rejected, TimestampMs, Token, rejections};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -175,7 +182,7 @@ impl Rules for Action {
     fn check(&self, _: &CheckContext) -> Result<(), Rejected> {
         match self {
             Self::MarketPause { reason } | Self::MarketUnpause { reason } => check_text(reason, "a reason"),
-            Self::AssetTermsSet { terms, .. } => check_terms(terms),
+            Self::AssetTermsSet { terms, .. } => terms::check(terms),
             Self::MarketDeposit { amount, .. } | Self::MarketWithdraw { amount, .. } => check_amount(*amount),
             Self::EarningsWithdraw { items } => {
                 check_list(&items.iter().map(|item| item.asset).collect::<Vec<_>>())?;
@@ -194,53 +201,18 @@ impl Rules for Action {
 
     fn apply(&self, context: &mut Context<'_, '_>) -> Result<(), Failure> {
         match self {
-            Self::MarketPause { reason } => pause(context, reason),
-            Self::MarketUnpause { reason } => unpause(context, reason),
-            Self::AssetTermsSet { asset, terms } => set_terms(context, *asset, terms),
-            Self::MarketDeposit { asset, amount } => deposit(context, *asset, *amount),
-            Self::MarketWithdraw { asset, amount } => withdraw(context, *asset, *amount),
-            Self::EarningsWithdraw { items } => items.iter().try_for_each(|item| take_earnings(context, item)),
-            Self::TreasuryWithdraw { pot, asset, amount } => take_treasury(context, *pot, *asset, *amount),
+            Self::MarketPause { reason } => pause::pause(context, reason),
+            Self::MarketUnpause { reason } => pause::unpause(context, reason),
+            Self::AssetTermsSet { asset, terms } => terms::set_terms(context, *asset, terms),
+            Self::MarketDeposit { asset, amount } => purses::deposit(context, *asset, *amount),
+            Self::MarketWithdraw { asset, amount } => purses::withdraw(context, *asset, *amount),
+            Self::EarningsWithdraw { items } => items.iter().try_for_each(|item| purses::take_earnings(context, item)),
+            Self::TreasuryWithdraw { pot, asset, amount } => purses::take_treasury(context, *pot, *asset, *amount),
         }
     }
 
     fn text(&self, tokens: &dyn Fn(AssetId) -> Option<Token>) -> String {
-        let some = |asset: &AssetId, amount: &Option<Amount>| {
-            amount.map_or(format!("all of asset {asset}"), |amount| amount_text(*asset, amount, tokens))
-        };
-        match self {
-            Self::MarketPause { reason } => format!("Pause the market for {}", quoted(reason)),
-            Self::MarketUnpause { reason } => format!("End the pause of the market for {}", quoted(reason)),
-            Self::AssetTermsSet { asset, terms } => {
-                let text = |amount: Amount| amount_text(*asset, amount, tokens);
-                let price = |price: Price| text(Amount::new(price.get()));
-                let verb = if terms.accepted { "Accept" } else { "Accept no more" };
-                format!(
-                    "{verb} asset {asset} in the market, with deposits of {} to {} and prices of {} to {} per 1000 units",
-                    text(terms.min_deposit),
-                    text(terms.max_deposit),
-                    price(terms.min_price),
-                    price(terms.max_price)
-                )
-            }
-            Self::MarketDeposit { asset, amount } => {
-                format!("Deposit {} in the market", amount_text(*asset, *amount, tokens))
-            }
-            Self::MarketWithdraw { asset, amount } => {
-                format!("Withdraw {} from what is deposited in the market", amount_text(*asset, *amount, tokens))
-            }
-            Self::EarningsWithdraw { items } => {
-                let list: Vec<_> = items.iter().map(|item| some(&item.asset, &item.amount)).collect();
-                format!("Withdraw from this account's earnings: {}", list.join(", "))
-            }
-            Self::TreasuryWithdraw { pot, asset, amount } => {
-                let pot = match pot {
-                    Pot::Treasury => "treasury",
-                    Pot::RejectedPool => "rejected pool",
-                };
-                format!("Withdraw as treasurer from the {pot}: {}", some(asset, amount))
-            }
-        }
+        words::words(self, tokens)
     }
 
     fn accounts(&self) -> Vec<Address> {
@@ -248,128 +220,25 @@ impl Rules for Action {
     }
 }
 
-fn check_terms(terms: &AssetTerms) -> Result<(), Rejected> {
-    let AssetTerms { min_deposit, max_deposit, min_price, max_price, .. } = *terms;
-    check_amount(min_deposit)?;
-    check_amount(max_deposit)?;
-    let prices = min_price.is_valid() && max_price.is_valid();
-    if min_deposit >= max_deposit || !prices || min_price >= max_price {
-        return Err(
-            TERMS_FORM.because("1 ≤ min < max", format_args!("{min_deposit} {max_deposit} {min_price} {max_price}"))
-        );
-    }
-    Ok(())
-}
-
 fn emit(context: &mut Context<'_, '_>, event: Event) {
     context.emit(super::Event::Market(event));
 }
 
-/// Rule 1.
-fn pause(context: &mut Context<'_, '_>, reason: &Text<MAX_REASON_BYTES>) -> Result<(), Failure> {
-    let (by, market) = (context.sender, context.market()?);
-    check_role(context.state, &by, WARDENS)?;
-    market.check_open()?;
-    if market.at < market.pausable_from {
-        return Err(PAUSED_RECENTLY.because(format_args!("at least {}", market.pausable_from), market.at).into());
+impl Event {
+    /// Whom it is about.
+    pub(super) fn accounts(&self) -> Vec<Address> {
+        match self {
+            Self::MarketPaused { by, .. } | Self::MarketUnpaused { by, .. } | Self::AssetTermsSet { by, .. } => {
+                vec![*by]
+            }
+            Self::TreasuryWithdrawn { by, .. } => vec![*by],
+            Self::MarketDeposited { account, .. }
+            | Self::MarketWithdrawn { account, .. }
+            | Self::EarningsWithdrawn { account, .. } => {
+                vec![*account]
+            }
+        }
     }
-    let paused = market.paused(context.params);
-    MARKET.put(context.state, &(), &paused);
-    let until = paused.paused_until.unwrap_or(market.at);
-    emit(context, Event::MarketPaused { by, reason: reason.clone(), until });
-    Ok(())
-}
-
-fn unpause(context: &mut Context<'_, '_>, reason: &Text<MAX_REASON_BYTES>) -> Result<(), Failure> {
-    let (by, market) = (context.sender, context.market()?);
-    check_role(context.state, &by, WARDENS)?;
-    if market.paused_until.is_none() {
-        return Err(NOT_PAUSED.because("a paused market", "an open one").into());
-    }
-    let resumed = market.resumed(market.at);
-    MARKET.put(context.state, &(), &resumed);
-    let pausable_from = resumed.pausable_from;
-    emit(context, Event::MarketUnpaused { by, reason: reason.clone(), pausable_from });
-    Ok(())
-}
-
-/// Rule 3.
-fn set_terms(context: &mut Context<'_, '_>, asset: AssetId, terms: &AssetTerms) -> Result<(), Failure> {
-    let by = context.sender;
-    check_role(context.state, &by, WARDENS)?;
-    money::check_asset(context.state, asset)?;
-    if !terms.accepted && ASSET_TERMS.get(context.state, &asset)?.is_none() {
-        return Err(ASSET_NOT_ACCEPTED.because("an asset that was accepted", asset).into());
-    }
-    ASSET_TERMS.put(context.state, &asset, terms);
-    emit(context, Event::AssetTermsSet { by, asset, terms: *terms });
-    Ok(())
-}
-
-/// Rule 4.
-fn deposit(context: &mut Context<'_, '_>, asset: AssetId, amount: Amount) -> Result<(), Failure> {
-    let (account, purse) = (context.sender, Purse::Prepaid(context.sender));
-    context.market()?.check_open()?;
-    accepted(context.state, asset)?;
-    let new = purse.balance(context.state, asset)?.is_zero();
-    let row_fee = if new { context.burn_account_fee()? } else { Amount::ZERO };
-    Purse::Account(account).pay(context.state, &purse, asset, amount)?;
-    let prepaid = purse.balance(context.state, asset)?;
-    emit(context, Event::MarketDeposited { account, asset, amount, prepaid, row_fee });
-    Ok(())
-}
-
-fn withdraw(context: &mut Context<'_, '_>, asset: AssetId, amount: Amount) -> Result<(), Failure> {
-    let (account, purse) = (context.sender, Purse::Prepaid(context.sender));
-    purse.pay(context.state, &Purse::Account(account), asset, amount)?;
-    let prepaid = purse.balance(context.state, asset)?;
-    emit(context, Event::MarketWithdrawn { account, asset, amount, prepaid });
-    Ok(())
-}
-
-/// Rule 5.
-fn take_earnings(context: &mut Context<'_, '_>, item: &Item) -> Result<(), Failure> {
-    let (account, asset) = (context.sender, item.asset);
-    let (amount, left) = take(context, &Purse::Earnings(account), asset, item.amount)?;
-    emit(context, Event::EarningsWithdrawn { account, asset, amount, left });
-    Ok(())
-}
-
-/// Rule 6.
-fn take_treasury(
-    context: &mut Context<'_, '_>,
-    pot: Pot,
-    asset: AssetId,
-    amount: Option<Amount>,
-) -> Result<(), Failure> {
-    let by = context.sender;
-    check_role(context.state, &by, &[Role::Treasurer])?;
-    let (amount, left) = take(context, &pot.purse(), asset, amount)?;
-    emit(context, Event::TreasuryWithdrawn { by, pot, asset, amount, left });
-    Ok(())
-}
-
-/// Moves so much, or all, into the sender's account; answers with how much, and what is left.
-fn take(
-    context: &mut Context<'_, '_>,
-    from: &Purse,
-    asset: AssetId,
-    amount: Option<Amount>,
-) -> Result<(Amount, Amount), Failure> {
-    let held = from.balance(context.state, asset)?;
-    let amount = amount.unwrap_or(held);
-    if amount.is_zero() {
-        return Err(PURSE_TOO_SMALL.because("something to withdraw", held).into());
-    }
-    from.pay(context.state, &Purse::Account(context.sender), asset, amount)?;
-    Ok((amount, from.balance(context.state, asset)?))
-}
-
-/// Rule 7.
-pub(super) fn at_block_end(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
-    let market = block.market()?;
-    MARKET.put(block.state, &(), &market);
-    Ok(())
 }
 
 /// An example of every action.

@@ -33,12 +33,12 @@
 mod curate;
 mod vote;
 
+use super::form::check_text;
 use super::{CheckContext, Context, Rules, check_amount};
 use crate::codec::{List, Text};
 use crate::crypto::Hash;
 use crate::fault::Failure;
-use crate::limits::MAX_LIST;
-use crate::state::market::check_text;
+use crate::limits::{MAX_LIST, MAX_RATE, MIN_RATE};
 use crate::state::market::model::{ModelSpec, ProposalOutcome, Tier};
 use crate::types::{Address, Amount, AssetId, MarketMs, ModelId, ModelProposalId, Rejected, Token, rejections};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -75,7 +75,7 @@ const WEIGHT: u64 = 600;
 /// Besides, for every model of a list.
 const CURATE_WEIGHT: u64 = 300;
 /// Rates a model may have, in units a second.
-const RATES: std::ops::RangeInclusive<u32> = 100..=10_000;
+const RATES: std::ops::RangeInclusive<u32> = MIN_RATE..=MAX_RATE;
 
 /// What this family does.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -265,6 +265,22 @@ pub fn example_spec() -> ModelSpec {
     let text = |text: &str| Text::new(text).unwrap_or_default();
     let format = Text::new("gguf").unwrap_or_default();
     ModelSpec { repo: text("llama-3"), file: text("8b-q4.gguf"), weights: Hash([5; 32]), format }
+}
+
+impl Event {
+    /// Whom it is about.
+    pub(super) fn accounts(&self) -> Vec<Address> {
+        match self {
+            Self::ModelAdded { by, .. }
+            | Self::ModelSkipped { by, .. }
+            | Self::ModelActiveSet { by, .. }
+            | Self::ModelRateSet { by, .. } => {
+                vec![*by]
+            }
+            Self::ModelProposed { proposer, .. } | Self::ModelFinalized { proposer, .. } => vec![*proposer],
+            Self::ModelVoted { voter, .. } | Self::ModelVoteUnlocked { voter, .. } => vec![*voter],
+        }
+    }
 }
 
 /// An example of every action.

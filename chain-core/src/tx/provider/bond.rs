@@ -1,10 +1,11 @@
 //! Bonds: more of them, leaving, slashing, and having them back. Rules 4 to 6 and 8 to 10.
 
+use super::offer::{drop_offers_but, say_withdrawn};
 use super::*;
 use crate::fault::Fault;
 use crate::limits::MAX_COMPENSATIONS_PER_BLOCK;
 use crate::state::Role;
-use crate::state::market::provider::{COMPENSATIONS, Compensation, PROFILES, active_provider, drop_offers, provider};
+use crate::state::market::provider::{COMPENSATIONS, Compensation, PROFILES, active_provider, provider};
 use crate::state::market::slash::{self, Slash, slashable};
 use crate::state::market::{Purse, check_role, due};
 use crate::tx::BlockEnd;
@@ -24,7 +25,7 @@ pub(super) fn leave(context: &mut Context<'_, '_>) -> Result<Event, Failure> {
     let (account, market) = (context.sender, context.market()?);
     let mut row = active_provider(context.state, &account)?;
     row.leave(ProviderState::Leaving, market.now, context.params);
-    let offers_deleted = drop_offers(context.state, row.id, |_| false)?;
+    let offers_deleted = drop_offers_but(context, &account, row.id, |_| false)?;
     put_alive(context, &account, row, &market);
     let Provider { open_jobs, bond, free_from, .. } = row;
     Ok(Event::ProviderLeft { provider: account, open_jobs, offers_deleted, bond, free_from })
@@ -65,6 +66,7 @@ pub(super) fn slash(
     check_slash(&row, amount, context, &market)?;
     let slash = slash::slash(context.state, account, amount, job, (&market, context.params))?;
     let Slash { provider, bond, to_treasury, compensation, payer, paid_at, removed, offers_deleted, .. } = slash;
+    let offers_deleted = say_withdrawn(context, account, offers_deleted.into_inner());
     let (evidence, reason) = (evidence.clone(), reason.clone());
     Ok(Event::ProviderSlashed {
         provider,
@@ -101,10 +103,12 @@ fn check_slash(row: &Provider, amount: Amount, context: &Context<'_, '_>, market
 pub(in crate::tx) fn at_block_end(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
     let market = block.market()?;
     for (at, job) in due(&COMPENSATIONS, block.state, market.now, MAX_COMPENSATIONS_PER_BLOCK)? {
-        let Some(Compensation { payer, amount }) = COMPENSATIONS.get(block.state, &(at, job))? else { continue };
+        let Some(Compensation { provider, payer, amount }) = COMPENSATIONS.get(block.state, &(at, job))? else {
+            continue;
+        };
         COMPENSATIONS.remove(block.state, &(at, job));
         Purse::Account(payer).put(block.state, market.stake_asset, amount)?;
-        let event = Event::CompensationPaid { payer, job, asset: market.stake_asset, amount };
+        let event = Event::CompensationPaid { provider, payer, job, asset: market.stake_asset, amount };
         block.report(vec![crate::tx::Event::Provider(event)]);
     }
     Ok(())

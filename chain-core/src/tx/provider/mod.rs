@@ -22,21 +22,24 @@
 //!    added.
 //! 2. Whoever registers bonds exactly `min_bond`; the bond of an earlier time is withdrawn before. The number
 //!    stays the account's, and what slashes took is remembered.
-//! 3. An update replaces profile, payout and operator. Dropping a model deletes its offers. An operator submits
-//!    receipts, declines, completes and sends heartbeats; it moves no money. Jobs pay to the payout as it was
-//!    at their opening.
-//! 4. Only an active provider updates, adds to its bond, and has offers.
+//! 3. An update replaces profile, payout and operator, also of who left or was removed and is not gone: nobody
+//!    is bound to an operator. A profile that becomes longer burns `account_fee`. Dropping a model deletes its
+//!    offers. An operator submits receipts, declines, completes and sends heartbeats; it moves no money. Jobs
+//!    pay to the payout as it was at their opening.
+//! 4. Only an active provider adds to its bond, and has offers.
 //! 5. Who leaves takes no jobs from then on, and its offers are deleted; they never come back by themselves.
 //! 6. The bond of who left or was removed is free `provider_unbonding_s` after its last job ended, or after it
 //!    left without any; then the provider withdraws it and is gone. Until then it can be slashed.
 //! 7. Heartbeats, by the provider or its operator, come at least 600 s after the last sign of life. Every
-//!    action of this family by the provider is one.
+//!    action of this family by the provider is one, and so is declining and completing a job; a receipt is one
+//!    where a heartbeat could be.
 //!
 //! Rules, slashing:
 //! 8. The slasher takes at least 1 and at most `slash_max_bps` of the bond, `slash_cooldown_s` after the last
 //!    slash, and names evidence and reason. The council takes more by a verdict (the authority family).
 //! 9. It goes to the treasury. Where a job of the provider is named, `victim_bps` of it goes to that job's payer,
-//!    who is not the provider, `provider_unbonding_s` later.
+//!    who is not the provider, a window of claims and `provider_unbonding_s` later, which is what a bond with a
+//!    claim just made waits: nobody has a bond back sooner by being slashed.
 //! 10. A bond below `bond_floor` after that: the provider is removed, as if it had left.
 //!
 //! Rules, offers:
@@ -50,16 +53,18 @@
 mod bond;
 mod offer;
 mod profile;
+mod words;
 
 pub(super) use bond::at_block_end;
 
+use super::form::check_text;
 use super::{CheckContext, Context, MODULE_ACCOUNT, Rules, check_amount};
 use crate::codec::{List, Text};
 use crate::crypto::Hash;
 use crate::fault::Failure;
-use crate::limits::{BPS, MAX_CONTENT_REF_BYTES, MAX_REASON_BYTES};
+use crate::limits::{MAX_CONTENT_REF_BYTES, MAX_REASON_BYTES};
+use crate::state::market::Market;
 use crate::state::market::provider::{OfferKey, OfferTerms, PROVIDERS, Profile, Provider, ProviderState};
-use crate::state::market::{Market, check_list, check_text, check_unique};
 use crate::types::{
     Address, Amount, AssetId, JobId, MarketMs, ModelId, Price, ProviderId, Rejected, Token, UnitKind, Units, rejections,
 };
@@ -122,11 +127,11 @@ pub enum Action {
     ProviderUpdate {
         /// What it says of itself.
         profile: Profile,
-        /// Who earns; nobody named: the provider.
-        #[serde(default)]
+        /// Who earns; in JSON `null`: the provider.
+        #[serde(deserialize_with = "<Option<_> as Deserialize>::deserialize")]
         payout: Option<Address>,
-        /// Who may work for it.
-        #[serde(default)]
+        /// Who may work for it; in JSON `null`: nobody else.
+        #[serde(deserialize_with = "<Option<_> as Deserialize>::deserialize")]
         operator: Option<Address>,
     } = 2,
     /// Bonds more.
@@ -203,6 +208,7 @@ pub enum Event {
         payout: Address,
         operator: Option<Address>,
         offers_deleted: u32,
+        row_fee: Amount,
     } = 2,
     /// A provider bonded more; its bond now.
     ProviderBondAdded { provider: Address, amount: Amount, bond: Amount } = 3,
@@ -228,7 +234,7 @@ pub enum Event {
         offers_deleted: u32,
     } = 6,
     /// A compensation was paid.
-    CompensationPaid { payer: Address, job: JobId, asset: AssetId, amount: Amount } = 7,
+    CompensationPaid { provider: Address, payer: Address, job: JobId, asset: AssetId, amount: Amount } = 7,
     /// An offer holds.
     OfferPublished {
         provider: Address,
@@ -252,7 +258,7 @@ impl Rules for Action {
             Self::ProviderRegister { profile, payout, operator }
             | Self::ProviderUpdate { profile, payout, operator } => {
                 check_accounts(payout.iter().chain(operator))?;
-                check_profile(profile)
+                profile::check(profile)
             }
             Self::ProviderBondAdd { amount } => check_amount(*amount),
             Self::ProviderSlash { amount, evidence, reason, .. } => {
@@ -260,7 +266,7 @@ impl Rules for Action {
                 check_text(evidence, "evidence")?;
                 check_text(reason, "a reason")
             }
-            Self::OfferPublish { terms, .. } => check_terms(terms),
+            Self::OfferPublish { terms, .. } => offer::check(terms),
             Self::ProviderLeave {}
             | Self::ProviderBondWithdraw {}
             | Self::OfferWithdraw { .. }
@@ -302,7 +308,7 @@ impl Rules for Action {
     }
 
     fn text(&self, tokens: &dyn Fn(AssetId) -> Option<Token>) -> String {
-        words(self, tokens)
+        words::words(self, tokens)
     }
 
     fn accounts(&self) -> Vec<Address> {
@@ -316,84 +322,9 @@ impl Rules for Action {
     }
 }
 
-fn words(action: &Action, tokens: &dyn Fn(AssetId) -> Option<Token>) -> String {
-    use super::text::{amount_text, quoted};
-    let named = |account: &Option<Address>, nobody: &str| account.map_or(nobody.to_owned(), |a| a.to_string());
-    match action {
-        Action::ProviderRegister { profile, payout, operator } => format!(
-            "Bond the least bond and become the provider {} at {} for {} models, earnings to {}, operated by {}",
-            quoted(&profile.name),
-            quoted(&profile.endpoint),
-            profile.models.len(),
-            named(payout, "this account"),
-            named(operator, "nobody else"),
-        ),
-        Action::ProviderUpdate { profile, payout, operator } => format!(
-            "Be the provider {} at {} for {} models from now on, earnings to {}, operated by {}",
-            quoted(&profile.name),
-            quoted(&profile.endpoint),
-            profile.models.len(),
-            named(payout, "this account"),
-            named(operator, "nobody else"),
-        ),
-        Action::ProviderBondAdd { amount } => format!("Bond {amount} more base units of stake as a provider"),
-        Action::ProviderLeave {} => "Take no more jobs as a provider".into(),
-        Action::ProviderBondWithdraw {} => "Withdraw the bond of this account as a provider".into(),
-        Action::ProviderSlash { provider, amount, evidence, reason, job } => {
-            let job = job.map_or(String::new(), |job| format!(", for the payer of job {job}"));
-            let (reason, evidence) = (quoted(reason), quoted(evidence));
-            format!(
-                "Slash the bond of {provider} by {amount} base units of stake for {reason}, evidence {evidence}{job}"
-            )
-        }
-        Action::OfferPublish { model, asset, unit_kind, terms } => {
-            let price = amount_text(*asset, Amount::new(terms.price.get()), tokens);
-            let OfferTerms { slots, arbiters, arbiters_needed, .. } = terms;
-            let judges: Vec<_> = arbiters.iter().map(Address::to_string).collect();
-            let judges = match judges.len() {
-                0 => "the council".to_owned(),
-                count => format!("{arbiters_needed} of these {count}: {}", judges.join(", ")),
-            };
-            format!(
-                "Offer the model {model} for {price} per 1000 {unit_kind}, while there are fewer than {slots} jobs, \
-                 disputes decided by {judges}"
-            )
-        }
-        Action::OfferWithdraw { model, asset, unit_kind } => {
-            format!("Take back the offer of the model {model} in asset {asset} for {unit_kind}")
-        }
-        Action::Heartbeat { provider } => format!("Say that the provider {provider} is there"),
-    }
-}
-
 fn check_accounts<'a>(mut accounts: impl Iterator<Item = &'a Address>) -> Result<(), Rejected> {
     match accounts.find(|account| account.is_module() || **account == Address::default()) {
         Some(account) => Err(MODULE_ACCOUNT.because("an account somebody can sign for", account)),
-        None => Ok(()),
-    }
-}
-
-fn check_profile(profile: &Profile) -> Result<(), Rejected> {
-    check_text(&profile.name, "a name")?;
-    check_text(&profile.endpoint, "an endpoint")?;
-    check_text(&profile.metadata, "metadata")?;
-    check_list(&profile.models)
-}
-
-/// Rule 12, but for the bond.
-fn check_terms(terms: &OfferTerms) -> Result<(), Rejected> {
-    check_unique(&terms.arbiters)?;
-    check_accounts(terms.arbiters.iter())?;
-    let needed = usize::from(terms.arbiters_needed);
-    let arbiters = if terms.arbiters.is_empty() { needed == 0 } else { (1..=terms.arbiters.len()).contains(&needed) };
-    let rules = [
-        (terms.price.is_valid(), "a price of 1 to 10^18"),
-        (terms.quantum > Units::ZERO, "a quantum above 0"),
-        (arbiters, "as many arbiters needed as there are, or fewer"),
-        (u128::from(terms.no_verdict_provider_bps) <= BPS, "at most 10000 basis points"),
-    ];
-    match rules.into_iter().find(|(holds, _)| !holds) {
-        Some((_, expected)) => Err(OFFER_FORM.because(expected, "other terms")),
         None => Ok(()),
     }
 }
@@ -414,6 +345,28 @@ pub fn example_profile() -> Profile {
         class: Text::new("fast").unwrap_or_default(),
         metadata: Text::new("{}").unwrap_or_default(),
         models: List::new(vec![ModelId(Hash([5; 32]))]).unwrap_or_default(),
+    }
+}
+
+impl Event {
+    /// Whom it is about.
+    pub(super) fn accounts(&self) -> Vec<Address> {
+        match self {
+            Self::ProviderRegistered { provider, payout, operator, .. }
+            | Self::ProviderUpdated { provider, payout, operator, .. } => {
+                [provider, payout].into_iter().chain(operator).copied().collect()
+            }
+            Self::ProviderSlashed { provider, by, payer, .. } => {
+                [provider, by].into_iter().chain(payer).copied().collect()
+            }
+            Self::CompensationPaid { provider, payer, .. } => vec![*provider, *payer],
+            Self::HeartbeatSeen { provider, by, .. } => vec![*provider, *by],
+            Self::ProviderBondAdded { provider, .. }
+            | Self::ProviderLeft { provider, .. }
+            | Self::ProviderBondWithdrawn { provider, .. }
+            | Self::OfferPublished { provider, .. }
+            | Self::OfferWithdrawn { provider, .. } => vec![*provider],
+        }
     }
 }
 

@@ -1,13 +1,32 @@
 //! Offers. Rules 11 and 12.
 
 use super::*;
-use crate::limits::MAX_OFFERS;
+use crate::limits::{BPS, MAX_OFFERS};
 use crate::state::market::NO_OFFER;
 use crate::state::market::model::active_model;
 use crate::state::market::provider::{
-    OFFERS, Offer, PROFILES, active_provider, offer_list, offer_row, provider, put_offer_list,
+    OFFERS, Offer, PROFILES, active_provider, drop_offers, offer_list, offer_row, provider, put_offer_list,
 };
 use crate::state::market::terms::accepted;
+use crate::tx::form::check_unique;
+
+/// Rule 12, but for the bond.
+pub(super) fn check(terms: &OfferTerms) -> Result<(), Rejected> {
+    check_unique(&terms.arbiters)?;
+    check_accounts(terms.arbiters.iter())?;
+    let needed = usize::from(terms.arbiters_needed);
+    let arbiters = if terms.arbiters.is_empty() { needed == 0 } else { (1..=terms.arbiters.len()).contains(&needed) };
+    let rules = [
+        (terms.price.is_valid(), "a price of 1 to 10^18"),
+        (terms.quantum > Units::ZERO, "a quantum above 0"),
+        (arbiters, "as many arbiters needed as there are, or fewer"),
+        (u128::from(terms.no_verdict_provider_bps) <= BPS, "at most 10000 basis points"),
+    ];
+    match rules.into_iter().find(|(holds, _)| !holds) {
+        Some((_, expected)) => Err(OFFER_FORM.because(expected, "other terms")),
+        None => Ok(()),
+    }
+}
 
 pub(super) fn publish(context: &mut Context<'_, '_>, key: &OfferKey, terms: &OfferTerms) -> Result<Event, Failure> {
     let (account, market) = (context.sender, context.market()?);
@@ -45,6 +64,27 @@ fn check_slots(row: &Provider, slots: u32, context: &Context<'_, '_>) -> Result<
         return Ok(());
     }
     Err(SLOTS_RANGE.because(format_args!("1 to {most}"), slots).into())
+}
+
+/// Takes back the offers that do not stay, and answers how many.
+pub(super) fn drop_offers_but(
+    context: &mut Context<'_, '_>,
+    provider: &Address,
+    id: ProviderId,
+    stays: impl Fn(&OfferKey) -> bool,
+) -> Result<u32, Failure> {
+    let dropped = drop_offers(context.state, id, stays)?;
+    Ok(say_withdrawn(context, provider, dropped))
+}
+
+/// Says of each of these offers that it is gone; how many they are.
+pub(super) fn say_withdrawn(context: &mut Context<'_, '_>, provider: &Address, dropped: Vec<(OfferKey, Price)>) -> u32 {
+    let count = u32::try_from(dropped.len()).unwrap_or(u32::MAX);
+    for (OfferKey { model, asset, unit_kind }, price) in dropped {
+        let event = Event::OfferWithdrawn { provider: *provider, model, asset, unit_kind, price };
+        context.emit(crate::tx::Event::Provider(event));
+    }
+    count
 }
 
 pub(super) fn withdraw(context: &mut Context<'_, '_>, key: &OfferKey) -> Result<Event, Failure> {

@@ -1,12 +1,22 @@
 //! Who providers are. Rules 1 to 4 and 7.
 
+use super::offer::drop_offers_but;
 use super::*;
 use crate::limits::MIN_HEARTBEAT_S;
 use crate::state::market::NOT_THE_PROVIDER;
 use crate::state::market::Purse;
 use crate::state::market::fading::Fading;
 use crate::state::market::model::active_model;
-use crate::state::market::provider::{PROFILES, active_provider, drop_offers, provider, take_provider_number};
+use crate::state::market::provider::{PROFILES, provider, take_provider_number};
+use crate::tx::form::check_list;
+
+/// Rule 1, but for the models.
+pub(super) fn check(profile: &Profile) -> Result<(), Rejected> {
+    check_text(&profile.name, "a name")?;
+    check_text(&profile.endpoint, "an endpoint")?;
+    check_text(&profile.metadata, "metadata")?;
+    check_list(&profile.models)
+}
 
 /// Rules 1 and 2.
 pub(super) fn register(
@@ -54,14 +64,16 @@ pub(super) fn update(
     operator: Option<Address>,
 ) -> Result<Event, Failure> {
     let (account, market) = (context.sender, context.market()?);
-    let row = active_provider(context.state, &account)?;
+    let row = provider(context.state, &account)?;
     let before = PROFILES.get(context.state, &account)?;
     check_new_models(context, profile, before.as_ref().map_or(&[], |before| &before.models))?;
-    let offers_deleted = drop_offers(context.state, row.id, |key| profile.models.contains(&key.model))?;
+    let row_fee = context.burn_growth_fee(before.as_ref(), profile)?;
+    let offers_deleted = drop_offers_but(context, &account, row.id, |key| profile.models.contains(&key.model))?;
     let payout = payout.unwrap_or(account);
     put_alive(context, &account, Provider { payout, operator, ..row }, &market);
     PROFILES.put(context.state, &account, profile);
-    Ok(Event::ProviderUpdated { provider: account, profile: profile.clone(), payout, operator, offers_deleted })
+    let profile = profile.clone();
+    Ok(Event::ProviderUpdated { provider: account, profile, payout, operator, offers_deleted, row_fee })
 }
 
 /// Every model that was not in the profile before is active.
@@ -77,8 +89,8 @@ pub(super) fn heartbeat(context: &mut Context<'_, '_>, account: &Address) -> Res
     if !row.acts(account, &by) {
         return Err(NOT_THE_PROVIDER.because(account, by).into());
     }
-    let next = row.last_seen.plus_s(MIN_HEARTBEAT_S);
-    if market.now < next {
+    if !row.may_beat(market.now) {
+        let next = row.last_seen.plus_s(MIN_HEARTBEAT_S);
         return Err(HEARTBEAT_TOO_SOON.because(format_args!("at least {next}"), market.now).into());
     }
     put_alive(context, account, row, &market);

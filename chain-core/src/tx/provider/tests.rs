@@ -309,6 +309,69 @@ fn rule_2_a_number_is_given_once_and_slashes_are_remembered() {
 }
 
 #[test]
+fn rule_3_who_left_or_was_removed_can_dismiss_its_operator() {
+    for removed in [false, true] {
+        let mut params = params();
+        params.market.bond_floor = amount(600 * E18);
+        let world = &mut World::f0_on(&params);
+        let with = |operator| Action::ProviderUpdate { profile: profile(&[m1()]), payout: Some(address(V)), operator };
+        world.ok(H1, with(Some(address(D))));
+        let ids: Vec<_> = (0..2).map(|_| world.open(P1, opening(USD, E6, 5_000))).collect();
+        let decline = |id| tx::job::Action::JobDecline { job: JobId::new(id) };
+        if removed {
+            world.ok(S, slash(H1, 500 * E18));
+        } else {
+            world.ok(H1, Action::ProviderLeave {});
+        }
+        assert_eq!(world.end(D, decline(ids[0])).0, crate::state::market::settle::Cause::Declined);
+        world.ok(H1, with(None));
+        assert_eq!(world.no(D, decline(ids[1])), "not_the_provider");
+        assert_eq!((world.provider(H1).operator, world.provider(H1).payout), (None, address(V)));
+        // It takes jobs no more for that, nor is it listed.
+        assert_eq!(world.no(P1, opening(USD, E6, 5_000)), "provider_not_active");
+        assert_eq!(world.no(H1, offer(m1(), USD, 1)), "provider_not_active");
+        assert_eq!(world.serving(m1()), [H2]);
+    }
+}
+
+#[test]
+fn rule_3_a_longer_profile_burns_for_its_row_and_null_is_said() {
+    let world = &mut World::f0();
+    let fee = |events: &[tx::Event]| match events {
+        [tx::Event::Provider(Event::ProviderUpdated { row_fee, .. })] => row_fee.get(),
+        other => panic!("{other:?}"),
+    };
+    let update = |text: &str| with_profile(|profile| profile.metadata = Text::new(text).unwrap()).1;
+    assert_eq!(fee(&world.ok(H1, update("{ }"))), 36);
+    assert_eq!(fee(&world.ok(H1, update("{-}"))), 0);
+    assert_eq!(fee(&world.ok(H1, update("{}"))), 0);
+    let mut json = serde_json::to_value(tx::Action::Provider(update("{}"))).unwrap();
+    assert!(serde_json::from_value::<tx::Action>(json.clone()).is_ok());
+    // Leaving the operator out is not dismissing it.
+    json.as_object_mut().unwrap().remove("operator");
+    assert!(serde_json::from_value::<tx::Action>(json).is_err());
+}
+
+#[test]
+fn offers_that_are_deleted_are_told_one_by_one() {
+    let withdrawn = |asset, price| {
+        let (provider, model, unit_kind) = (address(H1), m1(), UnitKind::Tokens);
+        tx::Event::Provider(Event::OfferWithdrawn { provider, model, asset, unit_kind, price: Price::new(price) })
+    };
+    let both = [withdrawn(USD, 5_000), withdrawn(NAT, 227_273)];
+    for action in [update(&[m2()]), Action::ProviderLeave {}] {
+        let events = World::f0().ok(H1, action);
+        assert_eq!((&events[..2], events.len()), (&both[..], 3));
+    }
+    let world = &mut World::f0();
+    for units in [500, 250, 125] {
+        world.ok(S, slash(H1, units * E18));
+        world.later(DAY);
+    }
+    assert_eq!(world.ok(S, slash(H1, 30 * E18))[..2], both);
+}
+
+#[test]
 fn rule_6_a_bond_is_slashable_until_it_is_free() {
     let world = &mut World::f0();
     let id = world.open(P1, opening(USD, E6, 5_000));
@@ -348,12 +411,15 @@ fn rule_9_half_goes_to_the_payer_of_a_named_job_after_unbonding() {
     assert_eq!(world.no(S, slash_for(H1, 100 * E18, Some(99))), "unknown_job");
     world.ok(S, slash_for(H1, 101, Some(own)));
     assert_eq!((world.treasury(STK), world.held(P1, STK)), (51, 1_000 * E18));
-    world.later(7 * DAY);
+    // No sooner than a bond could be back whose last job has a claim of now: a window and unbonding.
+    world.later(7 * DAY + 30);
     world.block();
     assert_eq!(world.held(P1, STK), 1_000 * E18);
     world.later(1);
     let events = world.block();
-    assert!(events.iter().any(|event| matches!(event, tx::Event::Provider(Event::CompensationPaid { .. }))));
+    let (provider, payer, job) = (address(H1), address(P1), JobId::new(own));
+    let paid = Event::CompensationPaid { provider, payer, job, asset: STK, amount: amount(50) };
+    assert_eq!(events, [tx::Event::Provider(paid)]);
     assert_eq!(world.held(P1, STK), 1_000 * E18 + 50);
 }
 

@@ -17,9 +17,11 @@
 //!    one, for the first 32 zero bytes. So none is replayed, left out, reordered or used for another job.
 //! 5. The market is open and the job not over.
 //! 6. Work that failed leaves the units as they are, is no activity and never pays.
-//! 7. Otherwise the units grow: by `min_claim` at least, the first time also by the proof interval; by no more than
-//!    the token bucket holds, which starts empty, fills with the rate and holds `burst_s` of it; and to no more
-//!    than the deposit pays for. Then the job's window begins anew, and its silence.
+//! 7. Otherwise the units grow: by `min_claim` at least, unless they reach all the deposit pays for, the first
+//!    time also by the proof interval; by no more than the bucket holds, which starts empty, fills with the rate
+//!    and holds `burst_s` of it; and to no more than the deposit pays for. Then the job's window begins anew, and
+//!    its silence.
+//!    The provider's last sign of life is now, if it was 600 s ago.
 //! 8. The chain keeps the last hash, the numbers and times. Hashes and references are in the event.
 //!
 //! An acknowledgement of the payer would stand behind the receipt.
@@ -33,7 +35,7 @@ use crate::crypto::{Hash, Namespace, hash};
 use crate::fault::Failure;
 use crate::limits::MAX_CONTENT_REF_BYTES;
 use crate::state::market::job::{JOBS, Job, Meter, Mode, open_job};
-use crate::state::market::provider::provider;
+use crate::state::market::provider::{PROVIDERS, Provider, provider};
 use crate::state::market::{JOB_OVER, NOT_THE_PROVIDER};
 use crate::types::{
     Address, AssetId, ChainId, JobId, MarketMs, ModelId, Rejected, TimestampMs, Token, UnitKind, Units, rejections,
@@ -60,7 +62,7 @@ pub const ACTIONS: &[(u8, &str)] = &[(1, "receipt_submit")];
 /// The only version of receipts that is known.
 pub const RECEIPT_VERSION_KNOWN: u8 = 2;
 
-/// Two rows are read, one is written.
+/// Two rows are read, one is written, seldom two.
 const WEIGHT: u64 = 600;
 
 /// How work went.
@@ -179,14 +181,17 @@ impl Rules for Action {
 
     fn text(&self, _: &dyn Fn(AssetId) -> Option<Token>) -> String {
         let Self::ReceiptSubmit { receipt } = self;
-        let Receipt { job, seq, cumulative_units, unit_kind, outcome, content_ref, .. } = receipt;
+        let Receipt { version, job, leg, seq, previous, cumulative_units, unit_kind, model, .. } = receipt;
+        let Receipt { input_hash, output_hash, started, finished, outcome, content_ref, .. } = receipt;
         let outcome = match outcome {
             WorkOutcome::Ok {} => "done".to_owned(),
             WorkOutcome::Failed { code } => format!("failed with code {code}"),
         };
         let content = quoted(content_ref);
         format!(
-            "Claim work for job {job}, receipt {seq}: {cumulative_units} {unit_kind} so far, {outcome}, see {content}"
+            "Claim work for job {job}, leg {leg}, receipt {seq} after {previous}: {cumulative_units} {unit_kind} so far, \
+             {outcome}, with the model {model}, from {started} ms to {finished} ms, input {input_hash}, output \
+             {output_hash}, see {content} (version {version})"
         )
     }
 
@@ -198,7 +203,8 @@ impl Rules for Action {
 fn submit(context: &mut Context<'_, '_>, receipt: &Receipt) -> Result<Event, Failure> {
     let (by, market, id) = (context.sender, context.market()?, receipt.job);
     let mut job = open_job(context.state, id)?;
-    if !provider(context.state, &job.provider)?.acts(&job.provider, &by) {
+    let working = provider(context.state, &job.provider)?;
+    if !working.acts(&job.provider, &by) {
         return Err(NOT_THE_PROVIDER.because(job.provider, by).into());
     }
     market.check_open()?;
@@ -217,6 +223,9 @@ fn submit(context: &mut Context<'_, '_>, receipt: &Receipt) -> Result<Event, Fai
     };
     (job.meter.seq, job.meter.head) = (receipt.seq, hash);
     JOBS.put(context.state, &id, &job);
+    if working.may_beat(market.now) {
+        PROVIDERS.put(context.state, &job.provider, &Provider { last_seen: market.now, ..working });
+    }
     let added = Units::new(job.meter.used.get().saturating_sub(before.get()));
     let (contestable_until, at) = (job.claims_settled_at(), market.now);
     let (receipt, provider, payer) = (receipt.clone(), job.provider, job.payer);
@@ -243,19 +252,29 @@ fn metered(job: &Job, cumulative: Units, now: MarketMs) -> Result<Meter, Rejecte
     let Mode::ProviderClaims { proof_interval } = job.mode;
     let added = cumulative.get().saturating_sub(job.meter.used.get());
     let first = if job.meter.last_claim.is_none() { proof_interval.get() } else { 0 };
-    let least = u64::from(job.terms.min_claim).max(first);
-    if added < least {
-        return Err(CLAIM_TOO_SMALL.because(format_args!("at least {least}"), added));
-    }
     // Beyond 64 bits the deposit pays for whatever can be claimed.
     let most = job.max_units().unwrap_or(Units::MAX);
     if cumulative > most {
         return Err(BEYOND_DEPOSIT.because(format_args!("at most {most}"), cumulative));
     }
+    let smallest = if cumulative == most { 1 } else { u64::from(job.terms.min_claim) };
+    let least = smallest.max(first);
+    if added < least {
+        return Err(CLAIM_TOO_SMALL.because(format_args!("at least {least}"), added));
+    }
     let bucket = job.bucket(now);
     let left = added.checked_mul(1_000).and_then(|taken| bucket.checked_sub(taken));
     let left = left.ok_or_else(|| RATE_EXCEEDED.because(format_args!("at most {}", bucket / 1_000), added))?;
     Ok(Meter { used: cumulative, last_claim: Some(now), bucket: left, filled_at: now, ..job.meter })
+}
+
+impl Event {
+    /// Whom it is about.
+    pub(super) fn accounts(&self) -> Vec<Address> {
+        match self {
+            Self::ReceiptAccepted { by, provider, payer, .. } => vec![*by, *provider, *payer],
+        }
+    }
 }
 
 /// An example of every action.

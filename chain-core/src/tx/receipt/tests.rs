@@ -245,6 +245,24 @@ fn rule_7_the_bucket_holds_a_burst_and_the_deposit_is_the_limit() {
 }
 
 #[test]
+fn rule_7_the_rest_of_a_deposit_can_be_claimed_however_small() {
+    let mut world = World::f0();
+    // 199 units.
+    let id = world.open(P1, opening(USD, 500_000, 2_512_562));
+    assert_eq!(world.job(id).max_units(), Some(Units::new(199)));
+    world.later(1);
+    world.prove(id, 100);
+    for (units, name) in [(98, "claim_too_small"), (100, "beyond_deposit"), (0, "claim_too_small")] {
+        let proof = world.proof(id, units);
+        assert_eq!(world.no(H1, proof), name);
+    }
+    world.prove(id, 99);
+    let proof = world.proof(id, 0);
+    assert_eq!(world.no(H1, proof), "claim_too_small");
+    assert_eq!(figures(&world.end(P1, complete(id)).1), (499_999, 49_999, 450_000, 1));
+}
+
+#[test]
 fn a_receipts_hash_is_of_its_chain_and_of_all_its_fields() {
     let Action::ReceiptSubmit { receipt } = examples().remove(0);
     let here = crate::testing::chain();

@@ -286,6 +286,21 @@ fn check_commission(bps: u16) -> Result<(), Rejected> {
     Ok(())
 }
 
+impl Event {
+    /// Whom it is about.
+    pub(super) fn accounts(&self) -> Vec<Address> {
+        match self {
+            Self::StakeDelegated { delegator, .. }
+            | Self::StakeUnbonding { delegator, .. }
+            | Self::StakeWithdrawn { delegator, .. } => {
+                vec![*delegator]
+            }
+            Self::RewardWithdrawn { account, .. } => vec![*account],
+            Self::StakeBonded { .. } | Self::CommissionAnnounced { .. } | Self::BatchClosed { .. } => vec![],
+        }
+    }
+}
+
 /// An example of every action.
 pub fn examples() -> Vec<Action> {
     let validator = SecretKey::from_seed(&[2; 32]).public();

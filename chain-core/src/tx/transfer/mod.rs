@@ -163,6 +163,16 @@ fn transfer(
     Ok(())
 }
 
+impl Event {
+    /// Whom it is about.
+    pub(super) fn accounts(&self) -> Vec<Address> {
+        match self {
+            Self::Transferred { from, to, .. } => vec![*from, *to],
+            Self::Burned { from, .. } => vec![*from],
+        }
+    }
+}
+
 /// An example of every action.
 pub fn examples() -> Vec<Action> {
     let to = Address::from_bytes([7; 32]);

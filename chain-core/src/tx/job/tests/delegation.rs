@@ -3,7 +3,7 @@
 use super::*;
 use crate::codec::List;
 use crate::state::market::grant::Scope;
-use crate::tx::account;
+use crate::tx::{self, account};
 
 const ONE: u128 = 10 * E6;
 
@@ -122,6 +122,50 @@ fn dlg_08_what_is_spent_adds_up() {
     world.ok(P1, set(scope(&[(USD, ONE, ONE)]), true));
     world.open(D, by_delegate());
     assert_eq!(spent(world), ONE);
+}
+
+/// The block in which P1 lets another key sign; the answer of D's next job comes from the state after it.
+fn rotate(world: &mut World, to: u8, by: u8) {
+    use crate::testing::{Signer, check, rotation, sign, transaction};
+    let (payer, nonce) = (address(P1), world.chain.account(&address(P1)).nonce);
+    let action = rotation(&payer, nonce, &Signer::Key(to)).into();
+    let signed = sign(transaction(payer, nonce, [action]), &Signer::Key(by), None);
+    world.chain.block(&[check(&signed).unwrap()]);
+}
+
+#[test]
+fn a_new_key_ends_what_the_old_one_granted() {
+    use crate::testing::{Signer, check, sign, transaction};
+    let world = &mut World::f0();
+    world.ok(P1, grant(D, &[(USD, ONE, 10 * ONE)]));
+    let id = world.open(D, by_delegate());
+    rotate(world, V, P1);
+    assert_eq!(world.no(D, by_delegate()), "out_of_scope");
+    let more = Action::JobTopUp { job: JobId::new(id), amount: amount(5) };
+    assert_eq!(world.no(D, more), "out_of_scope");
+    assert_eq!(spent(world), ONE);
+    // Who signs now grants anew; what was spent stays counted, and no row is new.
+    let nonce = world.chain.account(&address(P1)).nonce;
+    let action = grant(D, &[(USD, ONE, 2 * ONE)]).into();
+    let signed = sign(transaction(address(P1), nonce, [action]), &Signer::Key(V), None);
+    let results = world.chain.block(&[check(&signed).unwrap()]);
+    let tx::Event::Account(account::Event::DelegateSet { row_fee, .. }) = &results.events[0][0] else { panic!() };
+    assert_eq!(row_fee.get(), 0);
+    world.open(D, by_delegate());
+    assert_eq!((spent(world), world.no(D, by_delegate())), (2 * ONE, "out_of_scope"));
+}
+
+#[test]
+fn a_longer_scope_burns_for_its_row() {
+    let world = &mut World::f0();
+    let fee = |events: &[tx::Event]| match &events[0] {
+        tx::Event::Account(account::Event::DelegateSet { row_fee, .. }) => row_fee.get(),
+        other => panic!("{other:?}"),
+    };
+    let (one, two) = (grant(D, &[(USD, ONE, ONE)]), grant(D, &[(USD, ONE, ONE), (NAT, ONE, ONE)]));
+    for (action, expected) in [(one.clone(), 36), (two.clone(), 36), (two, 0), (one, 0)] {
+        assert_eq!(fee(&world.ok(P1, action)), expected);
+    }
 }
 
 #[test]

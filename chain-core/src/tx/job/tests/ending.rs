@@ -82,7 +82,7 @@ fn end_05_every_claim_opens_a_window() {
     world.at(1_141);
     assert_eq!(world.no(H1, complete(id)), "window_open");
     world.at(1_161);
-    world.ok(H1, complete(id));
+    assert_eq!(figures(&world.end(H1, complete(id)).1), (45_454, 4_545, 40_909, 999_999_999_999_954_546));
 }
 
 #[test]
@@ -93,6 +93,8 @@ fn end_06_the_window_counts_from_the_claim_not_the_start() {
     world.prove(id, 100);
     world.at(1_505);
     assert_eq!(world.no(H1, complete(id)), "window_open");
+    world.at(1_530);
+    assert_eq!(figures(&world.end(H1, complete(id)).1), (22_727, 2_272, 20_455, 999_999_999_999_977_273));
 }
 
 #[test]
@@ -172,9 +174,9 @@ fn end_13_an_early_end_by_the_payer_costs_the_early_fee() {
     let (_, paid) = world.end(P1, complete(id));
     assert_eq!((figures(&paid), paid.early_fee.get()), ((0, 0, 0, 998_000), 2_000));
     assert_eq!((world.earned(H1, USD), world.treasury(USD)), (2_000, 0));
-    // Never more than the deposit.
+    // Never more than a tenth of the deposit.
     let id = cheap(world, 1_000_000, 2_000_000);
-    assert_eq!(world.end(P1, complete(id)).1.early_fee.get(), 1_000_000);
+    assert_eq!(figures(&world.end(P1, complete(id)).1), (0, 0, 0, 900_000));
 }
 
 #[test]
@@ -258,7 +260,8 @@ fn inv_02_every_end_pays_exactly_the_deposit() {
         (job.meter.used, job.terms.fee_bps, job.terms.early_cancel_units) = (Units::new(units), fee_bps, early);
         for last_claim in [None, Some(MarketMs::ZERO)] {
             job.meter.last_claim = last_claim;
-            for cause in [Cause::PayerCompleted, Cause::ProviderCompleted, Cause::Declined, Cause::Silence] {
+            let causes = [Cause::PayerCompleted, Cause::ProviderCompleted, Cause::Declined, Cause::Silence];
+            for cause in causes.into_iter().chain([Cause::DurationOver]) {
                 let s = crate::state::market::settle::settle(&job, cause);
                 let sum = s.provider.get() + s.fee.get() + s.early_fee.get() + s.refund.get();
                 assert_eq!(sum, job.deposit.get());
@@ -369,6 +372,32 @@ fn rule_9_a_job_is_declined_before_work_was_accepted() {
 }
 
 #[test]
+fn rules_9_and_10_what_a_provider_does_is_a_sign_of_life() {
+    let world = &mut World::f0();
+    world.ok(
+        H1,
+        provider::Action::ProviderUpdate { profile: profile(&[m1()]), payout: None, operator: Some(address(D)) },
+    );
+    let ids: Vec<_> = (0..4).map(|_| world.open(P1, nat(3_600))).collect();
+    let seen = |world: &World| world.provider(H1).last_seen.get() / 1_000;
+    world.at(1_100);
+    world.ok(D, Action::JobDecline { job: JobId::new(ids[0]) });
+    assert_eq!(seen(world), 1_100);
+    world.at(1_200);
+    world.ok(P1, complete(ids[1]));
+    assert_eq!(seen(world), 1_100, "the payer's doing is none");
+    world.ok(H1, complete(ids[2]));
+    assert_eq!(seen(world), 1_200);
+    // A receipt is one where a heartbeat could be, so that most receipts write one row.
+    world.at(1_799);
+    world.prove(ids[3], 100);
+    assert_eq!(seen(world), 1_200);
+    world.at(1_800);
+    world.prove(ids[3], 100);
+    assert_eq!(seen(world), 1_800);
+}
+
+#[test]
 fn rule_10_no_claim_slips_in_front_of_the_payer() {
     let world = &mut World::f0();
     let id = world.open(P1, nat(300));
@@ -390,7 +419,8 @@ fn rule_10_an_operator_completes_and_money_goes_to_the_payout_of_the_opening() {
     let proof = world.proof(id, 500);
     world.ok(D, proof);
     world.later(30);
-    world.ok(D, complete(id));
+    let (_, paid) = world.end(D, complete(id));
+    assert_eq!(figures(&paid), (113_636, 11_363, 102_273, 999_999_999_999_886_364));
     assert_eq!((world.earned(V, NAT), world.earned(H1, NAT), world.earned(D, NAT)), (102_273, 0, 0));
 }
 

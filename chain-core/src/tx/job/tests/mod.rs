@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::testing::address;
-use crate::tx::market_testkit::*;
+use crate::tx::market_testkit::{Opening, *};
 
+mod assets;
 mod delegation;
 mod ending;
 mod histories;

@@ -4,6 +4,7 @@ use super::*;
 use crate::state::market::job::NEXT_JOB;
 use crate::tx::provider;
 use crate::tx::{self, market};
+use proptest::prelude::*;
 
 /// The same job by every funding, each of which is possible for P1's money.
 fn paths(world: &mut World, wish: &Opening) -> Vec<(u8, Opening)> {
@@ -56,12 +57,74 @@ fn opn_03_price_duration_and_interval_have_bounds() {
         (Opening { interval: 0, ..wish.clone() }, Some("interval_range")),
         (Opening { interval: 99, ..wish.clone() }, Some("interval_range")),
         (Opening { interval: 100, ..wish.clone() }, None),
-        (Opening { interval: 2_000_000, ..wish.clone() }, None),
-        (Opening { interval: 2_000_001, ..wish.clone() }, Some("interval_range")),
-        (Opening { provider: H3, ..wish }, Some("unknown_provider")),
+        (Opening { provider: H3, ..wish.clone() }, Some("unknown_provider")),
+        // Rule 3 is better than the scenario, whose interval the deposit alone bounds: what can't be claimed within
+        // 300 s of silence, at 2000 units a second, is no interval, or the payer has the work for nothing.
+        (Opening { interval: 600_001, ..wish.clone() }, Some("interval_range")),
+        (Opening { interval: 2_000_000, ..wish.clone() }, Some("interval_range")),
+        (Opening { interval: 200_001, deposit: E6, ..wish.clone() }, Some("interval_range")),
+        (Opening { interval: 120_001, silence: 60, ..wish.clone() }, Some("interval_range")),
+        (Opening { interval: 2_001, duration: 1, ..wish.clone() }, Some("interval_range")),
+        (Opening { interval: 600_000, ..wish }, None),
     ];
     for (wish, expected) in cases {
         assert_eq!(world.try_run(P1, wish).err(), expected);
+    }
+    // The money still comes out: the greatest interval is claimed at the last moment, and paid.
+    let id = *world.jobs(|_| true).last().unwrap();
+    world.later(300);
+    world.prove(id, 600_000);
+    assert_eq!(figures(&world.end(P1, complete(id)).1), (3_000_000, 300_000, 2_700_000, 7 * E6));
+}
+
+/// An offer for units of a kind, and a job of it.
+fn of_kind(world: &mut World, unit_kind: UnitKind, price: u128) -> Opening {
+    world.ok(H1, offer_of(m1(), USD, unit_kind, price));
+    Opening { unit_kind, ..opening(USD, 10 * E6, price) }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn every_job_that_opens_has_a_time_at_which_work_is_accepted(
+        (rate, burst, min_claim) in (100u32..3_000, 10u32..400, 1u32..1_500),
+        kind in prop::sample::select(vec![UnitKind::Tokens, UnitKind::Images, UnitKind::Seconds, UnitKind::Requests]),
+        (duration, silence) in (1u32..500, 60u32..400),
+        intervals in prop::collection::vec(prop_oneof![1u64..300, 1u64..1_000_000, Just(u64::MAX)], 8),
+    ) {
+        let mut params = params();
+        (params.market.rate, params.market.burst_s, params.market.min_claim) = (rate, burst, min_claim);
+        prop_assume!(params.check().is_ok());
+        let world = &mut World::f0_on(&params);
+        let wish = Opening { duration, silence, ..of_kind(world, kind, 5_000) };
+        // Also the greatest that might do.
+        let bound = u64::from((rate / kind.tokens()).max(1)) * u64::from(burst.min(duration).min(silence));
+        for interval in intervals.into_iter().chain([bound, bound + 1]) {
+            if world.try_run(P1, Opening { interval, ..wish.clone() }).is_err() {
+                continue;
+            }
+            let id = *world.jobs(|_| true).last().unwrap();
+            world.now = world.job(id).deadline().get();
+            world.prove(id, interval);
+            world.end(P1, complete(id));
+        }
+    }
+}
+
+#[test]
+fn rule_7_other_units_count_as_a_hundred_tokens() {
+    let world = &mut World::f0();
+    world.set_param("market.early_cancel_units", 1_000).unwrap();
+    for kind in [UnitKind::Images, UnitKind::Seconds, UnitKind::Requests] {
+        let wish = of_kind(world, kind, 5_000_000);
+        let id = world.open(P1, Opening { interval: 1, ..wish });
+        let terms = world.job(id).terms;
+        assert_eq!((terms.rate, terms.min_claim, terms.early_cancel_units), (20, 1, 10));
+        world.later(1);
+        let proof = world.proof(id, 21);
+        assert_eq!(world.no(H1, proof), "rate_exceeded");
+        world.prove(id, 1);
+        assert_eq!(figures(&world.end(P1, complete(id)).1), (5_000, 500, 4_500, 9_995_000), "one is paid");
     }
 }
 
@@ -210,6 +273,16 @@ fn rule_6_a_name_serves_one_job_of_a_payer_while_it_is_known() {
     world.open(P2, wish.clone());
     world.ok(P1, complete(id));
     assert_eq!(world.no(P1, wish.clone()), "client_ref_used");
+    // A delegate's names are his own: he can't take the payer's.
+    world.ok(P1, grant(D, &[(USD, E6, E6)]));
+    let delegated = Opening { funding: Funding::OnBehalf { payer: address(P1) }, ..wish.clone() };
+    let other = Opening { name: Some("order 8"), ..delegated.clone() };
+    let events = world.ok(D, other.clone());
+    let tx::Event::Job(Event::JobOpened { row_fee, .. }) = &events[0] else { panic!("{events:?}") };
+    assert_eq!(row_fee.get(), 72, "a row for the job and one for its name");
+    let own = world.open(P1, Opening { name: Some("order 8"), ..wish.clone() });
+    assert_eq!(world.no(D, other), "client_ref_used");
+    world.ok(P1, complete(own));
     // A settled job is forgotten, and its name with it.
     world.later(604_800);
     world.block();
@@ -223,15 +296,31 @@ fn rule_6_a_name_serves_one_job_of_a_payer_while_it_is_known() {
 fn rule_7_a_job_keeps_the_parameters_of_its_opening() {
     let world = &mut World::f0();
     let id = world.open(P1, opening(USD, 10 * E6, 5_000));
-    world.set_param("market.fee_bps", 0).unwrap();
-    world.set_param("market.window_s", 10).unwrap();
-    world.later(1);
-    world.prove(id, 2_000);
+    let cancelled = world.open(P1, opening(USD, 10 * E6, 5_000));
+    for (name, value) in [("fee_bps", 0), ("window_s", 10), ("burst_s", 10), ("rate", 100), ("min_claim", 700)] {
+        world.set_param(&format!("market.{name}"), value).unwrap();
+    }
+    world.set_param("market.early_cancel_units", 1_000).unwrap();
+    world.later(20);
+    // A least claim of 100, not 700; a bucket of 40000 units, not 1000.
+    let proof = world.proof(id, 40_001);
+    assert_eq!(world.no(H1, proof), "rate_exceeded");
+    world.prove(id, 39_900);
+    let proof = world.proof(id, 99);
+    assert_eq!(world.no(H1, proof), "claim_too_small");
+    world.prove(id, 100);
     world.later(10);
     assert_eq!(world.no(H1, complete(id)), "window_open");
     world.later(20);
     let (_, paid) = world.end(H1, complete(id));
-    assert_eq!(figures(&paid), (10_000, 1_000, 9_000, 9_990_000));
+    assert_eq!(figures(&paid), (200_000, 20_000, 180_000, 9_800_000));
+    // No early fee, not 1000 units of it.
+    assert_eq!(world.end(P1, complete(cancelled)).1.early_fee.get(), 0);
+    // The next job is under the new ones.
+    let next = world.open(P1, Opening { interval: 700, ..opening(USD, 10 * E6, 5_000) });
+    let Terms { fee_bps, window_s, rate, burst_s, min_claim, early_cancel_units } = world.job(next).terms;
+    assert_eq!((fee_bps, window_s, rate, burst_s, min_claim, early_cancel_units), (0, 10, 100, 10, 700, 1_000));
+    assert_eq!(world.end(P1, complete(next)).1.early_fee.get(), 5_000);
 }
 
 #[test]

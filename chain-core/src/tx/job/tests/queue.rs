@@ -1,7 +1,7 @@
 //! The queue: silence and duration end jobs without anybody acting, a bounded number per block.
 
 use super::*;
-use crate::limits::MAX_JOB_ENDS_PER_BLOCK;
+use crate::limits::{MAX_JOB_ENDS_PER_BLOCK, MAX_JOBS_FORGOTTEN_PER_BLOCK, MAX_JOBS_LOOKED_AT_PER_BLOCK};
 use crate::state::Overlay;
 use crate::state::market::job::{JOB_ENDS, JOBS, Job, NEXT_JOB, OPEN_PAIRS};
 use crate::state::market::provider::PROVIDERS;
@@ -82,6 +82,42 @@ fn many(world: &mut World, count: u64) {
     let changes = overlay.into_changes();
     let delta = world.chain.tree.preview(changes);
     world.chain.tree.commit(delta).unwrap();
+}
+
+#[test]
+fn jobs_that_work_are_looked_at_without_using_up_the_ends() {
+    let world = &mut World::f0();
+    let count = 3_000;
+    many(world, count);
+    // All but the last have worked: a claim, as receipts write it, leaves the queue as it is.
+    let mut overlay = Overlay::new(&world.chain.tree);
+    for n in 1..count {
+        let mut job = world.job(n);
+        job.meter.last_claim = Some(MarketMs::new(1_200_000));
+        JOBS.put(&mut overlay, &JobId::new(n), &job);
+    }
+    let changes = overlay.into_changes();
+    let delta = world.chain.tree.preview(changes);
+    world.chain.tree.commit(delta).unwrap();
+    world.later(301);
+    let events = world.block();
+    assert_eq!((settled(&events).unwrap().0, events.len()), (Cause::Silence, 1), "behind 2999 that work");
+    assert!((1..count).all(|n| world.job(n).queued == MarketMs::new(1_500_001)));
+}
+
+#[test]
+fn as_many_jobs_are_forgotten_as_can_be_opened() {
+    let world = &mut World::f0();
+    let count = 5_000;
+    many(world, count);
+    world.later(301);
+    (0..5).for_each(|_| drop(world.block()));
+    assert_eq!(world.jobs(|job| job.escrow().get() > 0).len(), 0);
+    world.later(604_800);
+    world.block();
+    assert_eq!(world.jobs(|_| true).len() as u64, count - MAX_JOBS_FORGOTTEN_PER_BLOCK as u64);
+    let opened = Params::default().max_block_weight / OPEN_WEIGHT;
+    assert!(MAX_JOBS_FORGOTTEN_PER_BLOCK as u64 * 2 > opened && MAX_JOBS_LOOKED_AT_PER_BLOCK > MAX_JOB_ENDS_PER_BLOCK);
 }
 
 #[test]
