@@ -72,7 +72,7 @@ fn rule_21_the_payer_of_a_named_job_is_compensated_after_unbonding() {
     assert_eq!(judge(world, verdict(H1, 101, Some(99))), Err("unknown_job"));
     let slash = judge(world, verdict(H1, 101, Some(own))).unwrap();
     assert_eq!((slash.to_treasury.get(), slash.compensation.get(), slash.payer), (51, 50, Some(address(P1))));
-    world.later(7 * DAY + 1);
+    world.later(7 * DAY + 31);
     world.block();
     assert_eq!(world.held(P1, STK), 1_000 * E18 + 50);
 }
