@@ -6,9 +6,11 @@
 use super::Verb::Get;
 use super::tx::limit;
 use super::{Context, Method, entry, look};
-use crate::errors::{RpcError, bad_params};
+use crate::backend::BackendError;
+use crate::errors::{BUSY, RpcError, bad_params};
 use crate::view::*;
 use chain_core::Fault;
+use chain_core::ledger::market::{ListError, locked};
 use chain_core::state::market::model::{MODEL_PROPOSALS, MODEL_VOTES, MODELS, NEXT_MODEL_PROPOSAL, Tier};
 use chain_core::state::market::purse::{EARNINGS, PREPAID, REJECTED_POOL, TREASURY};
 use chain_core::state::market::terms::{ASSET_TERMS, AssetTerms};
@@ -53,6 +55,14 @@ pub(super) fn read_cursor(cursor: Option<&str>, length: usize) -> Result<Option<
 /// The cursor of a page that ended here.
 pub(super) fn last_page(place: &[u8]) -> String {
     hex::encode(place)
+}
+
+/// Why something could not be listed.
+pub(super) fn unlisted(error: ListError) -> RpcError {
+    match error {
+        ListError::NotReady => BUSY.error(),
+        ListError::Fault(fault) => BackendError::from(fault).into(),
+    }
 }
 
 fn get_market(context: &Context, _: Nothing) -> Result<MarketView, RpcError> {
@@ -172,7 +182,7 @@ fn get_model_proposals(context: &Context, asked: ModelProposalsParams) -> Result
 }
 
 fn get_deposits(context: &Context, asked: PurseParams) -> Result<DepositsView, RpcError> {
-    let locked: BTreeMap<AssetId, Amount> = BTreeMap::new();
+    let locked = locked(context.backend.market(), &asked.account).map_err(unlisted)?;
     look(context, |block, tree| {
         let prepaid = by_asset(PREPAID.scan_prefix(tree, asked.account.as_bytes()))?;
         let ids: BTreeSet<AssetId> = prepaid.keys().chain(locked.keys()).copied().collect();

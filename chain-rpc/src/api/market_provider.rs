@@ -3,19 +3,22 @@
 //! Not here: the rules and the rows (chain-core), how pages are found (`chain_core::ledger::market`).
 
 use super::Verb::Get;
-use super::market::MAX_PAGE;
+use super::market::{MAX_PAGE, last_page, read_cursor, unlisted};
 use super::tx::limit;
 use super::{Context, Method, entry, look};
-use crate::errors::RpcError;
+use crate::errors::{RpcError, bad_params};
 use crate::view::*;
 use chain_core::Fault;
+use chain_core::ledger::market::{OfferFilter, ProviderOrder, list_offers, list_providers};
 use chain_core::state::market::provider::{
-    OFFERS, PROFILES, PROVIDERS, Provider, ProviderState, offer_list, offer_row, providers,
+    OFFERS, Offer, OfferKey, PROFILES, PROVIDERS, Provider, ProviderState, offer_list, offer_row,
 };
 use chain_core::state::market::{UNKNOWN_PROVIDER, stored};
 use chain_core::state::{Params, Tree, params};
-use chain_core::types::{Address, MarketMs};
+use chain_core::types::{Address, MarketMs, Price, ProviderId};
 
+/// Bytes of an offer's place: model, asset, kind of units, price, number of the provider.
+const OFFER_PLACE: usize = 61;
 /// A provider is live for so long after it did something, in ms of the market's clock: three signs of life.
 const LIVE_MS: u64 = 1_800_000;
 
@@ -105,24 +108,74 @@ fn get_provider(context: &Context, asked: ProviderParams) -> Result<ProviderView
 
 fn get_providers(context: &Context, asked: ProvidersParams) -> Result<ProvidersView, RpcError> {
     let limit = limit(asked.limit, 50, MAX_PAGE)?;
-    look(context, |block, tree| {
-        let at = Now::of(tree)?;
-        let rows = providers(tree).take(limit);
-        let views = rows.map(|row| row.and_then(|(account, row)| provider_view(tree, &at, account, row)));
-        let providers = views.collect::<Result<_, Fault>>()?;
-        Ok(ProvidersView { height: block.header.height, now: at.now, providers, next: None })
-    })
+    let (order, length) = order(&asked)?;
+    let after = read_cursor(asked.cursor.as_deref(), length)?;
+    let at = look(context, |_, tree| Now::of(tree))?;
+    let mut take = |tree: &Tree, (account, row): (Address, Provider)| {
+        let view = provider_view(tree, &at, account, row)?;
+        Ok(is_meant(tree, &at, &asked, &view)?.then_some(view))
+    };
+    let page =
+        list_providers(context.backend.market(), &order, (after.as_deref(), limit), &mut take).map_err(unlisted)?;
+    let next = page.next.as_deref().map(last_page);
+    Ok(ProvidersView { height: page.height, complete_to: page.complete_to, now: at.now, providers: page.items, next })
+}
+
+/// The list to read, and how long its cursors are.
+fn order(asked: &ProvidersParams) -> Result<(ProviderOrder, usize), RpcError> {
+    let offered = asked.model.zip(asked.asset).zip(asked.unit_kind);
+    match (asked.sort.unwrap_or_default(), offered) {
+        (ProviderSort::Id, _) => Ok((ProviderOrder::Id(asked.model), 8)),
+        (ProviderSort::LastSeen, _) => Ok((ProviderOrder::LastSeen, 16)),
+        (ProviderSort::Price, Some(((model, asset), unit_kind))) => {
+            Ok((ProviderOrder::Price(OfferKey { model, asset, unit_kind }), 24))
+        }
+        (ProviderSort::Price, None) => Err(bad_params("prices are compared for one model, asset and unit_kind")),
+    }
+}
+
+fn is_meant(tree: &Tree, at: &Now, asked: &ProvidersParams, view: &ProviderView) -> Result<bool, Fault> {
+    let profile = view.profile.as_ref();
+    let serves = |model| profile.is_some_and(|profile| profile.models.contains(model));
+    let is_there = asked.active.is_none_or(|active| active == (view.state == ProviderState::Active))
+        && asked.live.is_none_or(|live| live == view.live)
+        && asked.region.as_ref().is_none_or(|region| profile.is_some_and(|profile| profile.region == *region))
+        && asked.model.as_ref().is_none_or(serves);
+    let wants_offer = asked.asset.is_some() || asked.unit_kind.is_some() || asked.max_price.is_some();
+    if !is_there || !wants_offer {
+        return Ok(is_there);
+    }
+    for key in offer_list(tree, view.id)? {
+        let fits = asked.model.is_none_or(|model| model == key.model)
+            && asked.asset.is_none_or(|asset| asset == key.asset)
+            && asked.unit_kind.is_none_or(|kind| kind == key.unit_kind);
+        if fits && holds(tree, at, view.id, &key, asked.max_price)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether an offer holds now and costs at most this.
+fn holds(tree: &Tree, at: &Now, id: ProviderId, key: &OfferKey, max_price: Option<Price>) -> Result<bool, Fault> {
+    let offer = OFFERS.get(tree, &offer_row(id, key))?;
+    Ok(offer.is_some_and(|offer| {
+        offer.valid_until.is_none_or(|until| at.now <= until) && max_price.is_none_or(|most| offer.terms.price <= most)
+    }))
 }
 
 fn get_offers(context: &Context, asked: OffersParams) -> Result<OffersView, RpcError> {
     let limit = limit(asked.limit, 50, MAX_PAGE)?;
-    look(context, |block, tree| {
-        let at = Now::of(tree)?;
-        let mut offers = Vec::new();
-        for row in providers(tree).take(limit) {
-            let (account, row) = row?;
-            offers.extend(offers_of(tree, &at, account, &row)?);
-        }
-        Ok(OffersView { height: block.header.height, now: at.now, offers, next: None })
-    })
+    let after = read_cursor(asked.cursor.as_deref(), OFFER_PLACE)?;
+    let at = look(context, |_, tree| Now::of(tree))?;
+    let OffersParams { provider, model, asset, unit_kind, max_price, .. } = asked;
+    let filter = OfferFilter { provider, model, asset, unit_kind, max_price };
+    let mut take = |_: &Tree, (account, row, key, offer): (Address, Provider, OfferKey, Offer)| {
+        let view = OfferView::of(&at.offered_by(account, &row), &key, offer, at.now);
+        Ok(asked.open.is_none_or(|open| open == view.open).then_some(view))
+    };
+    let page =
+        list_offers(context.backend.market(), &filter, (after.as_deref(), limit), &mut take).map_err(unlisted)?;
+    let next = page.next.as_deref().map(last_page);
+    Ok(OffersView { height: page.height, complete_to: page.complete_to, now: at.now, offers: page.items, next })
 }

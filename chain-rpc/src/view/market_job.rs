@@ -96,9 +96,12 @@ pub struct JobParams {
 /// A page of jobs.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct JobsView {
-    /// At which final block, at least.
+    /// The newest final block.
     #[schemars(with = "Decimal")]
     pub height: Height,
+    /// Up to this block nothing is missing: the newest one, but for a node that is catching up.
+    #[schemars(with = "Decimal")]
+    pub complete_to: Height,
     /// The market's clock.
     #[schemars(with = "Decimal")]
     pub now: MarketMs,

@@ -254,6 +254,9 @@ pub struct ProvidersView {
     /// At which final block.
     #[schemars(with = "Decimal")]
     pub height: Height,
+    /// Up to this block nothing is missing: the newest one, but for a node that is catching up.
+    #[schemars(with = "Decimal")]
+    pub complete_to: Height,
     /// The market's clock.
     #[schemars(with = "Decimal")]
     pub now: MarketMs,
@@ -393,6 +396,9 @@ pub struct OffersView {
     /// At which final block.
     #[schemars(with = "Decimal")]
     pub height: Height,
+    /// Up to this block nothing is missing: the newest one, but for a node that is catching up.
+    #[schemars(with = "Decimal")]
+    pub complete_to: Height,
     /// The market's clock.
     #[schemars(with = "Decimal")]
     pub now: MarketMs,

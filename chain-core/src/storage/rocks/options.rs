@@ -88,6 +88,12 @@ fn family(table: Table, cache: &Cache, options: &RocksOptions) -> Options {
 fn has_point_reads(table: Table) -> bool {
     match table {
         Table::BlockIds | Table::TxIndex | Table::State => true,
-        Table::Meta | Table::Headers | Table::Bodies | Table::Certificates | Table::History | Table::Events => false,
+        Table::Meta
+        | Table::Headers
+        | Table::Bodies
+        | Table::Certificates
+        | Table::History
+        | Table::Events
+        | Table::Market => false,
     }
 }

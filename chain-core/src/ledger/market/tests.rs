@@ -1,0 +1,1 @@
+//! Lists of the market against their rows.
