@@ -41,10 +41,10 @@ use crate::storage::Store;
 use crate::types::{Height, MarketMs};
 use std::sync::Arc;
 
-/// Entries that are looked at while a commit may wait.
-pub const CHUNK: usize = 256;
+/// Entries that are looked at while a commit may wait; few in tests, so that lists have several of them.
+pub const CHUNK: usize = if cfg!(test) { 4 } else { 256 };
 /// Entries that are looked at for one page.
-pub const MAX_LOOKS: usize = 16_384;
+pub const MAX_LOOKS: usize = 64 * CHUNK;
 /// Blocks above the index that are looked through for a page.
 pub const LATE_BLOCKS: u64 = 8;
 /// Rows they may have touched.
