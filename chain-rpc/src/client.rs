@@ -298,7 +298,12 @@ impl Client {
         from_height: Option<Height>,
         types: Option<String>,
     ) -> Result<Feed<Notice<EventsView>>, ClientError> {
-        self.subscribe("events", &EventsParams { from_height, types }).await
+        self.events_of(&EventsParams { from_height, types, ..EventsParams::default() }).await
+    }
+
+    /// What happens in final blocks, of what is asked for.
+    pub async fn events_of(&self, params: &EventsParams) -> Result<Feed<Notice<EventsView>>, ClientError> {
+        self.subscribe("events", params).await
     }
 
     /// A transaction's way to its end. The item that says `final` or `dropped` is the last; the

@@ -6,6 +6,7 @@
 mod account;
 mod authority;
 mod chain;
+mod event_filter;
 mod feed;
 mod market;
 mod market_job;

@@ -3,7 +3,8 @@
 use super::World;
 use super::authority::propose;
 use super::http::{call, get, get_with, post, rpc};
-use super::node::{address, key};
+use super::market::scene;
+use super::node::{TestNode, address, key};
 use crate::api::{SUBSCRIPTIONS, Verb, methods};
 use crate::backend::Backend;
 use crate::client::Client;
@@ -18,21 +19,26 @@ use chain_core::state::{ACCOUNTS, Account, decode_value};
 use chain_core::types::{AssetId, Height, QuorumRule, TxId};
 use serde_json::{Value, json};
 
-/// A chain with one final transfer; what examples need is filled in.
+/// A chain with one final transfer, and a market; what examples need is filled in.
 async fn served() -> (World, Vec<(&'static str, String)>) {
-    let world = World::new(Limits::default()).await;
+    let world = World::of(TestNode::market(), Limits::default()).await;
     let done = world.node.transfer(1, 0, 5);
     let sent = world.node.submit(vec![done]).await.pop().unwrap().unwrap();
     let asked = world.node.sign(100, 0, propose("burn_bps", 6_000));
     world.node.submit(vec![asked]).await.pop().unwrap().unwrap();
     world.node.produce();
-    let next = Bytes(world.node.transfer(2, 0, 5)).to_string();
+    let (job, receipt) = scene(&world.node).await;
+    let next = Bytes(world.node.transfer(2, world.node.next_nonce(&address(2)).unwrap(), 5)).to_string();
     let values = vec![
         ("$address", address(1).to_string()),
         ("$tx_id", sent.tx_id.to_string()),
         ("$signed_tx", next),
         ("$proposal", "1".into()),
         ("$validator", key(100).public().to_string()),
+        ("$provider", address(3).to_string()),
+        ("$model", super::market::model().to_string()),
+        ("$job", job.to_string()),
+        ("$receipt", receipt.to_string()),
     ];
     (world, values)
 }

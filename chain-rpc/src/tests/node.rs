@@ -12,7 +12,7 @@ use chain_core::state::money::{self, ASSETS};
 use chain_core::state::stakes::{self, FirstStake};
 use chain_core::state::validators::{self, next_set};
 use chain_core::state::{
-    Account, Asset, Overlay, PARAMS, Params, RowKey, Supply, Tree, ValidatorRecord, market, protocol,
+    Account, Asset, Overlay, PARAMS, Params, Roles, RowKey, Supply, Tree, ValidatorRecord, market, protocol,
 };
 use chain_core::storage::{MemoryStore, Store};
 use chain_core::tx::{Action, Checked, Signed, Transaction, check_one, transfer};
@@ -92,6 +92,35 @@ impl TestNode {
                 unbonding_s: 1,
                 ..Params::default()
             }
+        })
+    }
+
+    /// A chain whose market can be used: [`STK`] for bonds and votes, of which accounts 1 to 9 hold a million; the
+    /// account 9 curates, slashes and is treasurer. Bonds of 1000, a slot for 10; everything is soon over.
+    pub(super) fn market() -> Arc<Self> {
+        Self::made("poa", |overlay| {
+            let symbol = chain_core::state::Symbol::new("STK").unwrap();
+            let (units, most) = (Amount::new(1), Amount::new(10u128.pow(12)));
+            let (minted, burned, minter) = (Amount::ZERO, Amount::ZERO, None);
+            let asset = Asset { symbol, units_per_token: units, max_supply: most, minter, minted, burned };
+            assert_eq!(money::register(overlay, &asset), Ok(STK));
+            for seed in 1..=9 {
+                money::mint(overlay, &address(seed), STK, Amount::new(1_000_000)).unwrap();
+            }
+            market::found(overlay, STK, TimestampMs::new(1_700_000_000_000));
+            let all = Some(address(9));
+            protocol::ROLES.put(overlay, &(), &Roles { curator: all, slasher: all, treasurer: all });
+            let mut params = Params::default();
+            params.market.min_bond = Amount::new(1_000);
+            params.market.bond_floor = Amount::new(100);
+            params.market.bond_per_slot = Amount::new(10);
+            params.market.provider_unbonding_s = 4;
+            params.market.proposal_fee = Amount::new(100);
+            params.market.approve_votes = Amount::new(1_000);
+            params.market.late_votes = Amount::new(100_000);
+            params.market.voting_s = 8;
+            params.market.window_s = 10;
+            params
         })
     }
 
