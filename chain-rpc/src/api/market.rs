@@ -17,13 +17,16 @@ use chain_core::state::market::terms::{ASSET_TERMS, AssetTerms};
 use chain_core::state::market::{UNKNOWN_MODEL, stored};
 use chain_core::state::money::ASSETS;
 use chain_core::state::{Tree, params};
-use chain_core::types::{Amount, AssetId, ModelProposalId};
+use chain_core::types::{Address, Amount, AssetId, Height, ModelProposalId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most entries in one page.
 pub(super) const MAX_PAGE: u32 = 1000;
 /// Most rows that are looked at for one page while a commit may wait.
 pub(super) const MAX_LOOKS: usize = 2_000;
+
+/// How often figures that belong together are read again because a block came between them.
+const RETRIES: usize = 8;
 
 /// The methods of this file.
 pub const METHODS: &[Method] = &[
@@ -182,19 +185,34 @@ fn get_model_proposals(context: &Context, asked: ModelProposalsParams) -> Result
 }
 
 fn get_deposits(context: &Context, asked: PurseParams) -> Result<DepositsView, RpcError> {
-    let locked = locked(context.backend.market(), &asked.account).map_err(unlisted)?;
-    look(context, |block, tree| {
-        let prepaid = by_asset(PREPAID.scan_prefix(tree, asked.account.as_bytes()))?;
-        let ids: BTreeSet<AssetId> = prepaid.keys().chain(locked.keys()).copied().collect();
-        let view = |asset: AssetId| {
-            let of = |sums: &BTreeMap<AssetId, Amount>| sums.get(&asset).copied().unwrap_or_default();
-            let (withdrawable, locked) = (of(&prepaid), of(&locked));
-            let total = withdrawable.checked_add(locked).ok_or_else(|| Fault::new("deposits beyond 128 bits"))?;
-            Ok(DepositView { asset, withdrawable, locked, total })
-        };
-        let assets = ids.into_iter().map(view).collect::<Result<_, Fault>>()?;
-        Ok(DepositsView { account: asked.account, height: block.header.height, assets })
-    })
+    // What is deposited and what is locked must be of one block: money goes from one to the other.
+    for _ in 0..RETRIES {
+        let before = context.backend.head().header.height;
+        let locked = locked(context.backend.market(), &asked.account).map_err(unlisted)?;
+        let view = look(context, |block, tree| deposits_view(block.header.height, tree, &asked.account, &locked))?;
+        if view.height == before {
+            return Ok(view);
+        }
+    }
+    Err(BUSY.error())
+}
+
+fn deposits_view(
+    height: Height,
+    tree: &Tree,
+    account: &Address,
+    locked: &BTreeMap<AssetId, Amount>,
+) -> Result<DepositsView, Fault> {
+    let prepaid = by_asset(PREPAID.scan_prefix(tree, account.as_bytes()))?;
+    let ids: BTreeSet<AssetId> = prepaid.keys().chain(locked.keys()).copied().collect();
+    let view = |asset: AssetId| {
+        let of = |sums: &BTreeMap<AssetId, Amount>| sums.get(&asset).copied().unwrap_or_default();
+        let (withdrawable, locked) = (of(&prepaid), of(locked));
+        let total = withdrawable.checked_add(locked).ok_or_else(|| Fault::new("deposits beyond 128 bits"))?;
+        Ok(DepositView { asset, withdrawable, locked, total })
+    };
+    let assets = ids.into_iter().map(view).collect::<Result<_, Fault>>()?;
+    Ok(DepositsView { account: *account, height, assets })
 }
 
 fn get_earnings(context: &Context, asked: PurseParams) -> Result<EarningsView, RpcError> {

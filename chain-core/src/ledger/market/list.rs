@@ -304,12 +304,12 @@ fn read_named(bytes: &[u8]) -> Result<(JobId, u32, u64), Fault> {
     Ok((JobId::new(u64::from_be_bytes(*job)), u32::from_be_bytes(*leg), u64::from_be_bytes(seq)))
 }
 
-/// What a payer has in escrow of open jobs, per asset.
+/// What a payer has in escrow of open jobs, per asset, after the newest final block.
 pub fn locked(source: &dyn Source, payer: &Address) -> Result<BTreeMap<AssetId, Amount>, ListError> {
     for _ in 0..RETRIES {
-        let before = market_indexed(source.store())?;
+        let before = (market_indexed(source.store())?, head(source)?);
         let sums = locked_now(source, payer)?;
-        if market_indexed(source.store())? == before {
+        if (market_indexed(source.store())?, head(source)?) == before {
             return Ok(sums);
         }
     }
@@ -319,6 +319,9 @@ pub fn locked(source: &dyn Source, payer: &Address) -> Result<BTreeMap<AssetId, 
 /// The sums of the index, brought up to the head.
 fn locked_now(source: &dyn Source, payer: &Address) -> Result<BTreeMap<AssetId, Amount>, ListError> {
     let late = Late::of(source)?;
+    if late.behind {
+        return Err(ListError::NotReady);
+    }
     let mut sums = BTreeMap::new();
     let range = KeyRange::prefix(&key(LOCKED, &[payer.as_bytes()]));
     let rows = source.store().scan(Table::Market, &range, Direction::Forward, usize::MAX).map_err(Fault::from)?;
@@ -349,6 +352,8 @@ fn locked_now(source: &dyn Source, payer: &Address) -> Result<BTreeMap<AssetId, 
 struct Late {
     /// Up to this block nothing is missing.
     to: Height,
+    /// Whether that is where the index is, though there are blocks above.
+    behind: bool,
     jobs: BTreeMap<JobId, Option<JobEntry>>,
     providers: BTreeSet<Address>,
     entries: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -359,7 +364,7 @@ impl Late {
     fn of(source: &dyn Source) -> Result<Self, ListError> {
         let indexed = market_indexed(source.store())?.ok_or(ListError::NotReady)?;
         let newest = head(source)?.0;
-        let behind = Self { to: indexed, ..Self::default() };
+        let behind = Self { to: indexed, behind: true, ..Self::default() };
         if newest.get().saturating_sub(indexed.get()) > LATE_BLOCKS {
             return Ok(behind);
         }
@@ -391,7 +396,7 @@ impl Late {
                 Ok(())
             })?;
         }
-        Ok(Self { to: Height::ZERO, jobs, providers: touched.providers, entries })
+        Ok(Self { jobs, providers: touched.providers, entries, ..Self::default() })
     }
 
     /// Whether the index may say something else of this entry's row than the state.

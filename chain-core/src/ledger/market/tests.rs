@@ -431,7 +431,7 @@ proptest! {
 
     #[test]
     fn whoever_begins_later_or_crashes_has_the_same_lists(
-        script in deeds(), kept in 0usize..40, cut in 0usize..50, gap in 0u64..60,
+        script in deeds(), kept in 0usize..8, cut in 0usize..50, gap in 0u64..60,
     ) {
         let listed = Listed::new();
         listed.index();
@@ -504,27 +504,23 @@ proptest! {
 fn a_page_is_bounded_and_says_where_to_go_on() {
     let listed = Listed::new();
     listed.index();
-    let open = |payer: u8| {
+    let open = |payer: u8, count: usize| {
         let wish = Opening { provider: H1, ..opening(USD, 600_000, 10_000) };
-        listed.act(payer, wish);
+        listed.block(vec![(payer, wish.into()); count], 1);
     };
-    open(P2);
-    // More of another payer with one provider than may be looked at: the list of all has to be read.
-    for round in 0..4 {
-        (0..32).for_each(|_| open(P1));
-        let ids = listed.read(|tree| jobs(tree).map(Result::unwrap).collect::<Vec<_>>());
-        let own = ids.iter().filter(|(_, job)| job.payer == address(P1) && matches!(job.status, Status::Active));
-        let done: Vec<_> = own.map(|(id, _)| (P1, complete(id.get()).into())).collect();
-        if round < 3 {
-            listed.block(done, 1);
-        }
+    open(P2, 6);
+    for _ in 0..9 {
+        open(P1, 32);
+        let rows = listed.read(|tree| jobs(tree).map(Result::unwrap).collect::<Vec<_>>());
+        let own = rows.iter().filter(|(_, job)| job.payer == address(P1) && matches!(job.status, Status::Active));
+        listed.block(own.map(|(id, _)| (P1, complete(id.get()).into())).collect(), 1);
     }
     listed.index();
-    // Two lists that hardly meet: the shorter one leads, in one page.
+    // The provider has more jobs than may be looked at: the list of the payer leads.
     let filter = JobFilter { payer: Some(address(P2)), provider: Some(address(H1)), ..JobFilter::default() };
     let mut take = |_: &Tree, (id, _): (JobId, Job)| Ok(Some(id));
     let page = list_jobs(&listed, &filter, Sorting::Newest, (None, 10), &mut take).unwrap();
-    assert_eq!((page.items, page.next), (vec![JobId::new(1)], None));
+    assert_eq!((page.items, page.next), ((1..=6).rev().map(JobId::new).collect(), None));
     // What no list is of is looked for row by row, and not for ever.
     let mut looked = 0;
     let mut nobody = |_: &Tree, _: (JobId, Job)| {
@@ -532,9 +528,8 @@ fn a_page_is_bounded_and_says_where_to_go_on() {
         Ok(None::<JobId>)
     };
     let page = list_jobs(&listed, &JobFilter::default(), Sorting::Newest, (None, 10), &mut nobody).unwrap();
-    let known = listed.read(|tree| jobs(tree).count());
-    assert!(page.next.is_some() == (known > MAX_LOOKS) && page.items.is_empty());
-    assert!(looked <= MAX_LOOKS, "{looked} of {known}");
+    assert!(page.next.is_some() && page.items.is_empty());
+    assert!(looked <= MAX_LOOKS, "{looked}");
 }
 
 #[test]

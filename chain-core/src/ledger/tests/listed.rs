@@ -17,6 +17,7 @@ const BUYER: u8 = 3;
 
 fn trading() -> Genesis {
     let mut params = Params { retention_s: 60, ..Params::default() };
+    params.market.bond_floor = Amount::new(100);
     params.market.min_bond = Amount::new(1_000);
     params.market.bond_per_slot = Amount::new(1);
     let roles = Roles { curator: Some(address(1)), ..Roles::default() };
