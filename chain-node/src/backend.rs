@@ -10,7 +10,7 @@ use chain_core::crypto::PublicKey;
 use chain_core::engine::{Announcement, SharedPool};
 use chain_core::execute::{BlockContext, Unfit, execute_block};
 use chain_core::fault::Failure;
-use chain_core::ledger::{Chain, CommittedBlock, HistoryPosition, Hop};
+use chain_core::ledger::{Chain, CommittedBlock, HistoryPosition, Hop, market};
 use chain_core::mempool::{PoolLimits, Status};
 use chain_core::state::money::{self, BALANCES};
 use chain_core::state::{Asset, Params, RowKey, Supply, Tree, params, validators};
@@ -167,6 +167,10 @@ impl Backend for Node {
         let full = limit > 0 && entries.len() == limit;
         let next = entries.last().filter(|_| full).map(|at| format!("{}.{}", at.height, at.index));
         Ok(HistoryPage { entries: entries.into_iter().map(|at| (at.height, at.index)).collect(), next })
+    }
+
+    fn market(&self) -> &dyn market::Source {
+        &*self.chain
     }
 
     fn mempool(&self) -> MempoolSummary {

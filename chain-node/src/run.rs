@@ -16,6 +16,7 @@ use chain_core::Fault;
 use chain_core::crypto::SecretKey;
 use chain_core::engine::{Engine, EngineLog, Options, SharedPool, SignMemory, Start, Trust};
 use chain_core::genesis::Genesis;
+use chain_core::ledger::market::index_market;
 use chain_core::ledger::{self, Chain, index_history};
 use chain_core::mempool::PoolLimits;
 use chain_core::state::protocol::{RULES_VERSION, check_version};
@@ -170,7 +171,7 @@ pub async fn start(config: &Config) -> Result<Service, Exit> {
         Node { facts, info, chain: chain.clone(), pool, pool_limits, driver: driver.clone(), net: net.clone(), counts };
     let (rpc, metrics, doors) = open_doors(config, Arc::new(node), listeners)?;
     let stopping = Arc::new(AtomicBool::new(false));
-    let mut workers: Vec<_> = follow(chain.clone(), &config.advanced, stopping.clone()).into_iter().collect();
+    let mut workers = vec![follow(chain.clone(), &config.advanced, stopping.clone())];
     workers.extend(make_snapshots(shelf, chain, &config.advanced, stopping.clone()));
     Ok(Service { rpc, metrics, driver, net, engine, tasks, doors, signals, stopping, workers, _lock: lock })
 }
@@ -447,11 +448,13 @@ fn open_doors(
     Ok((rpc_address, metrics_address, vec![public, ops]))
 }
 
-/// Indexes histories and forgets old blocks behind the head, off the commit path, if the node is told to.
-fn follow(chain: Arc<Chain>, options: &Advanced, stopping: Arc<AtomicBool>) -> Option<std::thread::JoinHandle<()>> {
+/// Keeps the market's lists, and if the node is told to, indexes histories and forgets old blocks: behind the head,
+/// off the commit path.
+fn follow(chain: Arc<Chain>, options: &Advanced, stopping: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
     let (history, keep) = (options.history, options.prune_keep_blocks);
     let step = move || {
-        let indexed = if history { index_history(&chain, 64)? } else { 0 };
+        let listed = index_market(&*chain, 64)?;
+        let indexed = listed + if history { index_history(&chain, 64)? } else { 0 };
         let pruned = if keep > 0 && indexed == 0 { chain.prune(keep, 64)? } else { 0 };
         Ok::<_, Fault>(indexed + pruned)
     };
@@ -461,13 +464,13 @@ fn follow(chain: Arc<Chain>, options: &Advanced, stopping: Arc<AtomicBool>) -> O
                 Ok(0) => std::thread::sleep(Duration::from_millis(50)),
                 Ok(_) => {}
                 Err(fault) => {
-                    tracing::error!(%fault, "indexing histories stopped, and pruning with it; get_history answers up to where it came");
+                    tracing::error!(%fault, "indexing stopped, and pruning with it; histories and lists of the market stay where they are");
                     return;
                 }
             }
         }
     };
-    (history || keep > 0).then(|| std::thread::spawn(work))
+    std::thread::spawn(work)
 }
 
 /// Makes snapshots for others, if the node is told to.

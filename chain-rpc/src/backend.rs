@@ -7,7 +7,7 @@
 use chain_core::Fault;
 use chain_core::block::{Header, Outcome};
 use chain_core::engine::Announcement;
-use chain_core::ledger::{CommittedBlock, Hop};
+use chain_core::ledger::{CommittedBlock, Hop, market};
 use chain_core::mempool::Status;
 use chain_core::state::{Account, Asset, Params, Proof, RowKey, Supply, Tree};
 use chain_core::tx::{Checked, Event};
@@ -36,6 +36,12 @@ pub enum BackendError {
     /// Our own fault. The text goes to the log, never to a client.
     #[error("fault: {0}")]
     Fault(String),
+}
+
+impl From<Fault> for BackendError {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault.to_string())
+    }
 }
 
 /// What a node answers.
@@ -81,6 +87,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Final transactions that concern an account, newest first, from the cursor on.
     /// `cursor`: `HistoryPage::next` of the page before, `None` for the first.
     fn history(&self, address: &Address, cursor: Option<&str>, limit: usize) -> Answer<HistoryPage>;
+    /// The chain, for lists of its market.
+    fn market(&self) -> &dyn market::Source;
     /// Figures of the pool.
     fn mempool(&self) -> MempoolSummary;
     /// Pooled transactions in the order they would be executed in, of one sender or of all.

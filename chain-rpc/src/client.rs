@@ -6,7 +6,7 @@
 use crate::errors::{ErrorData, RpcError};
 use crate::view::*;
 use chain_core::crypto::PublicKey;
-use chain_core::types::{Address, AssetId, Height, ProposalId, TxId};
+use chain_core::types::{Address, AssetId, Height, JobId, ModelId, ProposalId, TxId};
 use jsonrpsee::core::client::{ClientT, Error as CallError, Subscription, SubscriptionClientT};
 use jsonrpsee::core::params::ObjectParams;
 use jsonrpsee::http_client::{HttpClient, HttpClientBuilder};
@@ -178,6 +178,21 @@ impl Client {
         get_history(address: Address, cursor: Option<String>, limit: Option<u32>) -> HistoryView;
         /// A transaction and what became of it.
         get_tx(tx_id: TxId, proof: bool) -> GetTxView;
+        /// A page of who may spend an account's money on jobs.
+        get_delegates(account: Address, delegate: Option<Address>, cursor: Option<String>, limit: Option<u32>)
+            -> DelegatesView;
+        /// The market as a whole.
+        get_market() -> MarketView;
+        /// A model.
+        get_model(model: ModelId) -> ModelView;
+        /// A provider with its offers.
+        get_provider(provider: Address) -> ProviderView;
+        /// A job by its number.
+        get_job(job: JobId) -> JobAnswer;
+        /// What an account has in the market.
+        get_deposits(account: Address) -> DepositsView;
+        /// What an account has earned.
+        get_earnings(account: Address) -> EarningsView;
         /// Figures of the pool.
         get_mempool() -> MempoolView;
         /// Pooled transactions.
@@ -230,6 +245,47 @@ impl Client {
         self.call_with("get_proof", params).await
     }
 
+    /// A page of models, by id.
+    pub async fn get_models(&self, params: &ModelsParams) -> Result<ModelsView, ClientError> {
+        self.call_with("get_models", params).await
+    }
+
+    /// A page of models that are or were voted on, newest first.
+    pub async fn get_model_proposals(&self, params: &ModelProposalsParams) -> Result<ModelProposalsView, ClientError> {
+        self.call_with("get_model_proposals", params).await
+    }
+
+    /// A page of providers.
+    pub async fn get_providers(&self, params: &ProvidersParams) -> Result<ProvidersView, ClientError> {
+        self.call_with("get_providers", params).await
+    }
+
+    /// A page of offers.
+    pub async fn get_offers(&self, params: &OffersParams) -> Result<OffersView, ClientError> {
+        self.call_with("get_offers", params).await
+    }
+
+    /// A page of jobs.
+    pub async fn get_jobs(&self, params: &JobsParams) -> Result<JobsView, ClientError> {
+        self.call_with("get_jobs", params).await
+    }
+
+    /// The job an account calls so.
+    pub async fn get_job_of(&self, payer: Address, client_ref: &str) -> Result<JobAnswer, ClientError> {
+        let params = JobParams { job: None, payer: Some(payer), client_ref: Some(client_ref.into()) };
+        self.call_with("get_job", &params).await
+    }
+
+    /// A page of a job's receipts.
+    pub async fn get_receipts(&self, params: &ReceiptsParams) -> Result<ReceiptsView, ClientError> {
+        self.call_with("get_receipts", params).await
+    }
+
+    /// A receipt.
+    pub async fn get_receipt(&self, params: &ReceiptParams) -> Result<ReceiptView, ClientError> {
+        self.call_with("get_receipt", params).await
+    }
+
     /// Final blocks from a height on without a gap, or from now on.
     pub async fn new_blocks(&self, from_height: Option<Height>) -> Result<Feed<Notice<HeadView>>, ClientError> {
         let params = NewBlocksParams { from_height, include: None };
@@ -242,7 +298,12 @@ impl Client {
         from_height: Option<Height>,
         types: Option<String>,
     ) -> Result<Feed<Notice<EventsView>>, ClientError> {
-        self.subscribe("events", &EventsParams { from_height, types }).await
+        self.events_of(&EventsParams { from_height, types, ..EventsParams::default() }).await
+    }
+
+    /// What happens in final blocks, of what is asked for.
+    pub async fn events_of(&self, params: &EventsParams) -> Result<Feed<Notice<EventsView>>, ClientError> {
+        self.subscribe("events", params).await
     }
 
     /// A transaction's way to its end. The item that says `final` or `dropped` is the last; the

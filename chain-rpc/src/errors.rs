@@ -133,7 +133,7 @@ pub fn bad_params(why: impl std::fmt::Display) -> RpcError {
 pub fn rejection_http(rejection: &Rejection) -> u16 {
     match rejection.name {
         "fee_unpayable" | "insufficient_balance" => 402,
-        "unknown_asset" => 404,
+        "unknown_asset" | "unknown_model" | "unknown_provider" | "unknown_job" | "unknown_model_proposal" => 404,
         "nonce_too_low" | "nonce_too_high" | "replacement_underpriced" | "replaced_too_often" => 409,
         "lane_full" => 429,
         "pool_full" => 503,

@@ -6,6 +6,7 @@
 //!   ├── state     rows in memory (the tree); flushed to disk every k blocks together with the
 //!   │             outcomes and the transaction index, atomically with the flushed height
 //!   ├── history   which transactions concern an account: written by a follower, off the commit path
+//!   ├── market    lists of jobs, offers, providers and receipts: written by a follower too
 //!   ├── sets      which validators signed which height
 //!   ├── prune     what old blocks held is forgotten, if the node is told to
 //!   └── snapshot  the state at the flushed height as one stream, out of and into a database
@@ -20,6 +21,7 @@ mod chain;
 mod committed;
 mod history;
 mod keys;
+pub mod market;
 mod open;
 mod prune;
 mod sets;

@@ -1,5 +1,5 @@
-//! Pruning: forgetting what old blocks held. Bodies, outcomes with events, the transaction index and
-//! the account history go; headers and certificates stay, so the chain of blocks can still be followed.
+//! Pruning: forgetting what old blocks held. Bodies, outcomes with events, the transaction index,
+//! the account history and the places of receipts go; headers and certificates stay, so the chain of blocks can still be followed.
 //!
 //! A crash recovery never needs what is removed: blocks are removed far below the flushed height only,
 //! and the store loses unsynced batches from the newest backwards, so never a flush before the
@@ -8,6 +8,7 @@
 use super::chain::Chain;
 use super::history::history_keys;
 use super::keys::{self, OLDEST_BODY, height_key};
+use super::market;
 use crate::fault::Fault;
 use crate::limits::PROOF_WINDOW_BLOCKS;
 use crate::storage::{Batch, Durability, Table};
@@ -44,6 +45,9 @@ impl Chain {
         }
         for key in history_keys(&block)? {
             batch.delete(Table::History, key);
+        }
+        for key in market::receipt_keys(&block) {
+            batch.delete(Table::Market, key);
         }
         keys::put(&mut batch, Table::Meta, OLDEST_BODY, &height_key(height.next()));
         // Readers learn it first, so that none takes the gap for damage.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod epochs;
+mod listed;
 
 use super::*;
 use crate::block::{BLOCK_VERSION, Block, Body, FinalBlock, Header};

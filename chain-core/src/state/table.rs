@@ -80,6 +80,20 @@ impl<K: Key, V: BorshSerialize + BorshDeserialize> Table<K, V> {
         self.scan_prefix(tree, &[])
     }
 
+    /// As `scan`, from this key (without the table number) on.
+    pub fn scan_from<'t>(
+        &self,
+        tree: &'t Tree,
+        from: &[u8],
+    ) -> impl Iterator<Item = Result<(&'t [u8], V), Fault>> + use<'t, K, V> {
+        let number = self.number;
+        let rows = RowKey::new(&[&[number], from].concat()).ok().map(|from| tree.range(&from));
+        rows.into_iter()
+            .flatten()
+            .take_while(move |(key, _)| key.table() == number)
+            .map(|(key, value)| Ok((key.as_bytes().get(1..).unwrap_or_default(), decode_value(value)?)))
+    }
+
     /// As `scan`, of the rows whose key (without the table number) starts with `prefix`.
     pub fn scan_prefix<'t>(
         &self,

@@ -11,6 +11,7 @@
 //! history        6  owner ‖ height (u64 BE) ‖ index (u32 BE)  reference to an event
 //! state          7  state table (tag byte) ‖ its typed key    state row
 //! events         8  height (u64 BE)                           outcomes and events of the block
+//! market         9  tag byte ‖ what is listed                 nothing, or what an entry leads to
 //! ```
 //!
 //! Numbers and names are frozen: a table that is given up leaves its number unused. Integers in keys are
@@ -47,11 +48,13 @@ pub enum Table {
     State = 7,
     /// Height → outcomes and events of the block.
     Events = 8,
+    /// Lists of the market: jobs, offers, providers, receipts.
+    Market = 9,
 }
 
 impl Table {
     /// Every table, in the order of its number.
-    pub const ALL: [Table; 9] = [
+    pub const ALL: [Table; 10] = [
         Table::Meta,
         Table::Headers,
         Table::Bodies,
@@ -61,6 +64,7 @@ impl Table {
         Table::History,
         Table::State,
         Table::Events,
+        Table::Market,
     ];
 
     /// How many tables there are.
@@ -78,6 +82,7 @@ impl Table {
             Table::History => "history",
             Table::State => "state",
             Table::Events => "events",
+            Table::Market => "market",
         }
     }
 
@@ -104,6 +109,7 @@ mod tests {
             (6, "history"),
             (7, "state"),
             (8, "events"),
+            (9, "market"),
         ];
         assert_eq!(listed, frozen);
     }

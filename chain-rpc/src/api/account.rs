@@ -1,11 +1,13 @@
-//! `account`: balances, nonces, history.
+//! `account`: balances, nonces, history, delegates.
 
 use super::Verb::Get;
 use super::chain::own_item;
+use super::market::{last_page, read_cursor};
 use super::tx::{known_asset, limit};
-use super::{Context, Method, entry, to_tx_view};
+use super::{Context, Method, entry, look, to_tx_view};
 use crate::errors::RpcError;
 use crate::view::*;
+use chain_core::state::market::grant::{GRANTS, grant};
 
 /// Most transactions in one page.
 const MAX_PAGE: u32 = 1000;
@@ -23,6 +25,9 @@ pub const METHODS: &[Method] = &[
     entry!("account", disk get_history, HistoryParams => HistoryView, 50, r#"{"address":"$address","limit":10}"#,
         [(Get, "/rpc/history/{address}")],
         "get_history", "Final transactions that concern an account, and what blocks did to it by themselves, newest first, in pages."),
+    entry!("account", now get_delegates, DelegatesParams => DelegatesView, 10, r#"{"account":"$address","limit":10}"#,
+        [(Get, "/v1/accounts/{account}/delegates")],
+        "get_delegates", "Who may spend an account's money on jobs, on which, and what they have spent."),
 ];
 
 fn get_balance(context: &Context, params: BalanceParams) -> Result<BalanceView, RpcError> {
@@ -74,4 +79,37 @@ fn get_history(context: &Context, params: HistoryParams) -> Result<HistoryView, 
         open = Some(block);
     }
     Ok(HistoryView { address: params.address, transactions, own, next: page.next })
+}
+
+fn get_delegates(context: &Context, asked: DelegatesParams) -> Result<DelegatesView, RpcError> {
+    let limit = limit(asked.limit, 100, MAX_PAGE)?;
+    let after = read_cursor(asked.cursor.as_deref(), 14)?.unwrap_or_default();
+    look(context, |block, tree| {
+        let (mut delegates, mut last) = (Vec::new(), None);
+        if let Some(delegate) = &asked.delegate {
+            delegates.extend(grant(tree, &asked.account, delegate)?.map(DelegateView::from));
+        } else {
+            let from = [asked.account.as_bytes().as_slice(), &after].concat();
+            for row in GRANTS.scan_from(tree, &from) {
+                let (key, grant) = row?;
+                let Some(own) = key.strip_prefix(asked.account.as_bytes().as_slice()) else { break };
+                if own == after {
+                    continue;
+                }
+                // One more than asked for says that there are more.
+                if delegates.len() == limit {
+                    last = delegates_cursor(&delegates);
+                    break;
+                }
+                delegates.push(grant.into());
+            }
+        }
+        let (height, timestamp) = (block.header.height, block.header.timestamp_ms);
+        Ok(DelegatesView { account: asked.account, height, timestamp, delegates, next: last })
+    })
+}
+
+/// The beginning of the last one's address: what its row is kept under.
+fn delegates_cursor(delegates: &[DelegateView]) -> Option<String> {
+    delegates.last().and_then(|last| last.delegate.as_bytes().get(..14)).map(last_page)
 }

@@ -13,9 +13,10 @@ use chain_core::crypto::merkle::list_proof;
 use chain_core::ledger::CommittedBlock;
 use chain_core::limits::{MAX_RANGE_BLOCKS, RANGE_BYTES};
 use chain_core::mempool::Status;
+use chain_core::state::market::{job::JOBS, model::MODELS, provider::PROVIDERS};
 use chain_core::state::{ACCOUNTS, RowKey, money::BALANCES};
 use chain_core::tx::{FAMILIES, Family, Signed, all_rejections};
-use chain_core::types::{AssetId, Height, TxId, WireId};
+use chain_core::types::{Address, AssetId, Height, TxId, WireId};
 use std::sync::Arc;
 
 /// Most blocks in one answer of `get_blocks`.
@@ -46,9 +47,9 @@ pub const METHODS: &[Method] = &[
     entry!("chain", disk get_genesis, Nothing => GenesisView, 10, "{}", [(Get, "/rpc/genesis")],
         "get_genesis", "What the chain began with."),
     entry!("chain", now get_supply, Nothing => SupplyView, 5, "{}", [(Get, "/rpc/supply")],
-        "get_supply", "Per asset what exists and what all accounts hold."),
+        "get_supply", "Per asset what exists, and how much of it is in each place it can be in."),
     entry!("chain", disk get_proof, ProofParams => ProofView, 20, r#"{"address":"$address"}"#, [(Get, "/rpc/proof")],
-        "get_proof", "Proof of an account, a balance, a state row or an outcome, with header and certificate."),
+        "get_proof", "Proof of an account, a balance, a job, a provider, a model, any state row or an outcome, with header and certificate."),
     entry!("chain", disk get_state_root, WhichBlock => StateRootView, 2, r#"{"block":"latest"}"#,
         [(Get, "/rpc/state-root")],
         "get_state_root", "The state root after a final block."),
@@ -161,6 +162,15 @@ fn get_supply(context: &Context, _: Nothing) -> Result<SupplyView, RpcError> {
         in_stakes: supply.in_stakes,
         in_unbonding: supply.in_unbonding,
         in_rewards: supply.in_rewards,
+        in_prepaid: supply.in_prepaid,
+        in_escrow: supply.in_escrow,
+        in_bonds: supply.in_bonds,
+        in_earnings: supply.in_earnings,
+        in_treasury: supply.in_treasury,
+        in_votes: supply.in_votes,
+        in_proposal_fees: supply.in_proposal_fees,
+        in_rejected_pool: supply.in_rejected_pool,
+        in_compensations: supply.in_compensations,
         conserved: supply.is_conserved(),
     });
     Ok(SupplyView { height, assets: assets.collect() })
@@ -171,18 +181,35 @@ fn get_proof(context: &Context, params: ProofParams) -> Result<ProofView, RpcErr
     if params.height.is_some() != params.index.is_some() {
         return Err(bad_params("give height and index together: the place of an outcome"));
     }
-    let key = match (params.address, params.key, params.tx_id, place) {
-        (Some(address), None, None, None) if params.asset == AssetId::NATIVE => ACCOUNTS.key(&address),
-        (Some(address), None, None, None) => BALANCES.key(&(address, params.asset)),
-        (None, Some(Bytes(key)), None, None) => RowKey::new(&key).map_err(bad_params)?,
-        (None, None, Some(id), None) => return Ok(ProofView::Outcome(Box::new(outcome_proof(context, id)?))),
-        (None, None, None, Some(place)) => return Ok(ProofView::Outcome(Box::new(proof_at(context, place)?))),
-        _ => return Err(bad_params("give exactly one of address, key, tx_id, and height with index")),
+    let key = match (row_key(&params)?.as_slice(), params.tx_id, place) {
+        ([key], None, None) => *key,
+        ([], Some(id), None) => return Ok(ProofView::Outcome(Box::new(outcome_proof(context, id)?))),
+        ([], None, Some(place)) => return Ok(ProofView::Outcome(Box::new(proof_at(context, place)?))),
+        _ => {
+            return Err(bad_params(
+                "give exactly one of address, key, job, provider, model, tx_id, and height with index",
+            ));
+        }
     };
     let found = context.backend.prove_row(&key)?;
     let anchor = Anchor { hash: found.header.id(), header: found.header, certificate: found.certificate };
     let present = found.proof.key == Some(key);
     Ok(ProofView::Row(Box::new(RowProofView { key, present, proof: found.proof, anchor })))
+}
+
+/// The keys of the rows that are asked for.
+fn row_key(params: &ProofParams) -> Result<Vec<RowKey>, RpcError> {
+    let account = |address: Address| match params.asset {
+        AssetId::NATIVE => ACCOUNTS.key(&address),
+        asset => BALANCES.key(&(address, asset)),
+    };
+    let named = params.key.as_ref().map(|Bytes(key)| RowKey::new(key).map_err(bad_params)).transpose()?;
+    let market = [
+        params.job.map(|job| JOBS.key(&job)),
+        params.provider.map(|provider| PROVIDERS.key(&provider)),
+        params.model.map(|model| MODELS.key(&model)),
+    ];
+    Ok(params.address.map(account).into_iter().chain(named).chain(market.into_iter().flatten()).collect())
 }
 
 /// The proof of a final transaction's outcome.
@@ -300,24 +327,6 @@ fn own_items(block: &CommittedBlock) -> Vec<OwnItemView> {
 /// What a block did by itself at this place; `None` where a transaction has it, or nothing.
 pub(crate) fn own_item(block: &CommittedBlock, index: u32) -> Option<OwnItemView> {
     own_items(block).into_iter().find(|item| item.index == index)
-}
-
-/// What happened in a block, of these kinds or of all: by its transactions, and by itself.
-pub(crate) fn to_events_view(block: &CommittedBlock, kinds: Option<&[String]>) -> EventsView {
-    let is_meant = |event: &serde_json::Value| {
-        let kind = event.get("type").and_then(serde_json::Value::as_str).unwrap_or_default();
-        kinds.is_none_or(|kinds| kinds.iter().any(|wanted| wanted == kind))
-    };
-    let mut sources = Vec::new();
-    for (index, (outcome, events)) in (0u32..).zip(block.results.outcomes.iter().zip(&block.results.events)) {
-        let events: Vec<_> = events_view(events).into_iter().filter(is_meant).collect();
-        let tx_id = block.tx_ids.get(index as usize).copied();
-        let item_id = tx_id.is_none().then_some(outcome.wire_id);
-        if !events.is_empty() {
-            sources.push(EventSourceView { index, tx_id, item_id, events });
-        }
-    }
-    EventsView { height: block.header.height, hash: block.id, timestamp: block.header.timestamp_ms, sources }
 }
 
 /// A transaction of a final block in its JSON shape. What a final block holds and can't be read

@@ -1,6 +1,7 @@
 //! What a subscription tells, step by step, without knowing over which socket.
 
-use super::chain::{to_block_view, to_events_view};
+use super::chain::to_block_view;
+use super::event_filter::EventFilter;
 use super::tx::{to_pooled_view, to_status_view};
 use super::{Context, write_result};
 use crate::errors::{NOT_FOUND, RpcError};
@@ -85,8 +86,8 @@ pub(crate) struct Blocks {
 enum Shape {
     /// The block in short, or with its transactions.
     Block(Include),
-    /// What happened in it, of these types or of all; nothing where nothing did.
-    Events(Option<Vec<String>>),
+    /// What happened in it of what was asked for; nothing where nothing did.
+    Events(EventFilter),
 }
 
 impl Blocks {
@@ -98,8 +99,7 @@ impl Blocks {
 
     /// The same for what happens in blocks.
     pub(crate) fn events(context: &Context, params: EventsParams) -> Result<Self, RpcError> {
-        let types = params.types.map(|types| types.split(',').map(|kind| kind.trim().to_owned()).collect());
-        Self::begin(context, params.from_height, Shape::Events(types))
+        Self::begin(context, params.from_height, Shape::Events(EventFilter::new(&params)?))
     }
 
     fn begin(context: &Context, from: Option<Height>, shape: Shape) -> Result<Self, RpcError> {
@@ -154,8 +154,8 @@ impl Blocks {
         let item = match &self.shape {
             Shape::Block(Include::None) => write_result(&HeadView::of(block))?,
             Shape::Block(include) => write_result(&to_block_view(block, *include)?)?,
-            Shape::Events(types) => {
-                let view = to_events_view(block, types.as_deref());
+            Shape::Events(filter) => {
+                let view = filter.view(block);
                 if view.sources.is_empty() {
                     return Ok(None);
                 }

@@ -6,7 +6,11 @@
 mod account;
 mod authority;
 mod chain;
+mod event_filter;
 mod feed;
+mod market;
+mod market_job;
+mod market_provider;
 mod node;
 mod staking;
 pub mod subscriptions;
@@ -124,7 +128,8 @@ impl std::fmt::Debug for Method {
 /// Every method.
 pub fn methods() -> impl Iterator<Item = &'static Method> {
     let chain = [chain::METHODS, authority::METHODS, staking::METHODS];
-    chain.into_iter().chain([tx::METHODS, account::METHODS, node::METHODS]).flatten()
+    let market = [market::METHODS, market_provider::METHODS, market_job::METHODS];
+    chain.into_iter().chain([tx::METHODS, account::METHODS]).chain(market).chain([node::METHODS]).flatten()
 }
 
 /// The method of a name.

@@ -3,7 +3,8 @@
 use super::World;
 use super::authority::propose;
 use super::http::{call, get, get_with, post, rpc};
-use super::node::{address, key};
+use super::market::scene;
+use super::node::{TestNode, address, key};
 use crate::api::{SUBSCRIPTIONS, Verb, methods};
 use crate::backend::Backend;
 use crate::client::Client;
@@ -17,10 +18,28 @@ use chain_core::limits::{MAX_FRAME_BYTES, MAX_RANGE_BLOCKS};
 use chain_core::state::{ACCOUNTS, Account, decode_value};
 use chain_core::types::{AssetId, Height, QuorumRule, TxId};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// A chain with one final transfer; what examples need is filled in.
 async fn served() -> (World, Vec<(&'static str, String)>) {
-    let world = World::new(Limits::default()).await;
+    served_on(TestNode::new()).await
+}
+
+/// The same with a market in use.
+async fn trading() -> (World, Vec<(&'static str, String)>) {
+    let (world, mut values) = served_on(TestNode::market()).await;
+    let (job, receipt) = scene(&world.node).await;
+    values.extend([
+        ("$provider", address(3).to_string()),
+        ("$model", super::market::model().to_string()),
+        ("$job", job.to_string()),
+        ("$receipt", receipt.to_string()),
+    ]);
+    (world, values)
+}
+
+async fn served_on(node: Arc<TestNode>) -> (World, Vec<(&'static str, String)>) {
+    let world = World::of(node, Limits::default()).await;
     let done = world.node.transfer(1, 0, 5);
     let sent = world.node.submit(vec![done]).await.pop().unwrap().unwrap();
     let asked = world.node.sign(100, 0, propose("burn_bps", 6_000));
@@ -44,7 +63,7 @@ fn fill(example: &str, values: &[(&str, String)]) -> Value {
 
 #[tokio::test]
 async fn every_method_answers_by_name_and_by_position() {
-    let (world, values) = served().await;
+    let (world, values) = trading().await;
     for method in methods() {
         let named = fill(method.example, &values);
         let answer = call(world.door.address, method.name, &named).await;
@@ -69,7 +88,7 @@ async fn every_method_answers_by_name_and_by_position() {
 
 #[tokio::test]
 async fn rest_mirrors_every_method() {
-    let (world, values) = served().await;
+    let (world, values) = trading().await;
     for method in methods() {
         let named = fill(method.example, &values);
         let Some((_, _)) = method.routes.first() else { continue };

@@ -5,6 +5,8 @@
 mod authority;
 mod guards;
 mod http;
+mod market;
+mod market_lists;
 mod methods;
 mod node;
 mod staking;

@@ -5,15 +5,16 @@ use chain_core::block::{BLOCK_VERSION, Body, Header};
 use chain_core::crypto::{Hash, PublicKey, SecretKey};
 use chain_core::engine::Announcement;
 use chain_core::execute::{BlockContext, Execution, execute_block};
-use chain_core::ledger::{CommittedBlock, Hop};
+use chain_core::ledger::{CommittedBlock, Hop, market as lists};
 use chain_core::limits::MAX_VALIDATORS;
 use chain_core::mempool::Status;
 use chain_core::state::money::{self, ASSETS};
 use chain_core::state::stakes::{self, FirstStake};
 use chain_core::state::validators::{self, next_set};
 use chain_core::state::{
-    Account, Asset, Overlay, PARAMS, Params, RowKey, Supply, Tree, ValidatorRecord, market, protocol,
+    Account, Asset, Overlay, PARAMS, Params, Roles, RowKey, Supply, Tree, ValidatorRecord, market, protocol,
 };
+use chain_core::storage::{MemoryStore, Store};
 use chain_core::tx::{Action, Checked, Signed, Transaction, check_one, transfer};
 use chain_core::types::*;
 use futures_util::future::BoxFuture;
@@ -28,6 +29,7 @@ pub(super) const COUNCIL: std::ops::RangeInclusive<u8> = 100..=103;
 pub(super) struct TestNode {
     facts: ChainFacts,
     inner: Mutex<Inner>,
+    lists: MemoryStore,
     announcements: broadcast::Sender<Announcement>,
 }
 
@@ -93,6 +95,35 @@ impl TestNode {
         })
     }
 
+    /// A chain whose market can be used: [`STK`] for bonds and votes, of which accounts 1 to 9 hold a million; the
+    /// account 9 curates, slashes and is treasurer. Bonds of 1000, a slot for 10; everything is soon over.
+    pub(super) fn market() -> Arc<Self> {
+        Self::made("poa", |overlay| {
+            let symbol = chain_core::state::Symbol::new("STK").unwrap();
+            let (units, most) = (Amount::new(1), Amount::new(10u128.pow(12)));
+            let (minted, burned, minter) = (Amount::ZERO, Amount::ZERO, None);
+            let asset = Asset { symbol, units_per_token: units, max_supply: most, minter, minted, burned };
+            assert_eq!(money::register(overlay, &asset), Ok(STK));
+            for seed in 1..=9 {
+                money::mint(overlay, &address(seed), STK, Amount::new(1_000_000)).unwrap();
+            }
+            market::found(overlay, STK, TimestampMs::new(1_700_000_000_000));
+            let all = Some(address(9));
+            protocol::ROLES.put(overlay, &(), &Roles { curator: all, slasher: all, treasurer: all });
+            let mut params = Params::default();
+            params.market.min_bond = Amount::new(1_000);
+            params.market.bond_floor = Amount::new(100);
+            params.market.bond_per_slot = Amount::new(10);
+            params.market.provider_unbonding_s = 4;
+            params.market.proposal_fee = Amount::new(100);
+            params.market.approve_votes = Amount::new(1_000);
+            params.market.late_votes = Amount::new(100_000);
+            params.market.voting_s = 8;
+            params.market.window_s = 10;
+            params
+        })
+    }
+
     /// What else a chain has from its start, and its parameters.
     fn made(mode: &str, found: impl FnOnce(&mut Overlay<'_>) -> Params) -> Arc<Self> {
         let id = ChainId(Hash([42; 32]));
@@ -136,7 +167,9 @@ impl TestNode {
         let genesis = block(&facts, &tree, None, vec![], Default::default());
         let inner = Inner { tree, blocks: vec![Arc::new(genesis)], pool: vec![], agreeing: true };
         let announcements = broadcast::channel(100_000).0;
-        Arc::new(Self { facts, inner: Mutex::new(inner), announcements })
+        let node = Self { facts, inner: Mutex::new(inner), lists: MemoryStore::new(), announcements };
+        node.index();
+        Arc::new(node)
     }
 
     pub(super) fn chain_id(&self) -> ChainId {
@@ -170,8 +203,13 @@ impl TestNode {
         chain_core::codec::encode(&signed)
     }
 
-    /// Makes the next block of everything pooled.
-    pub(super) fn produce(&self) {
+    /// Brings the lists of the market up to the head.
+    pub(super) fn index(&self) {
+        while lists::index_market(self, 3).unwrap() > 0 {}
+    }
+
+    /// Makes the next block of everything pooled, and leaves the lists of the market where they are.
+    pub(super) fn produce_unlisted(&self) {
         let mut inner = self.inner.lock().unwrap();
         let pool = std::mem::take(&mut inner.pool);
         let parent = inner.blocks.last().unwrap().clone();
@@ -188,6 +226,12 @@ impl TestNode {
         let made = Arc::new(block(&self.facts, &inner.tree, Some(&parent), pool, results));
         inner.blocks.push(made.clone());
         let _ = self.announcements.send(Announcement::Block(made));
+    }
+
+    /// Makes the next block of everything pooled.
+    pub(super) fn produce(&self) {
+        self.produce_unlisted();
+        self.index();
     }
 
     /// A final block with about so many bytes of transactions that nobody executed.
@@ -281,6 +325,25 @@ fn fault(fault: chain_core::Fault) -> BackendError {
     BackendError::Fault(fault.to_string())
 }
 
+impl lists::Source for TestNode {
+    fn store(&self) -> &dyn Store {
+        &self.lists
+    }
+    fn look(
+        &self,
+        look: &mut dyn FnMut(Height, &Tree) -> Result<(), chain_core::Fault>,
+    ) -> Result<(), chain_core::Fault> {
+        let inner = self.inner.lock().unwrap();
+        look(inner.blocks.last().unwrap().header.height, &inner.tree)
+    }
+    fn block(&self, height: Height) -> Result<Option<Arc<CommittedBlock>>, chain_core::Fault> {
+        Ok(self.inner.lock().unwrap().blocks.get(height.get() as usize).cloned())
+    }
+    fn oldest_body(&self) -> Height {
+        Height::ZERO
+    }
+}
+
 impl Backend for TestNode {
     fn chain(&self) -> &ChainFacts {
         &self.facts
@@ -359,6 +422,9 @@ impl Backend for TestNode {
         let entries: Vec<_> = all.iter().skip(start).take(limit).copied().collect();
         let end = start + entries.len();
         Ok(HistoryPage { entries, next: (end < all.len()).then(|| end.to_string()) })
+    }
+    fn market(&self) -> &dyn lists::Source {
+        self
     }
     fn mempool(&self) -> MempoolSummary {
         MempoolSummary { pending: self.inner.lock().unwrap().pool.len() as u64, ..MempoolSummary::default() }

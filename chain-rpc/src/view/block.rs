@@ -326,16 +326,43 @@ pub struct AssetSupply {
     /// The sum over all accounts.
     #[schemars(with = "Decimal")]
     pub in_accounts: Amount,
-    /// The sum of all bonded stake.
+    /// The sum of all that is bonded with validators.
     #[schemars(with = "Decimal")]
     pub in_stakes: Amount,
-    /// The sum of all unbonding stake.
+    /// The sum of all that is unbonding.
     #[schemars(with = "Decimal")]
     pub in_unbonding: Amount,
     /// The sum of all rewards that were not withdrawn.
     #[schemars(with = "Decimal")]
     pub in_rewards: Amount,
-    /// Whether the last four add up to the supply: nothing appeared or vanished.
+    /// The sum of all deposits that wait for jobs.
+    #[schemars(with = "Decimal")]
+    pub in_prepaid: Amount,
+    /// The sum of the deposits of open jobs.
+    #[schemars(with = "Decimal")]
+    pub in_escrow: Amount,
+    /// The sum of what providers have bonded.
+    #[schemars(with = "Decimal")]
+    pub in_bonds: Amount,
+    /// The sum of what was earned with jobs and not withdrawn.
+    #[schemars(with = "Decimal")]
+    pub in_earnings: Amount,
+    /// The market's own.
+    #[schemars(with = "Decimal")]
+    pub in_treasury: Amount,
+    /// The sum of what is locked in votes on models.
+    #[schemars(with = "Decimal")]
+    pub in_votes: Amount,
+    /// The sum of the fees of open proposals of models.
+    #[schemars(with = "Decimal")]
+    pub in_proposal_fees: Amount,
+    /// The sum of the fees of rejected ones.
+    #[schemars(with = "Decimal")]
+    pub in_rejected_pool: Amount,
+    /// What slashed providers owe to payers.
+    #[schemars(with = "Decimal")]
+    pub in_compensations: Amount,
+    /// Whether what is in these places adds up to the supply: nothing appeared or vanished.
     pub conserved: bool,
 }
 

@@ -4,7 +4,7 @@ use super::text::any_hex;
 use super::{Decimal, HeadView, StatusName, U64};
 use chain_core::crypto::PublicKey;
 use chain_core::mempool::DropReason;
-use chain_core::types::{Height, TxId};
+use chain_core::types::{Address, Height, JobId, ModelId, TxId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -133,6 +133,25 @@ pub struct EventsParams {
     /// Only events of this type, or of these, separated by commas. Default: all.
     #[serde(default)]
     pub types: Option<String>,
+    /// Only events of this family, or of these, separated by commas. Default: all.
+    #[serde(default)]
+    pub family: Option<String>,
+    /// Only events that name this account, in whatever part.
+    #[serde(default)]
+    #[schemars(with = "Option<super::AddressText>")]
+    pub account: Option<Address>,
+    /// Only events about this job.
+    #[serde(default)]
+    #[schemars(with = "Option<Decimal>")]
+    pub job: Option<JobId>,
+    /// Only events that name this account as provider.
+    #[serde(default)]
+    #[schemars(with = "Option<super::AddressText>")]
+    pub provider: Option<Address>,
+    /// Only events that name this model.
+    #[serde(default, deserialize_with = "super::text::optional_hex")]
+    #[schemars(with = "Option<super::Hex32>")]
+    pub model: Option<ModelId>,
 }
 
 /// Which transaction to follow.

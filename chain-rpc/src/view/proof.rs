@@ -5,11 +5,11 @@ use super::{AddressText, Hex32, HexText, Number32, Object};
 use chain_core::block::{Header, Outcome};
 use chain_core::crypto::merkle::ListProof;
 use chain_core::state::{Proof, RowKey};
-use chain_core::types::{Address, AssetId, BlockId, Certificate, Height, TxId};
+use chain_core::types::{Address, AssetId, BlockId, Certificate, Height, JobId, ModelId, TxId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What to prove: exactly one of `address`, `key`, `tx_id`, and `height` with `index`.
+/// What to prove: exactly one of `address`, `key`, `job`, `provider`, `model`, `tx_id`, and `height` with `index`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProofParams {
@@ -25,6 +25,18 @@ pub struct ProofParams {
     #[serde(default)]
     #[schemars(with = "Option<HexText>")]
     pub key: Option<super::Bytes>,
+    /// The row of this job.
+    #[serde(default)]
+    #[schemars(with = "Option<super::Decimal>")]
+    pub job: Option<JobId>,
+    /// The row of the provider at this account.
+    #[serde(default)]
+    #[schemars(with = "Option<AddressText>")]
+    pub provider: Option<Address>,
+    /// The row of this model.
+    #[serde(default, deserialize_with = "optional_hex")]
+    #[schemars(with = "Option<Hex32>")]
+    pub model: Option<ModelId>,
     /// The outcome of this final transaction.
     #[serde(default, deserialize_with = "optional_hex")]
     #[schemars(with = "Option<Hex32>")]

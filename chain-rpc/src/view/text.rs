@@ -44,6 +44,16 @@ where
     text.map(|text| parse_hex(&text).map_err(serde::de::Error::custom)).transpose()
 }
 
+/// A text that may look like a number: in a query there is no telling them apart.
+pub(crate) fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    match Option::<serde_json::Value>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(serde_json::Value::String(text)) => Ok(Some(text)),
+        Some(value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => Ok(Some(value.to_string())),
+        Some(_) => Err(serde::de::Error::custom("expected a text")),
+    }
+}
+
 fn parse_hex<T: std::str::FromStr<Err: fmt::Display>>(text: &str) -> Result<T, T::Err> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     format!("0x{}", digits.to_ascii_lowercase()).parse()

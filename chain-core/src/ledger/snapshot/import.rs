@@ -8,7 +8,7 @@ use crate::fault::Fault;
 use crate::genesis::Genesis;
 use crate::ledger::chain::decode_ids;
 use crate::ledger::committed::CommittedBlock;
-use crate::ledger::keys::{self, FLUSHED, HEAD, HISTORY, IMPORTING, OLDEST_BODY, height_key, set_key};
+use crate::ledger::keys::{self, FLUSHED, HEAD, HISTORY, IMPORTING, MARKET, OLDEST_BODY, height_key, set_key};
 use crate::ledger::open::{put_block_zero, put_row, stored_chain};
 use crate::limits::MAX_FRAME_BYTES;
 use crate::state::protocol::{RULES_VERSION, check_version};
@@ -235,6 +235,7 @@ fn install(store: &dyn Store, genesis: &Genesis, snapshot: &Snapshot) -> Result<
     }
     put_head(&mut batch, snapshot)?;
     batch.delete(Table::Meta, IMPORTING);
+    batch.delete(Table::Meta, MARKET);
     Ok(store.write(batch, Durability::Synced).map_err(Fault::from)?)
 }
 

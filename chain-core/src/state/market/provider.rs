@@ -38,7 +38,7 @@ pub const COMPENSATIONS: Table<(MarketMs, JobId), Compensation> = Table::new(45)
 pub type OfferRow = ((ProviderId, ModelId), (AssetId, UnitKind));
 
 /// Where a provider is on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[borsh(use_discriminant = true)]
 #[repr(u8)]

@@ -278,11 +278,12 @@ fn store_error(error: rocksdb::Error) -> StoreError {
     }
 }
 
-/// Opens RocksDB. A `complete` database has to be there with all its files: only a new one may be made.
+/// Opens RocksDB. A `complete` database has to be there with all its files: only a new one may be made. A table
+/// that came later than the database is made in it.
 fn open_rows(rows: &Path, options: &RocksOptions, complete: bool) -> Result<DB, StoreError> {
     let mut database = options::database(options);
     database.create_if_missing(!complete);
-    database.create_missing_column_families(!complete);
+    database.create_missing_column_families(true);
     let families = options::families(options);
     DB::open_cf_descriptors(&database, rows, families).map_err(|error| {
         let text = error.as_ref();

@@ -87,7 +87,7 @@ fn family(table: Table, cache: &Cache, options: &RocksOptions) -> Options {
 /// Tables read by random keys that are often absent. The others are read by height, or in order.
 fn has_point_reads(table: Table) -> bool {
     match table {
-        Table::BlockIds | Table::TxIndex | Table::State => true,
+        Table::BlockIds | Table::TxIndex | Table::State | Table::Market => true,
         Table::Meta | Table::Headers | Table::Bodies | Table::Certificates | Table::History | Table::Events => false,
     }
 }
