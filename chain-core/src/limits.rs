@@ -20,6 +20,8 @@ pub const MAX_BLOCK_TXS: usize = 100_000;
 pub const MAX_GENESIS_BYTES: usize = 64 * 1024 * 1024;
 /// Most validators in a set.
 pub const MAX_VALIDATORS: usize = 256;
+/// With stake nobody joins a set of so many: that many records can't be displaced by more stake.
+pub const MAX_SIGNERS_BY_STAKE: usize = 192;
 /// Most spans in the set remembered of one validator; of more the two oldest count as one. That is no
 /// danger to the honest, who never contradict themselves, in the set or not.
 pub const MAX_SPANS: usize = 16;

@@ -3,7 +3,7 @@
 //!
 //! 1. Of each validator one contradiction is kept, in `DIR/evidence/KEY.json`: a key is convicted once. It is
 //!    the one at the lowest height, which costs most; but one that could not be submitted gives way to a
-//!    newer one, which can be proven longer. The file goes when the chain has convicted the key, or can't any more.
+//!    newer one, which can be proven longer. The file goes when it can't cost the validator anything more.
 //! 2. Whoever led first at the height where it was found submits at once, who leads a view later a block
 //!    later, and so on, so that most nodes find it done. What waits in the pool already is given way to for
 //!    some blocks, if it is the same accusation and nothing else: it may be meant to fail.
@@ -25,8 +25,9 @@ use chain_core::codec::{self, List};
 use chain_core::crypto::{PublicKey, SecretKey, verify_one};
 use chain_core::engine::{Announcement, SharedPool};
 use chain_core::mempool::Status;
+use chain_core::state::stakes::is_reached;
 use chain_core::state::validators::{VALIDATORS, next_set};
-use chain_core::state::{Authority, Params, Tree, money, params};
+use chain_core::state::{Authority, Now, Params, Tree, money, params};
 use chain_core::tx::{Action, Checked, TRANSACTION_VERSION, Transaction, authority, check_one};
 use chain_core::types::{Address, Amount, ChainId, Evidence, Height, TxId, View};
 use std::collections::BTreeMap;
@@ -53,8 +54,8 @@ struct Kept {
     evidence: Evidence,
     /// The head when it was found.
     found_at: Height,
-    /// The last attempt, and its nonce.
-    sent: Option<(TxId, u64)>,
+    /// The last attempt.
+    sent: Option<TxId>,
     /// Attempts that came into a block and were refused there.
     attempts: u32,
     /// Attempts that lost their place in the pool.
@@ -96,7 +97,8 @@ impl Kept {
     fn gives_way_to(&self, newer: &Evidence) -> bool {
         let height = |evidence: &Evidence| evidence.equivocation().ok().map(|equivocation| equivocation.height);
         let (new, old) = (height(newer), height(&self.evidence));
-        if self.told.is_some() { new > old } else { self.sent.is_none() && new < old }
+        // One that is on its way convicts without being kept; another at a lower height still costs more.
+        new < old || (self.told.is_some() && self.sent.is_none() && new > old)
     }
 }
 
@@ -144,8 +146,8 @@ impl Reporter {
         let head = self.driver.chain().head().block.header.height;
         // Its turn does not begin anew: who contradicts himself in every block is not waited for.
         let before = kept.get(&signer);
-        let (found_at, attempts) = before.map_or((head, 0), |one| (one.found_at, one.attempts));
-        kept.insert(signer, Kept { evidence, found_at, sent: None, attempts, lost: 0, told: None });
+        let (found_at, attempts, lost) = before.map_or((head, 0, 0), |one| (one.found_at, one.attempts, one.lost));
+        kept.insert(signer, Kept { evidence, found_at, sent: None, attempts, lost, told: None });
         true
     }
 
@@ -185,20 +187,22 @@ impl Reporter {
     fn due(&self, one: &mut Kept) -> Result<Due, Fault> {
         let chain = self.driver.chain();
         // The pool before the head, and neither while the other is held.
-        let (own, next_nonce) = {
+        let (status, next_nonce) = {
             let pool = self.pool.read();
-            let own = one.sent.is_some_and(|(id, _)| matches!(pool.status(&id), Status::Pending | Status::Queued));
+            let status = one.sent.map(|id| pool.status(&id));
             let sender = self.key.as_ref().map(|key| Address::of_key(&key.public()));
             let next = sender.and_then(|sender| pool.next_nonce(&sender));
-            (own, next)
+            (status, next)
         };
         let head = chain.head();
         let (height, params) = (head.block.header.height, params(&head.tree)?);
-        if let Some(settled) = settled(&head.tree, &params, height, &one.evidence)? {
+        let now = Now { height, timestamp: head.block.header.timestamp_ms, params: &params };
+        if let Some(settled) = settled(&head.tree, now, &one.evidence)? {
             return Ok(settled);
         }
         let Some(key) = &self.key else { return Ok(Due::Cannot("it has no validator key".into())) };
         let turn = one.found_at.saturating_add(turn(&head.tree, one.found_at.next(), &key.public())?);
+        let own = matches!(status, Some(Status::Pending | Status::Queued));
         if own || height < turn {
             return Ok(Due::Wait);
         }
@@ -209,8 +213,10 @@ impl Reporter {
         if height < turn.saturating_add(COURTESY_BLOCKS) && foreign() {
             return Ok(Due::Wait);
         }
-        match one.sent.take() {
-            Some((_, nonce)) if nonce < account.nonce => one.attempts = one.attempts.saturating_add(1),
+        one.sent = None;
+        match status {
+            // Had it been taken, it would be settled.
+            Some(Status::Final { .. }) => one.attempts = one.attempts.saturating_add(1),
             Some(_) => one.lost = one.lost.saturating_add(1),
             None => {}
         }
@@ -234,13 +240,13 @@ impl Reporter {
     }
 
     async fn send(&self, one: &mut Kept, transaction: Checked) {
-        let (bytes, nonce) = (vec![transaction.bytes().to_vec()], transaction.transaction().nonce);
+        let bytes = vec![transaction.bytes().to_vec()];
         let Ok(verdicts) = self.driver.submit(bytes.clone()).await else { return };
         self.net.tell(&bytes, &verdicts);
         match verdicts.into_iter().next() {
             Some(Ok(submitted)) => {
                 tracing::info!(validator = %one.evidence.signer(), tx = %submitted.tx_id, "evidence submitted");
-                one.sent = Some((submitted.tx_id, nonce));
+                (one.sent, one.told) = (Some(submitted.tx_id), None);
             }
             Some(Err(rejected)) => self.tell(one, rejected.to_string()),
             None => {}
@@ -339,11 +345,18 @@ fn fee(least: Amount, lost: u32, balance: Amount) -> Amount {
 }
 
 /// Whether there is nothing to prove any more, or not yet.
-fn settled(tree: &Tree, params: &Params, head: Height, evidence: &Evidence) -> Result<Option<Due>, Fault> {
+fn settled(tree: &Tree, now: Now<'_>, evidence: &Evidence) -> Result<Option<Due>, Fault> {
     let Ok(equivocation) = evidence.equivocation() else { return Ok(Some(Due::Over("it proves nothing"))) };
-    let record = VALIDATORS.get(tree, &evidence.signer())?;
+    let (record, params, head) = (VALIDATORS.get(tree, &evidence.signer())?, now.params, now.height);
+    let done = match &record {
+        // An older offence may still cost stake that had left before the one that is known.
+        Some(record) if record.equivocation.is_some() => {
+            !is_reached(tree, &evidence.signer(), equivocation.height, now)?
+        }
+        _ => false,
+    };
     Ok(match record {
-        Some(record) if record.equivocation.is_some() => Some(Due::Over("the validator is convicted")),
+        _ if done => Some(Due::Over("the validator is convicted")),
         // The block that takes it is the next one at the earliest.
         _ if equivocation.height > head.next() => Some(Due::Wait),
         _ if equivocation.height.saturating_add(params.evidence_window_blocks.into()) < head.next() => {
@@ -369,7 +382,7 @@ mod tests {
     use chain_core::crypto::Hash;
     use chain_core::state::Overlay;
     use chain_core::state::validators::found;
-    use chain_core::types::{BlockId, SignedMessage, Validator, Vote, VoteKind};
+    use chain_core::types::{BlockId, SignedMessage, TimestampMs, Validator, Vote, VoteKind};
 
     fn key(seed: u8) -> SecretKey {
         SecretKey::from_seed(&[seed; 32])
@@ -419,8 +432,7 @@ mod tests {
         let params = Params { evidence_window_blocks: 10, ..Params::default() };
         let judge = |convicted: &[u8], head: u64, evidence: Evidence| match settled(
             &state(convicted),
-            &params,
-            Height::new(head),
+            Now { height: Height::new(head), timestamp: TimestampMs::ZERO, params: &params },
             &evidence,
         )
         .unwrap()
@@ -458,8 +470,9 @@ mod tests {
         let kept = |sent, told| Kept { evidence: evidence(1, 8), found_at, sent, attempts: 0, lost: 0, told };
         let gives_way = |kept: &Kept| [7, 8, 9].map(|height| kept.gives_way_to(&evidence(1, height)));
         assert_eq!(gives_way(&kept(None, None)), [true, false, false]);
-        assert_eq!(gives_way(&kept(Some((pooled_id(), 4)), None)), [false; 3], "one is on its way");
-        assert_eq!(gives_way(&kept(None, Some("no money".into()))), [false, false, true]);
+        assert_eq!(gives_way(&kept(Some(pooled_id()), None)), [true, false, false]);
+        assert_eq!(gives_way(&kept(Some(pooled_id()), Some("once".into()))), [true, false, false], "one is on its way");
+        assert_eq!(gives_way(&kept(None, Some("no money".into()))), [true, false, true]);
     }
 
     #[test]

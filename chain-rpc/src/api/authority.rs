@@ -11,10 +11,10 @@ use crate::errors::{NOT_FOUND, RpcError, bad_params};
 use crate::view::*;
 use chain_core::Fault;
 use chain_core::crypto::PublicKey;
-use chain_core::limits::MAX_COUNTED_VIEWS;
+use chain_core::limits::{MAX_COUNTED_VIEWS, MAX_VALIDATORS};
 use chain_core::state::protocol::{RULES_VERSION, protocol, roles};
 use chain_core::state::stakes::mode;
-use chain_core::state::validators::{VALIDATORS, jailed, next_set, records};
+use chain_core::state::validators::{VALIDATORS, jailed, next_set, records, retired_due};
 use chain_core::state::{JailCause, PARAM_CHANGES, Standing, Tree, ValidatorRecord, params};
 use chain_core::tx::authority::proposal::{PROPOSALS, Proposal, Status, Tally, pending, proposals};
 use chain_core::tx::authority::{Measure, Member, council};
@@ -145,12 +145,13 @@ struct Known {
     epoch_blocks: u64,
 }
 
-/// Of all that are or may become members, and of the members of an older set.
+/// Of all that are or may become members, of some who left, and of the members of an older set.
 fn known(context: &Context, old: &[Validator]) -> Result<Known, RpcError> {
     look(context, |block, tree| {
         let (height, next) = (block.header.height, next_set(tree)?);
         let mut records: BTreeMap<_, _> = records(tree)?.into_iter().collect();
-        for key in old.iter().map(|member| member.public_key) {
+        let left = retired_due(tree, Height::MAX, MAX_VALIDATORS)?;
+        for key in old.iter().map(|member| member.public_key).chain(left.into_iter().map(|(_, key)| key)) {
             records.extend(VALIDATORS.get(tree, &key)?.map(|record| (key, record)));
         }
         let (mut stakes, mut jail) = (BTreeMap::new(), BTreeMap::new());

@@ -14,7 +14,7 @@ use chain_core::state::stakes::{
     BATCHES, Delegation, Stake, Unbonding, UnbondingEntry, delegations, own_stake, stake, staking, unbondings,
     withdrawable,
 };
-use chain_core::state::validators::{VALIDATORS, next_set};
+use chain_core::state::validators::{CONVICTED, VALIDATORS, jailed, next_set};
 use chain_core::state::{Now, Tree, params};
 use chain_core::types::{Address, Amount, ConsensusMode, Height, StakeId};
 use std::collections::BTreeMap;
@@ -40,6 +40,8 @@ fn get_stake(context: &Context, asked: StakeParams) -> Result<StakeView, RpcErro
             staking: staking_view(tree, block.header.height)?,
             validator,
             address: Address::of_key(&validator),
+            jail_cause: jailed(tree, &validator)?,
+            equivocation: CONVICTED.get(tree, &validator)?,
             stake: found.map(|stake| validator_stake(tree, &validator, stake, block.header.height)).transpose()?,
         })
     })

@@ -3,8 +3,9 @@
 
 use super::{AddressText, Decimal, Hex32, Number32, Object, U64};
 use chain_core::crypto::PublicKey;
+use chain_core::state::JailCause;
 use chain_core::state::stakes::Slash;
-use chain_core::types::{Address, Amount, AssetId, ConsensusMode, Height, TimestampMs};
+use chain_core::types::{Address, Amount, AssetId, ConsensusMode, Equivocation, Height, TimestampMs};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,14 @@ pub struct StakeView {
     /// The account that bonds for it: the plain account of its key.
     #[schemars(with = "AddressText")]
     pub address: Address,
+    /// Why it is jailed, also while it is away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub jail_cause: Option<JailCause>,
+    /// The equivocation it was convicted of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Object>")]
+    pub equivocation: Option<Equivocation>,
     /// Null: nobody ever bonded for this key; so always in mode `poa`.
     pub stake: Option<ValidatorStake>,
 }

@@ -19,7 +19,7 @@ pub mod weights;
 
 pub use fund::Fund;
 pub use rewards::{Earned, Rewards};
-pub use slash::{Slash, slash};
+pub use slash::{Slash, is_reached, slash};
 
 use self::weights::{Candidate, weights};
 use super::now::Now;

@@ -15,7 +15,7 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
-use super::{BATCHES, STAKES, Stake, UNBONDINGS, own_stake, staking};
+use super::{BATCHES, Batch, STAKES, Stake, UNBONDINGS, own_stake, staking};
 use crate::crypto::PublicKey;
 use crate::fault::Fault;
 use crate::limits::MAX_SLASHED_BATCHES;
@@ -105,17 +105,36 @@ fn own_worth(rows: &impl Rows, validator: &PublicKey, stake: &Stake) -> Result<A
     Ok(worth)
 }
 
-/// Rules 1 and 2: those that had not left before this offence, and were not slashed for a higher one.
+/// Whether proof of an offence at this height would cost the stake behind a validator something, all else being
+/// right: rules 1 and 2. Nothing where nobody ever bonded for it.
+pub fn is_reached(rows: &impl Rows, validator: &PublicKey, offence: Height, now: Now<'_>) -> Result<bool, Fault> {
+    let Some(stake) = STAKES.get(rows, validator)? else { return Ok(false) };
+    if stake.slash.is_none() {
+        return Ok(true);
+    }
+    for number in stake.batch.saturating_sub(MAX_SLASHED_BATCHES)..=stake.batch {
+        if BATCHES.get(rows, &(stake.id, number))?.is_some_and(|batch| reaches(&stake, &batch, offence, now)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether an offence reaches a batch: it had not left before, and was not slashed for a higher one.
+fn reaches(stake: &Stake, batch: &Batch, offence: Height, now: Now<'_>) -> bool {
+    let spared = |left: Height| stake.slash.is_none_or(|known| left < known.offence);
+    match batch.closed {
+        Some(closed) => closed.left >= offence && spared(closed.left) && !closed.is_free(now),
+        None => stake.slash.is_none(),
+    }
+}
+
+/// Rules 1 and 2, for the batches.
 fn slash_batches(overlay: &mut Overlay<'_>, stake: &Stake, offence: Height, now: Now<'_>) -> Result<Amount, Fault> {
     let (newest, mut lost) = (stake.batch, Amount::ZERO);
-    let spared = |left: Height| stake.slash.is_none_or(|known| left < known.offence);
     for number in newest.saturating_sub(MAX_SLASHED_BATCHES)..=newest {
         let Some(mut batch) = BATCHES.get(overlay, &(stake.id, number))? else { continue };
-        let reached = match batch.closed {
-            Some(closed) => closed.left >= offence && spared(closed.left) && !closed.is_free(now),
-            None => stake.slash.is_none(),
-        };
-        if !reached {
+        if !reaches(stake, &batch, offence, now) {
             continue;
         }
         let part = batch.fund.slash(now.params.slash_equivocation_bps);

@@ -11,7 +11,7 @@ use super::epoch::{Plan, Wanted, plan};
 use super::measure::check_parameter;
 use super::proposal::{ACTIVATIONS, DEADLINES, FORGETTING, PROPOSALS, Status, Tally, due, existing, wait_no_more};
 use super::*;
-use crate::limits::{MAX_COUNTED_VIEWS, MAX_DEADLINES_PER_BLOCK, MAX_SPANS};
+use crate::limits::{MAX_COUNTED_VIEWS, MAX_DEADLINES_PER_BLOCK, MAX_SIGNERS_BY_STAKE, MAX_SPANS};
 use crate::state::protocol::{PROTOCOL, protocol};
 use crate::state::validators::{
     JAILED_AWAY, VALIDATOR_SETS, VALIDATORS, ValidatorSets, next_set, records, retired_due,
@@ -239,7 +239,9 @@ fn change_set(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
         since: record.since,
     };
     let wanted: Vec<_> = known.iter().map(wanted).collect();
-    let Plan { members, waiting } = plan(protocol(block.state)?.quorum_rule, &old, &wanted);
+    // Whoever leaves slowly signs on: some places stay for those who have more stake.
+    let room = if stakes::mode(block.state)? == ConsensusMode::Poa { MAX_VALIDATORS } else { MAX_SIGNERS_BY_STAKE };
+    let Plan { members, waiting } = plan(protocol(block.state)?.quorum_rule, room, &old, &wanted);
     for (key, record) in known {
         keep_record(block, &key, record, &members)?;
     }

@@ -8,7 +8,7 @@
 //! 2. With fewer than four members one of them leaves, whole, or one joins, with no more than the heaviest
 //!    has nor than its share of what is wanted; for what is left of the budget, and where nobody leaves or
 //!    joins for one of at least 1, rule 1 holds for the weights of those who stay.
-//! 3. No move leaves nobody, more than `MAX_VALIDATORS`, or a set that its members who are wanted
+//! 3. No move leaves nobody, lets somebody join where there is no room, or leaves a set that its members who are wanted
 //!    could not form a quorum of although they could before.
 //! 4. The order: first those who leave, convicted ones before others, then those who join, then those
 //!    whose weight changes; among equals who has waited longest, then the smaller key.
@@ -22,7 +22,7 @@
 //! Not here: who is wanted (`state::validators`), when this happens (`block_end`).
 
 use crate::crypto::PublicKey;
-use crate::limits::{MAX_TOTAL_WEIGHT, MAX_VALIDATORS};
+use crate::limits::MAX_TOTAL_WEIGHT;
 use crate::types::{Height, QuorumRule, Validator};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
@@ -80,17 +80,18 @@ pub struct Plan {
 /// The weights while they change.
 struct Draft<'w> {
     rule: QuorumRule,
+    room: usize,
     weights: BTreeMap<PublicKey, u64>,
     wanted: &'w BTreeMap<PublicKey, Wanted>,
     /// Why a move was not made.
     refused: BTreeMap<PublicKey, Delay>,
 }
 
-/// The next set. Members nothing is said about stay as they are.
-pub fn plan(rule: QuorumRule, old: &[Validator], wanted: &[Wanted]) -> Plan {
+/// The next set, of at most `room` members as far as joining goes. Members nothing is said about stay as they are.
+pub fn plan(rule: QuorumRule, room: usize, old: &[Validator], wanted: &[Wanted]) -> Plan {
     let by_key: BTreeMap<_, _> = wanted.iter().map(|wanted| (wanted.key, *wanted)).collect();
     let weights: BTreeMap<_, _> = old.iter().map(|member| (member.public_key, member.weight)).collect();
-    let mut draft = Draft { rule, weights, wanted: &by_key, refused: BTreeMap::new() };
+    let mut draft = Draft { rule, room, weights, wanted: &by_key, refused: BTreeMap::new() };
     let moves = draft.moves();
     let third = draft.total() / 3;
     let few = draft.weights.len() < FEW;
@@ -180,7 +181,7 @@ impl Draft<'_> {
         self.set(wanted.key, after);
         let refused = if self.weights.is_empty() || (could && !self.is_able()) {
             Delay::Quorum
-        } else if self.weights.len() > MAX_VALIDATORS || self.total() > MAX_TOTAL_WEIGHT {
+        } else if (before == 0 && self.weights.len() > self.room) || self.total() > MAX_TOTAL_WEIGHT {
             Delay::Room
         } else {
             return true;

@@ -182,9 +182,7 @@ pub(super) fn validating(rows: &impl Rows, key: &PublicKey) -> Result<ValidatorR
 }
 
 fn check_add(rows: &impl Rows, key: &PublicKey, weight: u64) -> Result<(), Failure> {
-    if let Some(equivocation) = CONVICTED.get(rows, key)? {
-        return Err(TOMBSTONED.because("a key that never contradicted itself", equivocation).into());
-    }
+    never_convicted(rows, key)?;
     let (others, known) = (records(rows)?, VALIDATORS.get(rows, key)?);
     if known.as_ref().is_some_and(|record| record.standing != Standing::Removed) {
         return Err(ALREADY_ADMITTED.because("a key that is not admitted", key).into());
@@ -201,8 +199,16 @@ fn check_add(rows: &impl Rows, key: &PublicKey, weight: u64) -> Result<(), Failu
     Ok(())
 }
 
+fn never_convicted(rows: &impl Rows, key: &PublicKey) -> Result<(), Failure> {
+    match CONVICTED.get(rows, key)? {
+        Some(equivocation) => Err(TOMBSTONED.because("a key that never contradicted itself", equivocation).into()),
+        None => Ok(()),
+    }
+}
+
 /// Rule 18: who may bond again can be jailed while it is away.
 fn check_jail(rows: &impl Rows, key: &PublicKey) -> Result<(), Failure> {
+    never_convicted(rows, key)?;
     if jailed(rows, key)?.is_some() {
         return Err(ALREADY_JAILED.because("a validator that is not jailed", key).into());
     }
@@ -213,9 +219,7 @@ fn check_jail(rows: &impl Rows, key: &PublicKey) -> Result<(), Failure> {
 }
 
 fn check_unjail(rows: &impl Rows, key: &PublicKey) -> Result<(), Failure> {
-    if let Some(equivocation) = CONVICTED.get(rows, key)? {
-        return Err(TOMBSTONED.because("a key that never contradicted itself", equivocation).into());
-    }
+    never_convicted(rows, key)?;
     if jailed(rows, key)?.is_some() {
         return Ok(());
     }

@@ -15,7 +15,7 @@ type Planned = (Vec<(u8, u64)>, Vec<(u8, Delay)>);
 fn planned(old: &[(u8, u64)], wanted: &[Wanted]) -> Planned {
     let old: Vec<_> =
         old.iter().map(|(seed, weight)| Validator { public_key: validator(*seed), weight: *weight }).collect();
-    let plan = plan(QuorumRule::Byzantine, &old, wanted);
+    let plan = plan(QuorumRule::Byzantine, MAX_VALIDATORS, &old, wanted);
     let seed = |key: &PublicKey| (1..=40).find(|seed| validator(*seed) == *key).unwrap();
     let mut members: Vec<_> = plan.members.iter().map(|m| (seed(&m.public_key), m.weight)).collect();
     members.sort();
@@ -161,8 +161,12 @@ fn rule_13_more_than_fit_wait() {
     old.sort_by_key(|v| v.public_key);
     assert_eq!(old.len(), MAX_VALIDATORS);
     let joins = Wanted { key: first.public_key, weight: 1, convicted: false, since: Height::ZERO };
-    let plan = plan(QuorumRule::Byzantine, &old, &[joins]);
+    let plan = plan(QuorumRule::Byzantine, MAX_VALIDATORS, &old, &[joins]);
     assert_eq!((plan.members == old, plan.waiting[0].delay), (true, Delay::Room));
+    // Where there is less room, those who are in stay and change.
+    let changes = Wanted { key: old[0].public_key, weight: 2, convicted: false, since: Height::ZERO };
+    let plan = super::super::epoch::plan(QuorumRule::Byzantine, 192, &old, &[joins, changes]);
+    assert_eq!((plan.members.len(), plan.members[0].weight, plan.waiting.len()), (MAX_VALIDATORS, 2, 1));
 }
 
 /// Weights and wishes of up to ten validators.
@@ -190,8 +194,8 @@ proptest! {
             rule.is_quorum(stay, total(set))
         };
         for _ in 0..2_000 {
-            let next = plan(rule, &old, &wanted);
-            prop_assert_eq!(&next, &plan(rule, &old, &backwards), "whatever the order they are given in");
+            let next = plan(rule, MAX_VALIDATORS, &old, &wanted);
+            prop_assert_eq!(&next, &plan(rule, MAX_VALIDATORS, &old, &backwards), "whatever the order they are given in");
             prop_assert!(ValidatorSet::new(next.members.clone()).is_ok());
             let weight = |set: &[Validator], key: &PublicKey| {
                 set.iter().find(|m| m.public_key == *key).map_or(0, |m| m.weight)
@@ -228,7 +232,7 @@ proptest! {
             old = next.members;
         }
         // In the end everything is as wanted, but for what would leave nobody or take a quorum.
-        let left = plan(rule, &old, &wanted);
+        let left = plan(rule, MAX_VALIDATORS, &old, &wanted);
         prop_assert!(left.waiting.iter().all(|w| w.delay == Delay::Quorum), "{:?}", left);
         prop_assert!(left.waiting.is_empty() || wanted.iter().any(|w| w.weight == 0), "{:?}", left);
     }

@@ -80,6 +80,13 @@ fn a_small_conviction_buys_nothing_for_the_time_before() {
     // Reduced to the minimum it reports itself for a height above that at which most of it left.
     let results = run(&mut chain, 5, proof(4, 6)).unwrap();
     assert_eq!((slashes(&results)[0].1.bonded.get(), slashes(&results)[0].1.unbonding.get()), (100, 0));
+    // Whoever has other evidence can tell whether it still costs something.
+    let reached = |chain: &TestChain, seed, height| {
+        let (height, timestamp) = (Height::new(height), crate::types::TimestampMs::ZERO);
+        let now = crate::state::Now { height: chain.height, timestamp, params: &short() };
+        crate::state::stakes::is_reached(&chain.tree, &validator(seed), height, now).unwrap()
+    };
+    assert!(reached(&chain, 4, 5) && !reached(&chain, 4, 6) && reached(&chain, 3, 6) && !reached(&chain, 7, 6));
     // What it signed while all of it stood behind it costs what it would have.
     let before = (stk(&chain, 8), burned(&chain));
     let results = run(&mut chain, 8, proof(4, 3)).unwrap();
@@ -90,6 +97,7 @@ fn a_small_conviction_buys_nothing_for_the_time_before() {
     assert_eq!((known.offence.get(), known.bonded.get(), known.unbonding.get()), (3, 100, 900));
     // Once: neither a third one below that costs more, nor one above.
     for height in [2, 3, 4, 6] {
+        assert!(!reached(&chain, 4, height));
         assert!(run(&mut chain, 8, proof(4, height)).is_err(), "{height}");
     }
     assert_eq!(batch(&chain, 4, 0).unwrap().fund.held.get(), 8_100);
