@@ -116,8 +116,10 @@ async fn get(app: &App, args: &GetArgs) -> Answer<()> {
         None => AssetId::NATIVE,
     };
     let (height, index) = args.outcome.unzip();
-    let proof =
-        node.client.get_proof(&ProofParams { address, asset, tx_id: args.tx, height, index, ..ProofParams::default() }).await?;
+    let proof = node
+        .client
+        .get_proof(&ProofParams { address, asset, tx_id: args.tx, height, index, ..ProofParams::default() })
+        .await?;
     let mut document = serde_json::to_value(&proof).map_err(std::io::Error::from)?;
     if let (Some(id), Value::Object(fields)) = (args.tx, &mut document) {
         let signed = node.client.get_tx(id, false).await?.signed;
