@@ -10,8 +10,8 @@ use super::setting::{Setting, WINDOW_BLOCKS, WITNESSES, witness};
 use chain_core::crypto::{Hash, PublicKey, SecretKey};
 use chain_core::state::validators::records;
 use chain_core::state::{Tree, money};
-use chain_core::tx::Checked;
 use chain_core::tx::authority::Action;
+use chain_core::tx::{self, Checked};
 use chain_core::types::{Address, BlockId, Evidence, Height, SignedMessage, View, Vote, VoteKind};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -78,7 +78,8 @@ impl Witnesses {
                 found.retain(|evidence| *who == MEDDLER || !convicted.contains(&evidence.signer()));
                 if let Some(evidence) = found.pop_front() {
                     self.reported.push(evidence.clone());
-                    self.waiting.insert(*who, self.setting.sign(&key, nonce, Action::prove(evidence)));
+                    self.waiting
+                        .insert(*who, self.setting.sign(&key, nonce, tx::Action::Authority(Action::prove(evidence))));
                 }
             }
             let tx = self.waiting.get(who).cloned();
