@@ -104,6 +104,8 @@ struct Told {
     next: Height,
     acknowledged: BTreeMap<TxId, (Address, u64)>,
     dropped: BTreeSet<TxId>,
+    /// What was acknowledged and unknown after a start.
+    suspects: Vec<(TxId, Address, u64)>,
 }
 
 /// A kind of statement (0: a proposal) with the block.
@@ -197,7 +199,9 @@ impl Referee {
         self.agree(node, found, id)?;
         let told = self.told.entry(node).or_default();
         (told.next, told.newest) = (found.next(), found);
-        self.check_acknowledged(node, engine)
+        let missing = self.missing(node, engine)?;
+        self.told.entry(node).or_default().suspects.extend(missing);
+        Ok(())
     }
 
     /// Whether software of this version may sign and decide a height, as far as is known.
@@ -383,22 +387,36 @@ impl Referee {
         }
     }
 
-    /// Everything a node ever acknowledged is still there, or it is known why it is not.
-    pub fn check_acknowledged(&self, node: usize, engine: &Engine) -> Verdict {
-        let Some(told) = self.told.get(&node) else { return Ok(()) };
-        for (id, (sender, nonce)) in &told.acknowledged {
+    /// What a node acknowledged and does not know any more, although its sender could still send it.
+    fn missing(&self, node: usize, engine: &Engine) -> Result<Vec<(TxId, Address, u64)>, Violation> {
+        let mut missing = Vec::new();
+        for (id, (sender, nonce)) in self.told.get(&node).iter().flat_map(|told| &told.acknowledged) {
             let place = engine.chain().place(id).map_err(|fault| broken(Rule::Running, fault))?;
             let status = engine.pool().read().status(id);
-            if told.dropped.contains(id) || place.is_some() || status != Status::Unknown {
-                continue;
-            }
+            let is_dropped = self.told.get(&node).is_some_and(|told| told.dropped.contains(id));
             // Another transaction of the same sender and nonce is a reason, too.
             let account = money::account(&engine.chain().head().tree, sender);
-            let used = account.is_ok_and(|account| account.nonce > *nonce);
-            let lost = || format!("node {node}: {id} of {sender} with nonce {nonce} was acknowledged and is unknown");
-            must(Rule::Acknowledged, used, lost)?;
+            let is_used = account.is_ok_and(|account| account.nonce > *nonce);
+            if !is_dropped && place.is_none() && status == Status::Unknown && !is_used {
+                missing.push((*id, *sender, *nonce));
+            }
         }
-        Ok(())
+        Ok(missing)
+    }
+
+    /// Everything a node ever acknowledged is still there, or it is known why it is not. What was missing after
+    /// a start had been dropped for another one with its nonce, which then is final by the end: a power cut
+    /// takes a block that was fetched, and not the record of what it drove out.
+    pub fn check_acknowledged(&self, node: usize, engine: &Engine) -> Verdict {
+        let mut lost = self.missing(node, engine)?;
+        for (id, sender, nonce) in self.told.get(&node).iter().flat_map(|told| &told.suspects) {
+            let place = engine.chain().place(id).map_err(|fault| broken(Rule::Running, fault))?;
+            if place.is_some() || self.next_nonce(sender) <= *nonce {
+                lost.push((*id, *sender, *nonce));
+            }
+        }
+        let what = || format!("node {node}: acknowledged and unknown, at least for a while: {lost:?}");
+        must(Rule::Acknowledged, lost.is_empty(), what)
     }
 
     /// A node with a key (or without) says something to others.

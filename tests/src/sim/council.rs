@@ -206,7 +206,8 @@ impl Council {
         if self.upgrades && self.random.chance(if known.version == 1 { 400 } else { 50 }) {
             let ahead = u64::from(known.params.delay_blocks) + self.random.below(7);
             let height = Height::new(known.height.get() + 1 + ahead);
-            let version = if self.random.chance(900) { 2 } else { self.random.pick(&[1, 3]) };
+            // Versions 1 and 4 never come next, and nobody knows version 3.
+            let version = if self.random.chance(900) { 2 } else { self.random.pick(&[1, 4]) };
             return Some(Measure::Upgrade { version, height });
         }
         let (name, values) = self.random.pick(&VOTED);

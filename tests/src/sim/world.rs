@@ -450,6 +450,8 @@ impl World {
             Output::Announce(Announcement::Consensus(event)) => self.hear_event(node, &event),
             Output::Reply(ticket, reply) => {
                 if let (Some(tx), Ok(taken)) = (self.tickets.remove(&ticket), reply) {
+                    let line = || format!("takes {}: {:?}", tx.id(), taken.status);
+                    self.log.note(self.now, node, 14, tx.id().0.as_bytes(), line);
                     self.referee.hear_acknowledged(node, &tx, taken.status);
                 }
             }

@@ -60,7 +60,9 @@ impl World {
         for (node, tx) in given {
             let actions = &tx.transaction().actions;
             self.log
-                .note(self.now, node.unwrap_or(99), 12, tx.id().0.as_bytes(), || format!("somebody gives {actions:?}"));
+                .note(self.now, node.unwrap_or(99), 12, tx.id().0.as_bytes(), || {
+                    format!("somebody gives {}: {actions:?}", tx.id())
+                });
             self.referee.learn(&tx);
             self.liars.values_mut().for_each(|liar| liar.learn(&tx));
             // Whoever's own node is down asks another one.
