@@ -174,6 +174,75 @@ mutant() {
         change chain-core/src/tx/authority/measure.rs 's/CONVICTED\.get(rows, key)?/None::<Equivocation>/'
         hunt 'Sets'
         ;;
+    slash-burn)
+        change chain-core/src/state/stakes/slash.rs 's/if !burned\.is_zero() {/if false {/'
+        hunt 'Conservation'
+        ;;
+    slash-share)
+        change chain-core/src/state/stakes/slash.rs 's/\.min(own_lost\.bps_floor(HALF_BPS))//'
+        hunt 'Stakes'
+        ;;
+    slash-unbonding)
+        change chain-core/src/state/stakes/slash.rs 's/let unbonding = slash_batches(.*/let unbonding = Amount::ZERO; stake.close(overlay, now)?;/'
+        hunt 'Stakes'
+        ;;
+    unbond-free)
+        change chain-core/src/state/stakes/mod.rs 's/free_from: now\.height\.saturating_add(window\.into())\.next(),/free_from: now.height.next(),/'
+        hunt 'Stakes'
+        ;;
+    unbond-early)
+        change chain-core/src/tx/staking/block_end.rs 's/if weight(&validator) <= record\.target() {/if true {/'
+        hunt 'Stakes'
+        ;;
+    stake-delegations)
+        change chain-core/src/state/stakes/mod.rs 's/stake: stake\.bonded\.held, since: record\.since/stake: own_stake(overlay, key, \&stake)?, since: record.since/'
+        hunt 'Sets'
+        ;;
+    stake-cap)
+        change chain-core/src/state/stakes/weights.rs 's/if mode == ConsensusMode::Hybrid {/if false {/'
+        hunt 'Sets'
+        ;;
+    stake-council)
+        change chain-core/src/tx/authority/council.rs 's/let weight = |key: &PublicKey| if by_stake {/let weight = |key: \&PublicKey| if false {/'
+        hunt 'Sets|Parameters'
+        ;;
+    stake-issuance)
+        change chain-core/src/execute.rs 's/money::count_minted(&mut self\.overlay, AssetId::NATIVE, issuance)/Ok(issuance)/'
+        hunt 'Conservation'
+        ;;
+    stake-jail)
+        change chain-core/src/tx/staking/bond.rs 's/if let Some(cause) = JAILED\.get(context\.state, key)? {/if let Some(cause) = None::<JailCause> {/'
+        hunt 'Absence|Sets'
+        ;;
+    parameter-bounds)
+        change chain-core/src/tx/authority/measure.rs 's/Ok(changed) => check_voted(params, &changed)\.map_err(out_of),/Ok(_) => Ok(()),/'
+        hunt 'Sets|Parameters'
+        ;;
+    parameter-early)
+        change chain-core/src/tx/authority/block_end.rs 's/due(&ACTIVATIONS, tree, height\.get(), usize::MAX)/due(\&ACTIVATIONS, tree, height.next().get(), usize::MAX)/'
+        hunt 'Parameters'
+        ;;
+    absence-height)
+        change chain-core/src/tx/authority/block_end.rs 's/set\.leader(block\.height, view)/set.leader(block.height.next(), view)/'
+        hunt 'Absence'
+        ;;
+    absence-view)
+        change chain-core/src/tx/authority/block_end.rs 's/(0\.\.block\.view\.get()\.min(MAX_COUNTED_VIEWS))/(1..=block.view.get().min(MAX_COUNTED_VIEWS))/'
+        hunt 'Absence'
+        ;;
+    absence-jail)
+        change chain-core/src/tx/authority/block_end.rs 's/if admitted \&\& absence == limit {/if admitted \&\& absence > limit {/'
+        hunt 'Absence'
+        ;;
+    upgrade-signs)
+        change chain-core/src/engine/commit.rs 's/check_version(&head\.tree, chain\.known_rules())?;//'
+        hunt 'Upgrades'
+        ;;
+    upgrade-decides)
+        change chain-core/src/engine/commit.rs 's/check_version(&head\.tree, chain\.known_rules())?;//'
+        change chain-core/src/execute.rs 's/check_version(tree, known)?;//'
+        hunt 'Upgrades'
+        ;;
     light-hop)
         change chain-core/src/light.rs 's/self\.set = next_set(&trusted\.header, next_members)?;/next_set(\&trusted.header, next_members)?;/'
         hunt 'Sets'
@@ -192,6 +261,10 @@ if [ $# -eq 0 ]; then
     for name in quorum fsync duplicate-vote unordered-map nonce nullification certificate \
         sync-certificate sync-body sync-liar \
         set-early set-late set-certificate set-sync set-restart set-member set-budget set-order set-ready \
-        evidence-window evidence-seat evidence-lost conviction-forgotten light-hop; do mutant "$name"; done
+        evidence-window evidence-seat evidence-lost conviction-forgotten light-hop \
+        slash-burn slash-share slash-unbonding unbond-free unbond-early \
+        stake-delegations stake-cap stake-council stake-issuance stake-jail \
+        parameter-bounds parameter-early absence-height absence-view absence-jail \
+        upgrade-signs upgrade-decides; do mutant "$name"; done
 fi
 exit "$missed"
