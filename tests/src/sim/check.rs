@@ -15,7 +15,7 @@ use chain_core::execute::{BlockContext, Executed, execute_block_as};
 use chain_core::ledger::CommittedBlock;
 use chain_core::light::LightClient;
 use chain_core::mempool::Status;
-use chain_core::state::{Tree, money};
+use chain_core::state::{Supply, Tree, money};
 use chain_core::tx::{Action, Checked, Signed, authority};
 use chain_core::types::{
     Address, BlockId, Certificate, Height, QuorumRule, SignedMessage, TxId, View, VoteKind, WireId,
@@ -363,11 +363,11 @@ impl Referee {
             let same = head.tree.root() == self.tree.root();
             must(Rule::SameState, same, || format!("node {node}: its state at {height} is not the executed one"))?;
         }
+        // What the node would answer, kept up block by block, is what there is.
+        let audit = conserved(&head.tree)?;
         drop(head);
         let (at, sums) = engine.chain().supplies().map_err(|fault| broken(Rule::Conservation, fault))?;
-        let wrong = sums.iter().find(|supply| !supply.is_conserved());
-        must(Rule::Conservation, wrong.is_none(), || format!("node {node} says that at {at} {wrong:?}"))?;
-        conserved(&engine.chain().head().tree)
+        must(Rule::Conservation, sums == audit, || format!("node {node} says that at {at} {sums:?}, not {audit:?}"))
     }
 
     /// A node took a transaction and said so.
@@ -520,8 +520,10 @@ impl Referee {
     }
 }
 
-fn conserved(tree: &Tree) -> Verdict {
+/// What there is of each asset, in each place, if nothing appeared or vanished.
+fn conserved(tree: &Tree) -> Result<Vec<Supply>, Violation> {
     let supplies = money::audit(tree).map_err(|fault| broken(Rule::Conservation, fault))?;
     let wrong = supplies.iter().find(|s| !s.is_conserved() || s.in_accounts > s.asset.max_supply);
-    must(Rule::Conservation, wrong.is_none(), || format!("{wrong:?}"))
+    must(Rule::Conservation, wrong.is_none(), || format!("{wrong:?}"))?;
+    Ok(supplies)
 }

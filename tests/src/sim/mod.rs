@@ -112,6 +112,7 @@ impl Campaign {
                 sums.slashed += figures.slashed;
                 sums.parameters += figures.parameters;
                 sums.absent += figures.absent;
+                sums.returned += figures.returned;
                 sums.upgrades += figures.upgrades;
                 sums.events += figures.events;
                 sums.virtual_ms += figures.virtual_ms;

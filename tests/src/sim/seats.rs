@@ -164,6 +164,13 @@ impl Seats {
         &self.absentees
     }
 
+    /// How many of them are in the set again.
+    pub fn returned(&self) -> usize {
+        let has_a_seat = |key: &&PublicKey| self.at(self.known).is_some_and(|set| set.index_of(key).is_some());
+        let is_free = |key: &&PublicKey| self.people.get(key).is_some_and(Person::is_active);
+        self.absentees.iter().filter(has_a_seat).filter(is_free).count()
+    }
+
     /// How many actions with stake were carried out.
     pub fn staked(&self) -> u64 {
         self.staked

@@ -171,7 +171,7 @@ fn stake(genesis: &mut Genesis, weights: &[u64], terms: &Terms) {
     (params.weight_exponent, params.min_validator_stake) = (6, Amount::new(LEAST_STAKE));
     (params.issuance_per_block, params.weight_cap_bps) = (Amount::new(terms.issuance), terms.cap_bps);
     (params.max_active_validators, params.unbonding_s) = (terms.most, 4);
-    (params.slash_equivocation_bps, params.slash_reporter_bps) = (1_003, 2_001);
+    (params.slash_equivocation_bps, params.slash_reporter_bps) = (1_003, 4_001);
     let first = |(place, member): (usize, &chain_core::types::Validator)| FirstStake {
         validator: member.public_key,
         amount: Amount::new(u128::from(weights[place]) * STAKE + place as u128),

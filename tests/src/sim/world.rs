@@ -91,6 +91,8 @@ pub struct Figures {
     pub parameters: u64,
     /// Validators jailed for absence.
     pub absent: u64,
+    /// Those of them that are in the set again at the end.
+    pub returned: u64,
     /// Upgrades that came into force.
     pub upgrades: u64,
     /// Events.
@@ -216,6 +218,7 @@ impl World {
         let seats = self.referee.seats();
         (self.figures.staked, self.figures.slashed) = (seats.staked(), seats.slashed() as u64);
         (self.figures.parameters, self.figures.absent) = (seats.book().changed, seats.absentees().len() as u64);
+        self.figures.returned = seats.returned() as u64;
         self.figures.upgrades = u64::from(seats.upgraded().is_some());
         self.figures.log_hash = self.log.hash();
         Ok(self.figures)
