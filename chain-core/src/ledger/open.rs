@@ -212,13 +212,8 @@ fn replay(known: u32, store: &dyn Store, head: &mut Head, height: Height) -> Res
         return Err(Fault::new(format!("block {height} does not follow its parent")));
     }
     let transactions = check_body(&chain, &block)?;
-    let context = BlockContext {
-        chain,
-        height,
-        view: header.view,
-        timestamp: header.timestamp_ms,
-        proposer: header.proposer,
-    };
+    let context =
+        BlockContext { chain, height, view: header.view, timestamp: header.timestamp_ms, proposer: header.proposer };
     let executed = execute_block_as(known, &head.tree, context, &transactions);
     let executed = executed.map_err(|(place, unfit)| match unfit {
         Unfit::Fault(fault) if fault.is_outdated() => fault,

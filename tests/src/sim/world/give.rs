@@ -59,10 +59,9 @@ impl World {
         let given: Vec<_> = decided.chain(self.witnesses.act(tree, newest)).collect();
         for (node, tx) in given {
             let actions = &tx.transaction().actions;
-            self.log
-                .note(self.now, node.unwrap_or(99), 12, tx.id().0.as_bytes(), || {
-                    format!("somebody gives {}: {actions:?}", tx.id())
-                });
+            self.log.note(self.now, node.unwrap_or(99), 12, tx.id().0.as_bytes(), || {
+                format!("somebody gives {}: {actions:?}", tx.id())
+            });
             self.referee.learn(&tx);
             self.liars.values_mut().for_each(|liar| liar.learn(&tx));
             // Whoever's own node is down asks another one.
