@@ -236,7 +236,7 @@ mutant() {
         ;;
     upgrade-signs)
         change chain-core/src/engine/commit.rs 's/check_version(&head\.tree, chain\.known_rules())?;//'
-        hunt 'Upgrades'
+        hunt 'Upgrades|Running'
         ;;
     upgrade-decides)
         change chain-core/src/engine/commit.rs 's/check_version(&head\.tree, chain\.known_rules())?;//'

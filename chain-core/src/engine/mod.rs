@@ -311,7 +311,7 @@ impl Engine {
 
     /// The earliest moment anything here waits for.
     fn ask_to_wake(&self, clock: Clock<'_>, outputs: &mut Vec<Output>) {
-        let ready = self.sync.is_ready(self.height().next()) && !self.is_halted();
+        let ready = self.sync.is_ready(self.height().next()) && !self.is_silent();
         let at_once = ready.then(|| clock().mono_ms);
         let due = [self.wake_at, self.fetch.due_ms(), self.sync.due_ms(), at_once].into_iter().flatten().min();
         outputs.extend(due.map(Output::WakeAt));

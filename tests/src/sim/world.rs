@@ -338,16 +338,17 @@ impl World {
                 }
                 self.perform(node, outputs)
             }
+            // It may not start; while it runs it has to fall silent, not to fail.
+            Err(error) if self.nodes[node].known < NEWEST && error.contains(OUTDATED) => {
+                self.at(self.now, Event::Outdated(node));
+                Ok(())
+            }
             Err(error) => self.failed(node, error),
         }
     }
 
     /// Its disk failed: a crash. For any other reason no honest node may stop.
     fn failed(&mut self, node: usize, error: String) -> Verdict {
-        if self.nodes[node].known < NEWEST && error.contains(OUTDATED) {
-            self.at(self.now, Event::Outdated(node));
-            return Ok(());
-        }
         if self.nodes[node].fuse.has_blown() {
             let kept = kept(&mut self.random);
             let down = self.random.between(100, 1_500);
