@@ -134,7 +134,7 @@ mutant() {
     set-sync)
         old_set
         change chain-core/src/engine/commit.rs '/let Some(certificate) = certificate else/{n;s/validators::next_set(&self\.chain\.head()\.tree)?/validators::old_set(\&self.chain.head().tree, self.height())?/}'
-        hunt 'Certificates|Innocence|Liveness'
+        hunt 'Certificates|Innocence|Liveness|Running'
         ;;
     set-restart)
         old_set
@@ -156,7 +156,7 @@ mutant() {
         ;;
     set-ready)
         change chain-core/src/state/validators.rs 's/self\.standing == Standing::Admitted && self\.ready/self.standing == Standing::Admitted/'
-        hunt 'Sets'
+        hunt 'Sets|Parameters'
         ;;
     evidence-window)
         change chain-core/src/tx/authority/evidence.rs 's/if height < oldest {/if false {/'
@@ -168,7 +168,7 @@ mutant() {
         ;;
     evidence-lost)
         change chain-core/src/tx/authority/evidence.rs 's/let standing = if removed {/let standing = if true { record.standing } else if removed {/'
-        hunt 'Sets'
+        hunt 'Sets|Absence'
         ;;
     conviction-forgotten)
         change chain-core/src/tx/authority/measure.rs 's/CONVICTED\.get(rows, key)?/None::<Equivocation>/'
