@@ -24,7 +24,7 @@ pub const MAX_VALIDATORS: usize = 256;
 /// danger to the honest, who never contradict themselves, in the set or not.
 pub const MAX_SPANS: usize = 16;
 /// Once so many decisions wait for their block, no further one may.
-pub const MAX_WAITING_PROPOSALS: usize = 64;
+pub const MAX_WAITING_PROPOSALS: u32 = 64;
 /// How many blocks ahead an upgrade may be decided.
 pub const MAX_UPGRADE_AHEAD_BLOCKS: u64 = 10_000_000;
 /// Most proposals of one member the council has not decided.

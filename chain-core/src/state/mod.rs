@@ -6,15 +6,17 @@
 //! | 2 | balances of other assets | `money` |
 //! | 3, 4, 7 | assets, their symbols, the next asset's number | `money` |
 //! | 5 | parameters | `params` |
-//! | 6, 8, 9, 22 | validator sets, what is known of a validator, their keys, convicted keys | `validators` |
+//! | 6, 8, 9, 25 | validator sets, what is known of a validator, the roster, who left it | `validators` |
+//! | 22, 24 | convicted keys, keys jailed while away | `validators` |
 //! | 10, 11 | version of the rules with the quorum rule, roles | `protocol` |
 //! | 23 | changes of parameters | `params` |
 //! | 12 to 15, 20 | mode and stake asset, stakes of validators, delegations, unbonding and its batches | `stakes` |
 //!
-//! A family's own tables are declared in its folder and have numbers from 16, but for 20, 22 and 23.
+//! A family's own tables are declared in its folder and have numbers from 16, but for 20 and 22 to 25.
 
 pub mod account;
 pub mod money;
+mod now;
 mod overlay;
 pub mod params;
 mod proof;
@@ -27,6 +29,7 @@ pub mod validators;
 
 pub use account::{ACCOUNTS, Account, Authority};
 pub use money::{Asset, Supply, Symbol};
+pub use now::Now;
 pub use overlay::{Mark, Overlay};
 pub use params::{PARAM_CHANGES, PARAMS, Param, ParamChange, ParamChangeError, ParamError, Params};
 pub use proof::{Content, Proof, ProofError};

@@ -121,6 +121,9 @@ const MIN_VOTED_TTL_S: u32 = 3_600;
 /// A vote raises a fee at most to so many times what it was, or what the default is; the least stake of a
 /// validator to so many times what it was.
 const MAX_VOTED_FACTOR: u128 = 10;
+/// The least stake of a validator weighs so much: the set moves by whole units, and with fewer of them the
+/// smallest get more of it by rounding than they bonded for.
+const MIN_STAKE_WEIGHT: u128 = 10;
 /// The least `max_active_validators` a vote can set: fewer bear no traitor. A genesis may set less.
 const MIN_VOTED_VALIDATORS: u128 = 4;
 /// Blocks that must have room in the time to vote.
@@ -164,10 +167,12 @@ pub enum ParamChangeError {
 
 impl Params {
     /// Every parameter with its value and its bounds, some of which depend on other parameters: there is time
-    /// to vote, and a traitor leaves the set before its treason is too old to be proven.
+    /// to vote, a traitor leaves the set before its treason is too old to be proven, and the least stake of a validator
+    /// is some units of weight.
     pub fn bounds(&self) -> [Param; 23] {
         let block_time = u128::from(self.block_time_ms);
         let epoch = u128::from(self.epoch_blocks);
+        let least_stake = 10u128.saturating_pow(self.weight_exponent.into()).saturating_mul(MIN_STAKE_WEIGHT);
         let vote_s = u128::from(self.empty_block_interval_ms).saturating_mul(MIN_TTL_BLOCKS).div_ceil(1_000);
         [
             ("block_time_ms", block_time, MIN_BLOCK_TIME_MS.into(), MAX_BLOCK_TIME_MS.into()),
@@ -185,9 +190,10 @@ impl Params {
             ("retention_s", self.retention_s.into(), 1, 31_536_000),
             ("evidence_window_blocks", self.evidence_window_blocks.into(), epoch.max(10), 100_000_000),
             ("absence_jail_turns", self.absence_jail_turns.into(), 10, 10_000_000),
-            ("max_active_validators", self.max_active_validators.into(), 1, MAX_VALIDATORS as u128),
-            ("min_validator_stake", self.min_validator_stake.get(), 1, MAX_AMOUNT),
-            ("weight_exponent", self.weight_exponent.into(), 0, 30),
+            // So that half of the records have room for those who are not in the set, by stake.
+            ("max_active_validators", self.max_active_validators.into(), 1, MAX_VALIDATORS as u128 / 2),
+            ("min_validator_stake", self.min_validator_stake.get(), least_stake.min(MAX_AMOUNT), MAX_AMOUNT),
+            ("weight_exponent", self.weight_exponent.into(), 0, 29),
             ("weight_cap_bps", self.weight_cap_bps.into(), 1, BPS),
             ("unbonding_s", self.unbonding_s.into(), 1, 31_536_000),
             ("issuance_per_block", self.issuance_per_block.get(), 0, 10u128.pow(24)),
@@ -326,12 +332,12 @@ mod tests {
 
     #[test]
     fn votes_move_what_stake_counts_for_step_by_step() {
-        let now = Params { min_validator_stake: Amount::new(500), weight_exponent: 3, ..Params::default() };
-        let voted = |now: &Params, name, value| check_voted(now, &now.with(name, value).unwrap()).is_ok();
+        let now = Params { min_validator_stake: Amount::new(500_000), weight_exponent: 3, ..Params::default() };
+        let voted = |now: &Params, name, value| now.with(name, value).is_ok_and(|new| check_voted(now, &new).is_ok());
         for (name, good, bad) in [
-            ("min_validator_stake", vec![1, 500, 5_000], vec![5_001, MAX_AMOUNT]),
-            ("weight_exponent", vec![2, 3, 4], vec![0, 1, 5, 30]),
-            ("max_active_validators", vec![4, 100, 256], vec![1, 3]),
+            ("min_validator_stake", vec![10_000, 500_000, 5_000_000], vec![9_999, 5_000_001, MAX_AMOUNT]),
+            ("weight_exponent", vec![2, 3, 4], vec![0, 1, 5, 29]),
+            ("max_active_validators", vec![4, 100, 128], vec![1, 3, 129]),
         ] {
             assert!(good.into_iter().all(|value| voted(&now, name, value)), "{name}");
             assert!(!bad.into_iter().any(|value| voted(&now, name, value)), "{name}");

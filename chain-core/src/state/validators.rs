@@ -7,6 +7,7 @@
 
 use super::overlay::Overlay;
 use super::table::{Key, Rows, Table};
+use super::tree::Tree;
 use crate::codec::{List, Text};
 use crate::crypto::PublicKey;
 use crate::fault::Fault;
@@ -19,13 +20,16 @@ use serde::{Deserialize, Serialize};
 pub const VALIDATOR_SETS: Table<(), ValidatorSets> = Table::new(6);
 /// What is known of a validator, by key.
 pub const VALIDATORS: Table<PublicKey, ValidatorRecord> = Table::new(8);
-/// The keys that have a record, ascending.
+/// The keys, ascending, that may be or become members of the set, and its members.
 pub const ROSTER: Table<(), List<PublicKey, MAX_VALIDATORS>> = Table::new(9);
 /// Keys that were convicted, and of what, for ever: their records go one day.
 pub const CONVICTED: Table<PublicKey, Equivocation> = Table::new(22);
-/// Keys that unbonded all or were displaced while they were jailed, and why they were: the jail waits for
-/// them. Only in mode `pos`, where whoever bonds comes back without a vote.
-pub const JAILED: Table<PublicKey, JailCause> = Table::new(24);
+/// Keys that are jailed though they unbonded all or were displaced, and why: the jail waits for them. Only in
+/// mode `pos`, where whoever bonds comes back without a vote.
+pub const JAILED_AWAY: Table<PublicKey, JailCause> = Table::new(24);
+/// Keys that are not on the roster any more, by when their records are looked at again: what they did can
+/// still be proven, and they take nobody's place.
+pub const RETIRED: Table<(Height, PublicKey), ()> = Table::new(25);
 
 /// The members, ascending by key, of a set.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -59,6 +63,8 @@ pub struct ValidatorRecord {
     pub absence: u32,
     /// Its proposals the council has not decided.
     pub open_proposals: u8,
+    /// Not on the roster any more: the block after which the record is looked at again.
+    pub retired: Option<Height>,
 }
 
 /// Whether a validator may validate.
@@ -69,7 +75,7 @@ pub struct ValidatorRecord {
 pub enum Standing {
     /// Yes.
     Admitted = 1,
-    /// Not until the council lifts it; with stake also after leaving and coming back (`JAILED`).
+    /// Not until the council lifts it; with stake also after leaving and coming back (`JAILED_AWAY`).
     Jailed(JailCause) = 2,
     /// Not any more.
     Removed = 3,
@@ -119,6 +125,7 @@ impl ValidatorRecord {
             missed: 0,
             absence: 0,
             open_proposals: 0,
+            retired: None,
         }
     }
 
@@ -132,9 +139,22 @@ impl ValidatorRecord {
         if self.is_active() { self.weight } else { 0 }
     }
 
+    /// Whether it is in the set.
+    pub fn signs(&self) -> bool {
+        self.spans.last().is_some_and(|span| span.until.is_none())
+    }
+
     /// Whether it was in the set that signed a height, as far as is remembered.
     pub fn signed_at(&self, height: Height) -> bool {
         self.spans.iter().any(|span| span.holds(height))
+    }
+
+    /// Drops the spans of which nothing can be proven any more after the block `now`.
+    pub fn drop_spans(&mut self, now: Height, window: u64) {
+        let mut spans = std::mem::take(&mut self.spans).into_inner();
+        spans.retain(|span| span.until.is_none_or(|until| until.saturating_add(window) > now));
+        // No longer than before.
+        self.spans = List::new(spans).unwrap_or_default();
     }
 
     /// Changes the standing. Whoever loses or regains it has to say anew that its node runs.
@@ -160,12 +180,12 @@ pub fn next_set(rows: &impl Rows) -> Result<ValidatorSet, Fault> {
     ValidatorSet::new(next_members(rows)?).map_err(|e| Fault::new(format!("the state's validators: {e}")))
 }
 
-/// The keys that have a record, ascending.
+/// The keys that may be or become members of the set, and its members, ascending.
 pub fn roster(rows: &impl Rows) -> Result<Vec<PublicKey>, Fault> {
     Ok(ROSTER.get(rows, &())?.unwrap_or_default().into_inner())
 }
 
-/// Every record, ascending by key.
+/// The records of all on the roster, ascending by key.
 pub fn records(rows: &impl Rows) -> Result<Vec<(PublicKey, ValidatorRecord)>, Fault> {
     let record = |key: PublicKey| {
         let record = VALIDATORS.get(rows, &key)?;
@@ -174,28 +194,73 @@ pub fn records(rows: &impl Rows) -> Result<Vec<(PublicKey, ValidatorRecord)>, Fa
     roster(rows)?.into_iter().map(record).collect()
 }
 
-/// Writes a record and, if the key has none yet, its place in the roster. The caller has made sure
-/// that there is room.
-pub fn put_record(overlay: &mut Overlay<'_>, key: &PublicKey, record: &ValidatorRecord) -> Result<(), Fault> {
-    if VALIDATORS.get(overlay, key)?.is_none() {
-        let mut keys = roster(overlay)?;
-        if let Err(place) = keys.binary_search(key) {
-            keys.insert(place, *key);
-        }
-        let keys = List::new(keys).map_err(|e| Fault::new(format!("the roster of validators: {e}")))?;
-        ROSTER.put(overlay, &(), &keys);
+/// Writes a record and puts the key on the roster. The caller has made sure that there is room.
+pub fn enrol(overlay: &mut Overlay<'_>, key: &PublicKey, record: &ValidatorRecord) -> Result<(), Fault> {
+    let mut keys = roster(overlay)?;
+    if let Err(place) = keys.binary_search(key) {
+        keys.insert(place, *key);
+        put_roster(overlay, keys)?;
     }
-    VALIDATORS.put(overlay, key, record);
+    if let Some(at) = VALIDATORS.get(overlay, key)?.and_then(|before| before.retired) {
+        RETIRED.remove(overlay, &(at, *key));
+    }
+    VALIDATORS.put(overlay, key, &ValidatorRecord { retired: None, ..record.clone() });
     Ok(())
 }
 
+/// Takes the key of somebody who left off the roster. The record stays while something in it counts, and
+/// is looked at again in the block `again`.
+pub fn retire(overlay: &mut Overlay<'_>, key: &PublicKey, record: ValidatorRecord, again: Height) -> Result<(), Fault> {
+    leave_roster(overlay, key, record.retired)?;
+    VALIDATORS.put(overlay, key, &ValidatorRecord { retired: Some(again), ..record });
+    RETIRED.put(overlay, &(again, *key), &());
+    Ok(())
+}
+
+/// Who left and is to be looked at again after the block `height`, first first, at most `most` of them.
+pub fn retired_due(tree: &Tree, height: Height, most: usize) -> Result<Vec<(Height, PublicKey)>, Fault> {
+    let mut due = Vec::new();
+    for row in RETIRED.scan(tree).take(most) {
+        let (key, ()) = row?;
+        let place = key.split_first_chunk().and_then(|(at, key)| Some((*at, PublicKey(key.try_into().ok()?))));
+        let (at, key) = place.ok_or_else(|| Fault::new("who left has a bad key"))?;
+        let at = Height::new(u64::from_be_bytes(at));
+        if at > height {
+            break;
+        }
+        due.push((at, key));
+    }
+    Ok(due)
+}
+
 /// Forgets a validator.
-pub fn remove_record(overlay: &mut Overlay<'_>, key: &PublicKey) -> Result<(), Fault> {
+pub fn forget(overlay: &mut Overlay<'_>, key: &PublicKey, record: &ValidatorRecord) -> Result<(), Fault> {
+    leave_roster(overlay, key, record.retired)?;
+    VALIDATORS.remove(overlay, key);
+    Ok(())
+}
+
+fn leave_roster(overlay: &mut Overlay<'_>, key: &PublicKey, retired: Option<Height>) -> Result<(), Fault> {
+    if let Some(at) = retired {
+        RETIRED.remove(overlay, &(at, *key));
+        return Ok(());
+    }
     let mut keys = roster(overlay)?;
     keys.retain(|other| other != key);
+    put_roster(overlay, keys)
+}
+
+/// Why a validator is jailed, whether it is on the roster or left.
+pub fn jailed(rows: &impl Rows, key: &PublicKey) -> Result<Option<JailCause>, Fault> {
+    match VALIDATORS.get(rows, key)?.map(|record| record.standing) {
+        Some(Standing::Jailed(cause)) => Ok(Some(cause)),
+        _ => JAILED_AWAY.get(rows, key),
+    }
+}
+
+fn put_roster(overlay: &mut Overlay<'_>, keys: Vec<PublicKey>) -> Result<(), Fault> {
     let keys = List::new(keys).map_err(|e| Fault::new(format!("the roster of validators: {e}")))?;
     ROSTER.put(overlay, &(), &keys);
-    VALIDATORS.remove(overlay, key);
     Ok(())
 }
 
@@ -206,7 +271,7 @@ pub fn found(overlay: &mut Overlay<'_>, members: &[Validator]) -> Result<(), Fau
         let span = Span { from: Height::ZERO.next(), until: None };
         let spans = List::new(vec![span]).map_err(|e| Fault::new(e.to_string()))?;
         let record = ValidatorRecord::admitted(Text::default(), *weight, Height::ZERO);
-        put_record(overlay, public_key, &ValidatorRecord { ready: true, spans, ..record })?;
+        enrol(overlay, public_key, &ValidatorRecord { ready: true, spans, ..record })?;
     }
     Ok(())
 }

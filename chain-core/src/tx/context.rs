@@ -3,7 +3,7 @@
 use super::Event;
 use crate::crypto::{Hash, PublicKey, SecretKey, Signature};
 use crate::fault::Failure;
-use crate::state::{Overlay, Params, money};
+use crate::state::{Now, Overlay, Params, money};
 use crate::types::{Address, Amount, AssetId, ChainId, Height, Rejected, TimestampMs, Token, View};
 
 /// The rules of one action.
@@ -70,7 +70,12 @@ pub struct Context<'c, 's> {
     pub events: &'c mut Vec<Event>,
 }
 
-impl Context<'_, '_> {
+impl<'c> Context<'c, '_> {
+    /// The facts of the block.
+    pub fn now(&self) -> Now<'c> {
+        Now { height: self.height, timestamp: self.timestamp, params: self.params }
+    }
+
     /// What the sender must burn for rows the chain is made to keep: `account_fee` if `to` has
     /// no row for `asset` yet.
     pub fn row_fee(&self, to: &Address, asset: AssetId) -> Amount {
@@ -121,6 +126,11 @@ impl<'c, 's> BlockEnd<'c, 's> {
         params: &'c Params,
     ) -> Self {
         Self { state, height, view, timestamp, proposer, params, items: Vec::new() }
+    }
+
+    /// The facts of the block.
+    pub fn now(&self) -> Now<'c> {
+        Now { height: self.height, timestamp: self.timestamp, params: self.params }
     }
 
     /// Says what happened in one piece of work; it gets an outcome of its own in the block.

@@ -128,8 +128,9 @@ pub const FAMILIES: &[Family] = &[
 /// A family's work at the end of a block.
 type AtBlockEnd = fn(&mut BlockEnd<'_, '_>) -> Result<(), Fault>;
 
-/// What families do at the end of a block, in this order: staking looks at the set that authority made.
-const AT_BLOCK_END: &[AtBlockEnd] = &[authority::at_block_end, staking::at_block_end];
+/// What families do at the end of a block, in this order: staking looks at those whom authority lets go, and at
+/// the set it made.
+const AT_BLOCK_END: &[AtBlockEnd] = &[staking::before_the_set, authority::at_block_end, staking::at_block_end];
 
 /// Does the work that is due at the end of a block. It can't be refused, only be left for later.
 pub fn at_block_end(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {

@@ -76,6 +76,11 @@ impl Address {
         Self(*key.as_bytes())
     }
 
+    /// The key whose plain account this is. Of another account it is nobody's key: such addresses are hashes.
+    pub fn key(&self) -> PublicKey {
+        PublicKey(self.0)
+    }
+
     /// The address of the multi-key account of `keys`, which stand strictly ascending:
     /// `hash(ait/multikey/1, borsh(threshold u8, keys))`.
     pub fn of_multi_key(threshold: u8, keys: &[PublicKey]) -> Self {

@@ -14,8 +14,8 @@ use chain_core::crypto::PublicKey;
 use chain_core::limits::MAX_COUNTED_VIEWS;
 use chain_core::state::protocol::{RULES_VERSION, protocol, roles};
 use chain_core::state::stakes::mode;
-use chain_core::state::validators::{next_set, records};
-use chain_core::state::{PARAM_CHANGES, Standing, Tree, ValidatorRecord, params};
+use chain_core::state::validators::{VALIDATORS, jailed, next_set, records};
+use chain_core::state::{JailCause, PARAM_CHANGES, Standing, Tree, ValidatorRecord, params};
 use chain_core::tx::authority::proposal::{PROPOSALS, Proposal, Status, Tally, pending, proposals};
 use chain_core::tx::authority::{Measure, Member, council};
 use chain_core::types::{Address, Amount, ConsensusMode, Height, ProposalId, Validator, ValidatorSet, View};
@@ -138,23 +138,31 @@ struct Known {
     height: Height,
     next: ValidatorSet,
     records: BTreeMap<PublicKey, ValidatorRecord>,
+    jailed: BTreeMap<PublicKey, JailCause>,
     council: Vec<Member>,
     mode: ConsensusMode,
     stakes: BTreeMap<PublicKey, StakeSummary>,
     epoch_blocks: u64,
 }
 
-fn known(context: &Context) -> Result<Known, RpcError> {
+/// Of all that are or may become members, and of the members of an older set.
+fn known(context: &Context, old: &[Validator]) -> Result<Known, RpcError> {
     look(context, |block, tree| {
-        let (height, next, records) = (block.header.height, next_set(tree)?, records(tree)?);
-        let mut stakes = BTreeMap::new();
-        for (key, _) in &records {
+        let (height, next) = (block.header.height, next_set(tree)?);
+        let mut records: BTreeMap<_, _> = records(tree)?.into_iter().collect();
+        for key in old.iter().map(|member| member.public_key) {
+            records.extend(VALIDATORS.get(tree, &key)?.map(|record| (key, record)));
+        }
+        let (mut stakes, mut jail) = (BTreeMap::new(), BTreeMap::new());
+        for key in records.keys() {
             stakes.extend(stake_summary(tree, key, height)?.map(|stake| (*key, stake)));
+            jail.extend(jailed(tree, key)?.map(|cause| (*key, cause)));
         }
         Ok(Known {
             height,
             next,
-            records: records.into_iter().collect(),
+            records,
+            jailed: jail,
             council: council(tree)?,
             mode: mode(tree)?,
             stakes,
@@ -164,12 +172,10 @@ fn known(context: &Context) -> Result<Known, RpcError> {
 }
 
 fn get_validators(context: &Context, asked: ValidatorsParams) -> Result<ValidatorsView, RpcError> {
-    let (chain, known) = (context.backend.chain(), known(context)?);
+    let old = asked.height.map(|height| context.backend.set_of(height)).transpose()?;
+    let (chain, known) = (context.backend.chain(), known(context, old.as_ref().map_or(&[], |set| set.members()))?);
     let height = asked.height.unwrap_or(known.height.next());
-    let set = match asked.height {
-        None => known.next.clone(),
-        Some(height) => context.backend.set_of(height)?,
-    };
+    let set = old.unwrap_or_else(|| known.next.clone());
     let leader = set.leader(height, View::ZERO).public_key;
     let uptimes = uptimes(context, UPTIME_BLOCKS)?.validators;
     let uptimes: BTreeMap<_, _> = uptimes.into_iter().map(|one| (one.public_key, one.uptime_bps)).collect();
@@ -199,10 +205,6 @@ impl Known {
     /// All but what depends on the set that was asked for.
     fn view(&self, public_key: PublicKey) -> ValidatorView {
         let record = self.records.get(&public_key);
-        let jail_cause = record.and_then(|record| match record.standing {
-            Standing::Jailed(cause) => Some(cause),
-            Standing::Admitted | Standing::Removed => None,
-        });
         ValidatorView {
             public_key,
             address: Address::of_key(&public_key),
@@ -210,7 +212,7 @@ impl Known {
             weight: U64(0),
             leads_first: false,
             status: record.map_or(ValidatorStatus::Forgotten, |record| self.status(&public_key, record)),
-            jail_cause,
+            jail_cause: self.jailed.get(&public_key).copied(),
             equivocation: record.and_then(|record| record.equivocation),
             wanted_weight: U64(record.map_or(0, |record| record.weight)),
             stake: self.stakes.get(&public_key).cloned(),

@@ -10,12 +10,12 @@ use crate::view::*;
 use chain_core::Fault;
 use chain_core::block::Header;
 use chain_core::crypto::PublicKey;
-use chain_core::state::Tree;
 use chain_core::state::stakes::{
     BATCHES, Delegation, Stake, Unbonding, UnbondingEntry, delegations, own_stake, stake, staking, unbondings,
     withdrawable,
 };
 use chain_core::state::validators::{VALIDATORS, next_set};
+use chain_core::state::{Now, Tree, params};
 use chain_core::types::{Address, Amount, ConsensusMode, Height, StakeId};
 use std::collections::BTreeMap;
 
@@ -136,14 +136,15 @@ fn unbonding_view(tree: &Tree, head: &Header, id: StakeId, entry: &UnbondingEntr
     let UnbondingEntry { batch, shares } = *entry;
     let found = BATCHES.get(tree, &(id, batch))?;
     let found = found.ok_or_else(|| Fault::new(format!("batch {batch} of stake {id} has no row")))?;
-    let closed = found.closed;
+    let (closed, params) = (found.closed, params(tree)?);
+    let next = Now { height: head.height.next(), timestamp: head.timestamp_ms, params: &params };
     Ok(UnbondingView {
         batch,
         shares,
         worth: found.fund.worth(shares),
-        free_from: closed.map(|closed| closed.free_from),
-        free_at: closed.map(|closed| closed.free_at),
+        free_from: closed.map(|closed| closed.free_from(&params)),
+        free_at: closed.map(|closed| closed.free_at(&params)),
         // The next block's time is not before the newest one's.
-        is_free: closed.is_some_and(|closed| closed.is_free(head.height.next(), head.timestamp_ms)),
+        is_free: closed.is_some_and(|closed| closed.is_free(next)),
     })
 }

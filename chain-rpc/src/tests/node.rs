@@ -70,7 +70,7 @@ impl TestNode {
                 let mut bytes = [0x55; 32];
                 bytes[..8].copy_from_slice(&other.to_be_bytes());
                 let waiting = ValidatorRecord::admitted(Default::default(), 0, Height::ZERO);
-                validators::put_record(overlay, &PublicKey(bytes), &waiting).unwrap();
+                validators::enrol(overlay, &PublicKey(bytes), &waiting).unwrap();
                 first.push(FirstStake { validator: PublicKey(bytes), amount: own, commission_bps: 0 });
             }
             if full {
@@ -116,7 +116,7 @@ impl TestNode {
             // Whoever votes runs; without a weight it stays out of the set.
             let waiting = ValidatorRecord::admitted(Default::default(), 0, Height::ZERO);
             let waiting = ValidatorRecord { ready: true, ..waiting };
-            validators::put_record(&mut overlay, &key(seed).public(), &waiting).unwrap();
+            validators::enrol(&mut overlay, &key(seed).public(), &waiting).unwrap();
         }
         let params = found(&mut overlay);
         PARAMS.put(&mut overlay, &(), &params);

@@ -22,15 +22,16 @@ pub use rewards::{Earned, Rewards};
 pub use slash::{Slash, slash};
 
 use self::weights::{Candidate, weights};
+use super::now::Now;
 use super::overlay::Overlay;
 use super::params::Params;
 use super::table::{Rows, Table};
 use super::tree::Tree;
-use super::validators::{Standing, put_record, records};
+use super::validators::{Standing, VALIDATORS, ValidatorRecord, forget, records, retire};
 use crate::codec::List;
 use crate::crypto::PublicKey;
 use crate::fault::Fault;
-use crate::limits::MAX_UNBONDINGS;
+use crate::limits::{BATCHES_PER_WINDOW, MAX_UNBONDINGS};
 use crate::types::{Address, Amount, AssetId, ConsensusMode, Height, StakeId, TimestampMs};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
@@ -142,42 +143,30 @@ pub struct Batch {
     pub closed: Option<Closed>,
 }
 
-/// When a batch left the set, and when it is free.
+/// When a batch left the set. When it is free follows from the parameters of the day: a vote that changes
+/// them can be undone, and nothing is free that can still be proven against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
 pub struct Closed {
     /// The last block its weight may have signed.
     pub left: Height,
-    /// The first block it can be withdrawn in …
-    pub free_from: Height,
-    /// … if its time is not before this.
-    pub free_at: TimestampMs,
-}
-
-/// The facts of a block that unbonding depends on.
-#[derive(Clone, Copy, Debug)]
-pub struct Now<'p> {
-    /// The block's height.
-    pub height: Height,
-    /// The block's time.
-    pub timestamp: TimestampMs,
-    /// The parameters the block is under.
-    pub params: &'p Params,
+    /// That block's time.
+    pub at: TimestampMs,
 }
 
 impl Closed {
-    /// Closed by this block: no evidence against its heights can be brought once it is free.
-    pub fn by(now: Now<'_>) -> Self {
-        let (window, wait) = (now.params.evidence_window_blocks, u64::from(now.params.unbonding_s));
-        Self {
-            left: now.height,
-            free_from: now.height.saturating_add(window.into()).next(),
-            free_at: now.timestamp.saturating_add(wait.saturating_mul(1_000)),
-        }
+    /// The first block it can be withdrawn in: no evidence against its heights can be brought then.
+    pub fn free_from(&self, params: &Params) -> Height {
+        self.left.saturating_add(params.evidence_window_blocks.into()).next()
+    }
+
+    /// The least time of a block it can be withdrawn in.
+    pub fn free_at(&self, params: &Params) -> TimestampMs {
+        self.at.saturating_add(u64::from(params.unbonding_s).saturating_mul(1_000))
     }
 
     /// Whether it can be withdrawn.
-    pub fn is_free(&self, height: Height, timestamp: TimestampMs) -> bool {
-        height >= self.free_from && timestamp >= self.free_at
+    pub fn is_free(&self, now: Now<'_>) -> bool {
+        now.height >= self.free_from(now.params) && now.timestamp >= self.free_at(now.params)
     }
 }
 
@@ -187,19 +176,41 @@ impl Stake {
     pub fn close(&mut self, overlay: &mut Overlay<'_>, now: Now<'_>) -> Result<Option<(u32, Batch)>, Fault> {
         let place = (self.id, self.batch);
         let Some(open) = BATCHES.get(overlay, &place)? else { return Ok(None) };
-        let closed = Batch { closed: Some(Closed::by(now)), ..open };
+        let closed = Batch { closed: Some(Closed { left: now.height, at: now.timestamp }), ..open };
         BATCHES.put(overlay, &place, &closed);
         (self.batch, self.closed) = (self.batch.saturating_add(1), now.height);
         Ok(Some((place.1, closed)))
     }
 }
 
-/// Closes the open batch of a validator whose record goes: nothing can be proven against it.
-pub fn close_for_good(overlay: &mut Overlay<'_>, validator: &PublicKey, now: Now<'_>) -> Result<(), Fault> {
-    let Some(mut stake) = stake(overlay, validator)? else { return Ok(()) };
-    stake.close(overlay, now)?;
-    STAKES.put(overlay, validator, &stake);
-    Ok(())
+/// Lets go of a validator that is removed and not in the set: of its place on the roster, and once nothing
+/// of its record counts any more, of that. Then nothing can be proven against it, and its open batch is closed.
+pub fn let_go(
+    overlay: &mut Overlay<'_>,
+    validator: &PublicKey,
+    mut record: ValidatorRecord,
+    now: Now<'_>,
+) -> Result<(), Fault> {
+    let window = now.params.evidence_window_blocks;
+    record.drop_spans(now.height, window.into());
+    if !record.spans.is_empty() || record.open_proposals > 0 {
+        // What unbonds from it is closed in the next block (`staking`), then in turn.
+        let wait = if record.retired.is_none() { 1 } else { between_batches(now.params) };
+        let turn = now.height.saturating_add(wait);
+        let last = record.spans.iter().filter_map(|span| span.until).max();
+        let over = last.map_or(turn, |until| until.saturating_add(window.into()));
+        return retire(overlay, validator, record, turn.min(over));
+    }
+    if let Some(mut stake) = stake(overlay, validator)? {
+        stake.close(overlay, now)?;
+        STAKES.put(overlay, validator, &stake);
+    }
+    forget(overlay, validator, &record)
+}
+
+/// Least number of blocks between two closed batches of a validator, at least 1.
+pub fn between_batches(params: &Params) -> u64 {
+    params.evidence_window_blocks.div_ceil(BATCHES_PER_WINDOW).max(1).into()
 }
 
 /// By which rules stake counts; `None` in mode `poa`.
@@ -304,7 +315,7 @@ pub fn weigh(overlay: &mut Overlay<'_>, params: &Params) -> Result<bool, Fault> 
         let weight = weights.get(&key).copied().unwrap_or_default();
         if weight != record.weight {
             record.weight = weight;
-            put_record(overlay, &key, &record)?;
+            VALIDATORS.put(overlay, &key, &record);
         }
     }
     Ok(!weights.is_empty())

@@ -1,23 +1,25 @@
 //! What a conviction costs the stake that stood behind the validator: the work does not depend on how
 //! many delegated.
 //!
-//! 1. A validator is convicted once, so it is slashed once.
-//! 2. The same part of each is lost: of all that is bonded now, and of each batch that had not left the
-//!    set before the offence and is not free yet. Each loss is rounded down.
+//! 1. With the conviction the same part of each is lost: of all that is bonded now, and of each batch that
+//!    had not left the set before the offence and is not free yet. Each loss is rounded down.
+//! 2. Proof of an offence at a lower height reaches the batches that left the set between the two, and
+//!    nothing else: each stake is slashed once, and nobody buys with a small conviction, once most of its
+//!    stake has left, what it signed while that was there.
 //! 3. Of the sum the reporter gets `slash_reporter_bps`, rounded down, but never more than half of what
 //!    the validator's own account lost, bonded and unbonding; the rest is burned. The bound is not on the
 //!    whole sum: most of that may be others', and a validator that reports itself would gain.
-//! 4. The open batch is closed: it can't be slashed again. Rewards that were earned stay.
+//! 4. The open batch is closed. Rewards that were earned stay.
 //!
 //! Not here: what is an offence (`types::Evidence`).
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
-use super::{BATCHES, Now, STAKES, Stake, UNBONDINGS, own_stake, staking};
+use super::{BATCHES, STAKES, Stake, UNBONDINGS, own_stake, staking};
 use crate::crypto::PublicKey;
 use crate::fault::Fault;
 use crate::limits::MAX_SLASHED_BATCHES;
-use crate::state::{Overlay, Rows, money};
+use crate::state::{Now, Overlay, Rows, money};
 use crate::types::{Address, Amount, Height};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
@@ -25,10 +27,10 @@ use serde::Serialize;
 /// The most a reporter gets of what the validator itself lost.
 const HALF_BPS: u16 = 5_000;
 
-/// What a conviction cost, in base units of the stake asset.
+/// What a conviction cost, and older offences since, in base units of the stake asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
 pub struct Slash {
-    /// The height of the offence.
+    /// The lowest height of an offence that was proven.
     pub offence: Height,
     /// Lost of what was bonded.
     pub bonded: Amount,
@@ -40,7 +42,21 @@ pub struct Slash {
     pub burned: Amount,
 }
 
-/// Slashes who stands behind a validator; `None` if nobody ever bonded for it, or it was slashed.
+impl Slash {
+    /// Both together.
+    fn plus(self, more: Self) -> Option<Self> {
+        Some(Self {
+            offence: self.offence.min(more.offence),
+            bonded: self.bonded.checked_add(more.bonded)?,
+            unbonding: self.unbonding.checked_add(more.unbonding)?,
+            reporter: self.reporter.checked_add(more.reporter)?,
+            burned: self.burned.checked_add(more.burned)?,
+        })
+    }
+}
+
+/// Slashes who stands behind a validator: what this costs. `None` if nobody ever bonded for it, or it was
+/// slashed and this reaches nothing more.
 pub fn slash(
     overlay: &mut Overlay<'_>,
     validator: &PublicKey,
@@ -49,13 +65,16 @@ pub fn slash(
     now: Now<'_>,
 ) -> Result<Option<Slash>, Fault> {
     let Some(staking) = staking(overlay)? else { return Ok(None) };
-    let Some(mut stake) = STAKES.get(overlay, validator)?.filter(|stake| stake.slash.is_none()) else {
-        return Ok(None);
-    };
+    let Some(mut stake) = STAKES.get(overlay, validator)? else { return Ok(None) };
     let own_before = own_worth(overlay, validator, &stake)?;
-    let bonded = stake.bonded.slash(now.params.slash_equivocation_bps);
-    let unbonding = slash_batches(overlay, &mut stake, offence, now)?;
+    let (known, part) = (stake.slash, now.params.slash_equivocation_bps);
+    let bonded = if known.is_none() { stake.bonded.slash(part) } else { Amount::ZERO };
+    let unbonding = slash_batches(overlay, &stake, offence, now)?;
     let lost = bonded.checked_add(unbonding).ok_or_else(|| Fault::new("stake beyond 128 bits"))?;
+    if known.is_some() && lost.is_zero() {
+        return Ok(None);
+    }
+    stake.close(overlay, now)?;
     let own_lost = own_before.checked_sub(own_worth(overlay, validator, &stake)?);
     let own_lost = own_lost.ok_or_else(|| Fault::new("stake worth more after a conviction"))?;
     let share = lost.bps_floor(now.params.slash_reporter_bps).min(own_lost.bps_floor(HALF_BPS));
@@ -67,7 +86,8 @@ pub fn slash(
         money::count_burned(overlay, staking.asset, burned)?;
     }
     let slash = Slash { offence, bonded, unbonding, reporter: share, burned };
-    stake.slash = Some(slash);
+    let all = known.map_or(Some(slash), |known| known.plus(slash));
+    stake.slash = Some(all.ok_or_else(|| Fault::new("losses beyond 128 bits"))?);
     STAKES.put(overlay, validator, &stake);
     Ok(Some(slash))
 }
@@ -85,17 +105,22 @@ fn own_worth(rows: &impl Rows, validator: &PublicKey, stake: &Stake) -> Result<A
     Ok(worth)
 }
 
-fn slash_batches(overlay: &mut Overlay<'_>, stake: &mut Stake, offence: Height, now: Now<'_>) -> Result<Amount, Fault> {
+/// Rules 1 and 2: those that had not left before this offence, and were not slashed for a higher one.
+fn slash_batches(overlay: &mut Overlay<'_>, stake: &Stake, offence: Height, now: Now<'_>) -> Result<Amount, Fault> {
     let (newest, mut lost) = (stake.batch, Amount::ZERO);
+    let spared = |left: Height| stake.slash.is_none_or(|known| left < known.offence);
     for number in newest.saturating_sub(MAX_SLASHED_BATCHES)..=newest {
         let Some(mut batch) = BATCHES.get(overlay, &(stake.id, number))? else { continue };
-        if batch.closed.is_some_and(|closed| closed.left < offence || closed.is_free(now.height, now.timestamp)) {
+        let reached = match batch.closed {
+            Some(closed) => closed.left >= offence && spared(closed.left) && !closed.is_free(now),
+            None => stake.slash.is_none(),
+        };
+        if !reached {
             continue;
         }
         let part = batch.fund.slash(now.params.slash_equivocation_bps);
         lost = lost.checked_add(part).ok_or_else(|| Fault::new("stake beyond 128 bits"))?;
         BATCHES.put(overlay, &(stake.id, number), &batch);
     }
-    stake.close(overlay, now)?;
     Ok(lost)
 }

@@ -8,22 +8,23 @@
 
 use super::council::{Member, carry_out, close, council, settle};
 use super::epoch::{Plan, Wanted, plan};
-use super::measure::{Now, check_parameter};
-use super::proposal::{ACTIVATIONS, DEADLINES, FORGETTING, PROPOSALS, Proposal, Status, Tally, due, existing};
+use super::measure::check_parameter;
+use super::proposal::{ACTIVATIONS, DEADLINES, FORGETTING, PROPOSALS, Status, Tally, due, existing, wait_no_more};
 use super::*;
 use crate::limits::{MAX_COUNTED_VIEWS, MAX_DEADLINES_PER_BLOCK, MAX_SPANS};
 use crate::state::protocol::{PROTOCOL, protocol};
 use crate::state::validators::{
-    VALIDATOR_SETS, VALIDATORS, ValidatorSets, next_set, put_record, records, remove_record,
+    JAILED_AWAY, VALIDATOR_SETS, VALIDATORS, ValidatorSets, next_set, records, retired_due,
 };
 use crate::state::{PARAM_CHANGES, PARAMS, ParamChange, Protocol, Span, params, stakes};
 use crate::tx::BlockEnd;
-use crate::types::{Validator, ValidatorSet, View};
+use crate::types::{ConsensusMode, Validator, ValidatorSet, View};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that is due.
 pub(in crate::tx) fn at_block_end(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
     count_turns(block)?;
+    look_at_retired(block)?;
     end_proposals(block)?;
     come_into_force(block)?;
     if block.height.get().checked_rem(block.params.epoch_blocks.into()) == Some(0) {
@@ -41,7 +42,7 @@ fn report(block: &mut BlockEnd<'_, '_>, event: Event) {
 fn count_turns(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
     if let Some(record) = VALIDATORS.get(block.state, &block.proposer)?.filter(|record| record.absence > 0) {
         let absence = record.absence.saturating_sub(1);
-        put_record(block.state, &block.proposer, &ValidatorRecord { absence, ..record })?;
+        VALIDATORS.put(block.state, &block.proposer, &ValidatorRecord { absence, ..record });
     }
     if block.view == View::ZERO {
         return Ok(());
@@ -82,12 +83,22 @@ fn count_miss(
     let (before, limit) = (record.absence, block.params.absence_jail_turns);
     record.missed = record.missed.saturating_add(1);
     let admitted = record.standing == Standing::Admitted;
-    if admitted {
+    // With stake whoever left may bond again without a vote.
+    let away = record.standing == Standing::Removed
+        && record.equivocation.is_none()
+        && stakes::mode(block.state)? == ConsensusMode::Pos
+        && JAILED_AWAY.get(block.state, key)?.is_none();
+    if admitted || away {
         record.absence = before.saturating_add(1).min(limit);
     }
     let absence = record.absence;
     let mut event = None;
-    if admitted && absence == limit {
+    if away && absence == limit {
+        let cause = JailCause::Absence;
+        record.absence = 0;
+        JAILED_AWAY.put(block.state, key, &cause);
+        event = Some(Event::ValidatorJailed { validator: *key, cause, absence, proposal: None });
+    } else if admitted && absence == limit {
         let others = able.iter().filter(|(other, _)| *other != key).map(|(_, weight)| *weight);
         let (left, total) = (others.fold(0, u64::saturating_add), set.total_weight());
         if protocol(block.state)?.quorum_rule.is_quorum(left, total) {
@@ -101,8 +112,20 @@ fn count_miss(
             event = Some(Event::JailDelayed { validator: *key, absence, able: left, total });
         }
     }
-    put_record(block.state, key, &record)?;
+    VALIDATORS.put(block.state, key, &record);
     event.into_iter().for_each(|event| report(block, event));
+    Ok(())
+}
+
+/// Rule 13: what can't be proven any more against who left is forgotten.
+fn look_at_retired(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
+    for (at, key) in retired_due(block.state.base(), block.height, MAX_DEADLINES_PER_BLOCK)? {
+        let record = VALIDATORS.get(block.state, &key)?;
+        // Else it came back in this very block.
+        if let Some(record) = record.filter(|record| record.retired == Some(at)) {
+            stakes::let_go(block.state, &key, record, block.now())?;
+        }
+    }
     Ok(())
 }
 
@@ -127,7 +150,7 @@ fn end_proposals(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
 
 /// Adds up once more: the council may have shrunk since the last vote. Whether it passed.
 fn expire(block: &mut BlockEnd<'_, '_>, id: ProposalId, council: &[Member]) -> Result<bool, Fault> {
-    let (proposal, now) = (existing(block.state, id)?, now(block));
+    let (proposal, now) = (existing(block.state, id)?, block.now());
     let tally = Tally::of(&proposal.votes, council);
     let (status, effect) = match tally.passes() {
         true => carry_out(block.state, now, id, &proposal.measure)?,
@@ -136,10 +159,6 @@ fn expire(block: &mut BlockEnd<'_, '_>, id: ProposalId, council: &[Member]) -> R
     let ended = close(block.state, now, (id, proposal), (status, tally))?;
     [Some(ended), effect].into_iter().flatten().for_each(|event| report(block, event));
     Ok(tally.passes())
-}
-
-fn now<'p>(block: &BlockEnd<'p, '_>) -> Now<'p> {
-    Now { height: block.height, timestamp: block.timestamp, params: block.params }
 }
 
 /// Rules 9 and 10. Bounded by how many may wait.
@@ -152,22 +171,18 @@ fn come_into_force(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
             // Withdrawn in this very block.
             continue;
         }
-        ACTIVATIONS.remove(block.state, &row);
+        wait_no_more(block.state, row.0, id)?;
         let proposal = existing(block.state, id)?;
         let (status, event) = match &proposal.measure {
             Measure::Parameter { name, value } => set_parameter(block, id, name, *value)?,
             Measure::Upgrade { version, .. } => upgrade(block, id, *version)?,
             _ => return Err(Fault::new(format!("proposal {id} waits for a height but changes no rule"))),
         };
-        end_passed(block, (id, proposal), status);
+        let now = block.now();
+        settle(block.state, now, (id, proposal), status)?;
         report(block, event);
     }
     Ok(())
-}
-
-fn end_passed(block: &mut BlockEnd<'_, '_>, proposal: (ProposalId, Proposal), status: Status) {
-    let now = now(block);
-    settle(block.state, now, proposal, status);
 }
 
 fn set_parameter(
@@ -197,7 +212,7 @@ fn set_parameter(
 fn upgrade(block: &mut BlockEnd<'_, '_>, proposal: ProposalId, version: u32) -> Result<(Status, Event), Fault> {
     let (old, height) = (protocol(block.state)?, block.height.next());
     if version <= old.version {
-        // A higher one came first.
+        // Another proposal for it came first.
         let number = UPGRADE_VERSION.number;
         return Ok((Status::Failed { number }, Event::UpgradeDropped { proposal, version, current: old.version }));
     }
@@ -256,20 +271,19 @@ fn keep_record(
         None if is_member => spans.push(Span { from: now.next(), until: None }),
         _ => {}
     }
-    spans.retain(|span| span.until.is_none_or(|until| until.saturating_add(window) > now));
     // With stake anybody can come and go as often as he likes, and none of it may be forgotten.
     while spans.len() > MAX_SPANS {
         let oldest = spans.remove(0);
         spans.iter_mut().take(1).for_each(|next| next.from = oldest.from);
     }
-    if record.standing == Standing::Removed && spans.is_empty() && record.open_proposals == 0 {
-        let now = stakes::Now { height: now, timestamp: block.timestamp, params: block.params };
-        stakes::close_for_good(block.state, key, now)?;
-        return remove_record(block.state, key);
+    let spans = List::new(spans).map_err(|e| Fault::new(format!("the spans of a validator: {e}")))?;
+    let mut kept = ValidatorRecord { spans, ..record.clone() };
+    kept.drop_spans(now, window);
+    if kept.standing == Standing::Removed && !is_member {
+        return stakes::let_go(block.state, key, kept, block.now());
     }
-    if *spans != *record.spans {
-        let spans = List::new(spans).map_err(|e| Fault::new(format!("the spans of a validator: {e}")))?;
-        put_record(block.state, key, &ValidatorRecord { spans, ..record })?;
+    if kept.spans != record.spans {
+        VALIDATORS.put(block.state, key, &kept);
     }
     Ok(())
 }

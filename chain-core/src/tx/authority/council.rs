@@ -2,16 +2,16 @@
 //!
 //! Not here: what can be decided (`measure`), what comes into force later (`block_end`).
 
-use super::measure::{Now, check_room, validating};
+use super::measure::{check_room, validating};
 use super::proposal::{
-    ACTIVATIONS, CouncilVote, DEADLINES, FORGETTING, PROPOSALS, Proposal, Status, Tally, existing, take_number,
+    CouncilVote, DEADLINES, FORGETTING, PROPOSALS, Proposal, Status, Tally, existing, take_number, wait, wait_no_more,
 };
 use super::*;
 use crate::limits::MAX_OPEN_PROPOSALS;
 use crate::state::protocol::{ROLES, roles};
 use crate::state::stakes::mode;
-use crate::state::validators::{VALIDATORS, next_members, put_record, records, roster};
-use crate::state::{Overlay, Rows};
+use crate::state::validators::{JAILED_AWAY, VALIDATORS, enrol, next_members, records, roster};
+use crate::state::{Now, Overlay, Rows};
 use crate::types::ConsensusMode;
 
 /// Somebody who votes.
@@ -50,7 +50,7 @@ fn member(context: &Context<'_, '_>) -> Result<(PublicKey, Vec<Member>), Failure
 
 /// The sender's key, if it has a record: strangers are turned away before everybody's record is read.
 fn known(context: &Context<'_, '_>) -> Result<PublicKey, Failure> {
-    let key = key_of(&context.sender);
+    let key = context.sender.key();
     if VALIDATORS.get(context.state, &key)?.is_some() { Ok(key) } else { Err(no_member(context)) }
 }
 
@@ -68,9 +68,9 @@ pub(super) fn propose(context: &mut Context<'_, '_>, measure: Measure) -> Result
         let most = format_args!("at most {MAX_OPEN_PROPOSALS}").to_string();
         return Err(TOO_MANY_PROPOSALS.because(most, record.open_proposals).into());
     }
-    measure.check_now(context.state, now(context))?;
+    measure.check_now(context.state, context.now())?;
     record.open_proposals = record.open_proposals.saturating_add(1);
-    put_record(context.state, &proposer, &record)?;
+    VALIDATORS.put(context.state, &proposer, &record);
     let id = take_number(context.state)?;
     let expires_at = context.timestamp.saturating_add(u64::from(context.params.proposal_ttl_s).saturating_mul(1_000));
     DEADLINES.put(context.state, &(expires_at, id), &());
@@ -111,7 +111,7 @@ pub(super) fn vote(context: &mut Context<'_, '_>, id: ProposalId, approve: bool)
 /// Adds up the votes; carries out what passes.
 fn decide(context: &mut Context<'_, '_>, id: ProposalId, proposal: Proposal, council: &[Member]) -> Result<(), Fault> {
     let tally = Tally::of(&proposal.votes, council);
-    let now = now(context);
+    let now = context.now();
     let (status, effects) = if tally.passes() {
         carry_out(context.state, now, id, &proposal.measure)?
     } else if tally.is_refused() {
@@ -136,23 +136,29 @@ pub(super) fn close(
     DEADLINES.remove(state, &(proposal.expires_at, id));
     if let Some(mut record) = VALIDATORS.get(state, &proposal.proposer)? {
         record.open_proposals = record.open_proposals.saturating_sub(1);
-        put_record(state, &proposal.proposer, &record)?;
+        VALIDATORS.put(state, &proposal.proposer, &record);
     }
     let (proposer, measure) = (proposal.proposer, proposal.measure.clone());
-    settle(state, now, (id, proposal), status);
+    settle(state, now, (id, proposal), status)?;
     Ok(Event::ProposalEnded { proposal: id, proposer, measure, status, tally })
 }
 
 /// Writes how a proposal stands. Unless it waits for its block, it is forgotten `retention_s` later.
-pub(super) fn settle(state: &mut Overlay<'_>, now: Now<'_>, (id, proposal): (ProposalId, Proposal), status: Status) {
+pub(super) fn settle(
+    state: &mut Overlay<'_>,
+    now: Now<'_>,
+    (id, proposal): (ProposalId, Proposal),
+    status: Status,
+) -> Result<(), Fault> {
     match status {
-        Status::Passed { activates } => ACTIVATIONS.put(state, &(activates, id), &()),
+        Status::Passed { activates } => wait(state, activates, id)?,
         _ => {
             let kept_until = now.timestamp.saturating_add(u64::from(now.params.retention_s).saturating_mul(1_000));
             FORGETTING.put(state, &(kept_until, id), &());
         }
     }
     PROPOSALS.put(state, &id, &Proposal { status, ..proposal });
+    Ok(())
 }
 
 /// Carries out what passed, if it still can be.
@@ -167,7 +173,7 @@ pub(super) fn carry_out(
         Measure::Upgrade { height, .. } => Some(*height),
         _ => None,
     };
-    let room = if activates.is_some() { check_room(state.base()) } else { Ok(()) };
+    let room = if activates.is_some() { check_room(state) } else { Ok(()) };
     match room.and_then(|()| measure.check_now(state, now)) {
         Ok(()) => {}
         Err(Failure::Rejected(rejected)) => return Ok((Status::Failed { number: rejected.number() }, None)),
@@ -195,11 +201,14 @@ pub(super) fn carry_out(
         }
         (Measure::Jail { public_key }, None) => {
             let cause = JailCause::Council;
-            let absence = set_standing(state, now, public_key, Standing::Jailed(cause))?;
+            let absence = jail(state, now, public_key, cause)?;
             Event::ValidatorJailed { validator: *public_key, cause, absence, proposal: Some(proposal) }
         }
         (Measure::Unjail { public_key }, None) => {
-            set_standing(state, now, public_key, Standing::Admitted)?;
+            match JAILED_AWAY.get(state, public_key)? {
+                Some(_) => JAILED_AWAY.remove(state, public_key),
+                None => set_standing(state, now, public_key, Standing::Admitted).map(drop)?,
+            }
             Event::ValidatorUnjailed { proposal, validator: *public_key }
         }
         (Measure::Withdraw { proposal: withdrawn }, None) => {
@@ -214,10 +223,9 @@ pub(super) fn carry_out(
 fn withdraw(state: &mut Overlay<'_>, now: Now<'_>, id: ProposalId) -> Result<(), Fault> {
     let proposal = existing(state, id)?;
     if let Status::Passed { activates } = proposal.status {
-        ACTIVATIONS.remove(state, &(activates, id));
+        wait_no_more(state, activates, id)?;
     }
-    settle(state, now, (id, proposal), Status::Withdrawn);
-    Ok(())
+    settle(state, now, (id, proposal), Status::Withdrawn)
 }
 
 fn admit(state: &mut Overlay<'_>, key: &PublicKey, new: ValidatorRecord) -> Result<(), Fault> {
@@ -226,7 +234,16 @@ fn admit(state: &mut Overlay<'_>, key: &PublicKey, new: ValidatorRecord) -> Resu
         Some(old) => ValidatorRecord { spans: old.spans, open_proposals: old.open_proposals, ..new },
         None => new,
     };
-    put_record(state, key, &record)
+    enrol(state, key, &record)
+}
+
+/// Rules 11 and 18; the absence counted so far.
+fn jail(state: &mut Overlay<'_>, now: Now<'_>, key: &PublicKey, cause: JailCause) -> Result<u32, Fault> {
+    if VALIDATORS.get(state, key)?.is_some_and(|record| record.standing != Standing::Removed) {
+        return set_standing(state, now, key, Standing::Jailed(cause));
+    }
+    JAILED_AWAY.put(state, key, &cause);
+    Ok(0)
 }
 
 /// The absence counted so far; it starts anew.
@@ -238,10 +255,6 @@ fn set_standing(state: &mut Overlay<'_>, now: Now<'_>, key: &PublicKey, standing
     };
     let absence = std::mem::take(&mut record.absence);
     record.set_standing(standing, now.height);
-    put_record(state, key, &record)?;
+    VALIDATORS.put(state, key, &record);
     Ok(absence)
-}
-
-fn now<'p>(context: &Context<'p, '_>) -> Now<'p> {
-    Now { height: context.height, timestamp: context.timestamp, params: context.params }
 }

@@ -3,10 +3,11 @@
 //! 1. Weights move towards what is wanted. All moves together weigh at most ⌊W/3⌋ of the old set. Where
 //!    they would weigh more, the convicted go first, and all others move by the same part of their way:
 //!    the set is then a mix of the old one and the wanted one, and nobody's share of it is above both of
-//!    its shares in these. What is left of the budget by rounding goes unit by unit in the order of rule 4.
+//!    its shares in these, but for what the convicted had. What is left of the budget by rounding goes unit
+//!    by unit to those whose part was cut most, among equals in the order of rule 4.
 //! 2. With fewer than four members one of them leaves, whole, or one joins, with no more than the heaviest
-//!    has nor than its share of what is wanted; where nobody leaves or joins, rule 1 holds, with a budget
-//!    of at least 1.
+//!    has nor than its share of what is wanted; for what is left of the budget, and where nobody leaves or
+//!    joins for one of at least 1, rule 1 holds for the weights of those who stay.
 //! 3. No move leaves nobody, more than `MAX_VALIDATORS`, or a set that its members who are wanted
 //!    could not form a quorum of although they could before.
 //! 4. The order: first those who leave, convicted ones before others, then those who join, then those
@@ -15,7 +16,8 @@
 //!
 //! Why ⌊W/3⌋: consecutive sets then share so much weight that who vouches for one speaks for the other.
 //! Why the same part for all: one after the other, the first of many who grow would be a quorum alone
-//! until the last one has grown.
+//! until the last one has grown. Why those who were cut most: where a third of the set is few units, all
+//! parts are rounded to none, and in the order of rule 4 those who join would get the whole budget.
 //!
 //! Not here: who is wanted (`state::validators`), when this happens (`block_end`).
 
@@ -24,6 +26,7 @@ use crate::limits::{MAX_TOTAL_WEIGHT, MAX_VALIDATORS};
 use crate::types::{Height, QuorumRule, Validator};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// With fewer members one of them leaves or joins per epoch.
@@ -90,16 +93,17 @@ pub fn plan(rule: QuorumRule, old: &[Validator], wanted: &[Wanted]) -> Plan {
     let mut draft = Draft { rule, weights, wanted: &by_key, refused: BTreeMap::new() };
     let moves = draft.moves();
     let third = draft.total() / 3;
-    let alone = draft.weights.len() < FEW && moves.iter().any(|wanted| draft.comes_or_goes(wanted));
-    if !(alone && draft.move_one(&moves)) {
-        let budget = if draft.weights.len() < FEW { third.max(1) } else { third };
-        let (convicted, others): (Vec<_>, Vec<_>) = moves
-            .iter()
-            .filter(|wanted| !alone || !draft.comes_or_goes(wanted))
-            .partition(|w| w.convicted && w.weight == 0);
-        let left = draft.move_all(&convicted, budget);
-        draft.move_all(&others, left);
-    }
+    let few = draft.weights.len() < FEW;
+    let coming: Vec<_> = moves.iter().filter(|wanted| few && draft.comes_or_goes(wanted)).copied().collect();
+    let budget = match draft.move_one(&coming) {
+        Some(moved) => third.saturating_sub(moved),
+        None if few => third.max(1),
+        None => third,
+    };
+    let (convicted, others): (Vec<_>, Vec<_>) =
+        moves.iter().filter(|wanted| !coming.contains(wanted)).partition(|w| w.convicted && w.weight == 0);
+    let left = draft.move_all(&convicted, budget);
+    draft.move_all(&others, left);
     let behind = moves.iter().filter(|wanted| draft.weight(&wanted.key) != wanted.weight);
     let delay = |key| draft.refused.get(key).copied().unwrap_or(Delay::Budget);
     let waiting = behind.map(|wanted| Waiting { validator: wanted.key, delay: delay(&wanted.key) }).collect();
@@ -127,13 +131,13 @@ impl Draft<'_> {
         wanted.weight == 0 || self.weight(&wanted.key) == 0
     }
 
-    /// Rule 2: the first that can leave or join does; false if nobody can.
-    fn move_one(&mut self, moves: &[Wanted]) -> bool {
+    /// Rule 2: the first that can leave or join does; how much that moved, or `None` if nobody can.
+    fn move_one(&mut self, coming: &[Wanted]) -> Option<u64> {
         let heaviest = self.weights.values().copied().max().unwrap_or_default();
-        let coming: Vec<_> = moves.iter().filter(|wanted| self.comes_or_goes(wanted)).copied().collect();
-        coming.iter().any(|wanted| {
+        coming.iter().find_map(|wanted| {
             let most = if wanted.weight == 0 { u64::MAX } else { heaviest.min(self.fair(wanted)) };
-            self.step(wanted, most)
+            let before = self.weight(&wanted.key);
+            self.step(wanted, most).then(|| before.abs_diff(self.weight(&wanted.key)))
         })
     }
 
@@ -142,25 +146,24 @@ impl Draft<'_> {
         let target = |(key, weight): (&PublicKey, &u64)| self.wanted.get(key).map_or(*weight, |wanted| wanted.weight);
         let others = self.weights.iter().map(target).fold(0u128, |sum, weight| sum.saturating_add(weight.into()));
         let (total, all) = (u128::from(self.total()), others.saturating_add(joins.weight.into()));
-        part(joins.weight, total.min(all), all).max(1)
+        part(joins.weight, total.min(all), all).0.max(1)
     }
 
     /// Rule 1: all of them by the same part of their way; what is left of the budget.
     fn move_all(&mut self, moves: &[&Wanted], budget: u64) -> u64 {
         let way = |wanted: &Wanted, draft: &Self| draft.weight(&wanted.key).abs_diff(wanted.weight);
         let all = moves.iter().fold(0u128, |sum, wanted| sum.saturating_add(way(wanted, self).into()));
-        let share = |wanted: &Wanted, draft: &Self| part(way(wanted, draft), all.min(budget.into()), all);
-        let mut parts: Vec<_> = moves.iter().map(|wanted| (*wanted, way(wanted, self), share(wanted, self))).collect();
-        let given = parts.iter().fold(0u64, |sum, (_, _, part)| sum.saturating_add(*part));
-        // Fewer than there are moves.
-        let mut over = u64::try_from(all).unwrap_or(u64::MAX).min(budget).saturating_sub(given);
-        for (_, way, part) in &mut parts {
-            if over > 0 && *part < *way {
-                (*part, over) = (part.saturating_add(1), over.saturating_sub(1));
-            }
-        }
+        let of = all.min(budget.into());
+        let share = |wanted: &Wanted, draft: &Self| part(way(wanted, draft), of, all);
+        let mut parts: Vec<_> = moves.iter().map(|wanted| (*wanted, share(wanted, self))).collect();
+        let given = parts.iter().fold(0u128, |sum, (_, (part, _))| sum.saturating_add((*part).into()));
+        // Fewer than there are parts with a rest, and whoever has one is not there yet.
+        let over = usize::try_from(of.saturating_sub(given)).unwrap_or(usize::MAX);
+        let mut cut: Vec<_> = parts.iter_mut().collect();
+        cut.sort_by_key(|(_, (_, rest))| Reverse(*rest));
+        cut.into_iter().take(over).for_each(|(_, (part, _))| *part = part.saturating_add(1));
         let mut left = budget;
-        for (wanted, _, part) in parts {
+        for (wanted, (part, _)) in parts {
             if part > 0 && self.step(wanted, part) {
                 left = left.saturating_sub(part);
             }
@@ -210,8 +213,10 @@ impl Draft<'_> {
     }
 }
 
-/// ⌊whole · of / all⌋ for `of` ≤ `all`; 0 where all is 0. Weights are at most 2^60, so nothing overflows.
-fn part(whole: u64, of: u128, all: u128) -> u64 {
-    let part = u128::from(whole).saturating_mul(of).checked_div(all).unwrap_or_default();
-    u64::try_from(part).unwrap_or(u64::MAX)
+/// ⌊whole · of / all⌋ for `of` ≤ `all`, and the rest of the division; 0 where all is 0. Weights are at most
+/// 2^60, so nothing overflows.
+fn part(whole: u64, of: u128, all: u128) -> (u64, u128) {
+    let product = u128::from(whole).saturating_mul(of);
+    let (part, rest) = (product.checked_div(all).unwrap_or_default(), product.checked_rem(all).unwrap_or_default());
+    (u64::try_from(part).unwrap_or(u64::MAX), rest)
 }

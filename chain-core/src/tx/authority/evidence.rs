@@ -6,11 +6,11 @@
 use super::measure::validating;
 use super::*;
 use crate::state::stakes;
-use crate::state::validators::{CONVICTED, VALIDATORS, put_record};
+use crate::state::validators::{CONVICTED, VALIDATORS};
 
 /// Rule 12.
 pub(super) fn ready(context: &mut Context<'_, '_>) -> Result<(), Failure> {
-    let key = key_of(&context.sender);
+    let key = context.sender.key();
     let mut record = validating(context.state, &key)?;
     if record.standing != Standing::Admitted {
         return Err(JAILED.because("a validator that is not jailed", key).into());
@@ -19,7 +19,7 @@ pub(super) fn ready(context: &mut Context<'_, '_>) -> Result<(), Failure> {
         return Err(ALREADY_READY.because("a validator that has to say it", key).into());
     }
     (record.ready, record.since) = (true, context.height);
-    put_record(context.state, &key, &record)?;
+    VALIDATORS.put(context.state, &key, &record);
     let weight = record.weight;
     emit(context, Event::ValidatorDeclaredReady { validator: key, weight });
     Ok(())
@@ -34,20 +34,24 @@ pub(super) fn submit(context: &mut Context<'_, '_>, evidence: &Evidence) -> Resu
         let expected = format_args!("a validator of height {}", equivocation.height).to_string();
         return Err(NOT_A_VALIDATOR_THEN.because(expected, validator).into());
     };
-    match record.equivocation {
-        Some(known) if known == equivocation => return Err(EVIDENCE_REPEATED.because("something new", known).into()),
-        Some(known) => return Err(TOMBSTONED.because("a validator that was not convicted", known).into()),
-        None => {}
+    let reporter = context.sender;
+    if let Some(known) = record.equivocation {
+        if known == equivocation {
+            return Err(EVIDENCE_REPEATED.because("something new", known).into());
+        }
+        // Rule 17: an older one may reach stake that had left before the one that is known.
+        let slash = stakes::slash(context.state, &validator, equivocation.height, &reporter, context.now())?;
+        let slash = slash.ok_or_else(|| TOMBSTONED.because("a validator that was not convicted", known))?;
+        emit(context, Event::StakeSlashed { validator, reporter, slash });
+        return Ok(());
     }
     record.equivocation = Some(equivocation);
     CONVICTED.put(context.state, &validator, &equivocation);
     let removed = record.standing == Standing::Removed;
     let standing = if removed { Standing::Removed } else { Standing::Jailed(JailCause::Equivocation) };
     record.set_standing(standing, context.height);
-    put_record(context.state, &validator, &record)?;
-    let reporter = context.sender;
-    let now = stakes::Now { height: context.height, timestamp: context.timestamp, params: context.params };
-    let slash = stakes::slash(context.state, &validator, equivocation.height, &reporter, now)?;
+    VALIDATORS.put(context.state, &validator, &record);
+    let slash = stakes::slash(context.state, &validator, equivocation.height, &reporter, context.now())?;
     emit(context, Event::EquivocationProven { validator, reporter, equivocation, jailed: !removed });
     slash.into_iter().for_each(|slash| emit(context, Event::StakeSlashed { validator, reporter, slash }));
     Ok(())

@@ -2,12 +2,13 @@
 //!
 //! Not here: who may ask and vote (`council`).
 
-use super::proposal::{PROPOSALS, Status, pending};
+use super::proposal::{PROPOSALS, Status, WAITING};
 use super::*;
 use crate::limits::{MAX_UPGRADE_AHEAD_BLOCKS, MAX_WAITING_PROPOSALS};
 use crate::state::params::check_voted;
-use crate::state::validators::{CONVICTED, VALIDATORS, records};
-use crate::state::{ParamChangeError, ParamError, Rows, Tree, protocol::protocol, stakes::mode};
+use crate::state::stakes::{mode, stake};
+use crate::state::validators::{CONVICTED, VALIDATORS, jailed, records};
+use crate::state::{Now, ParamChangeError, ParamError, Rows, protocol::protocol};
 use crate::tx::text::quoted;
 use crate::types::ConsensusMode;
 
@@ -76,24 +77,6 @@ fn one() -> u64 {
     1
 }
 
-/// The facts a measure is judged by.
-#[derive(Clone, Copy)]
-pub(super) struct Now<'p> {
-    /// The block's height.
-    pub height: Height,
-    /// The block's time.
-    pub timestamp: TimestampMs,
-    /// The parameters in force.
-    pub params: &'p Params,
-}
-
-impl Now<'_> {
-    /// The first block that may be under a change of the rules that passes now.
-    pub fn earliest(&self) -> Height {
-        self.height.saturating_add(self.params.delay_blocks.into()).next()
-    }
-}
-
 impl Measure {
     /// Whether it has a right form.
     pub(super) fn check(&self) -> Result<(), Rejected> {
@@ -119,11 +102,8 @@ impl Measure {
         match self {
             Self::Add { public_key, weight, .. } => check_add(rows, public_key, *weight),
             Self::Remove { public_key } => validating(rows, public_key).map(drop),
-            Self::Jail { public_key } => match validating(rows, public_key)?.standing {
-                Standing::Jailed(_) => Err(ALREADY_JAILED.because("a validator that is not jailed", public_key).into()),
-                _ => Ok(()),
-            },
-            Self::Unjail { public_key } => check_unjail(public_key, &validating(rows, public_key)?),
+            Self::Jail { public_key } => check_jail(rows, public_key),
+            Self::Unjail { public_key } => check_unjail(rows, public_key),
             Self::Parameter { name, value } => Ok(check_parameter(now.params, name, *value)?),
             Self::Role { .. } => Ok(()),
             Self::Upgrade { version, height } => check_upgrade(rows, *version, *height, now),
@@ -173,15 +153,13 @@ fn check_add(rows: &impl Rows, key: &PublicKey, weight: u64) -> Result<(), Failu
     if let Some(equivocation) = CONVICTED.get(rows, key)? {
         return Err(TOMBSTONED.because("a key that never contradicted itself", equivocation).into());
     }
-    let others = records(rows)?;
-    match VALIDATORS.get(rows, key)? {
-        Some(record) if record.standing != Standing::Removed => {
-            return Err(ALREADY_ADMITTED.because("a key that is not admitted", key).into());
-        }
-        None if others.len() >= MAX_VALIDATORS => {
-            return Err(TOO_MANY_VALIDATORS.because(format_args!("at most {MAX_VALIDATORS}"), others.len()).into());
-        }
-        _ => {}
+    let (others, known) = (records(rows)?, VALIDATORS.get(rows, key)?);
+    if known.as_ref().is_some_and(|record| record.standing != Standing::Removed) {
+        return Err(ALREADY_ADMITTED.because("a key that is not admitted", key).into());
+    }
+    let has_place = known.is_some_and(|record| record.retired.is_none());
+    if !has_place && others.len() >= MAX_VALIDATORS {
+        return Err(TOO_MANY_VALIDATORS.because(format_args!("at most {MAX_VALIDATORS}"), others.len()).into());
     }
     let counts = |(other, record): &&(PublicKey, ValidatorRecord)| other != key && record.standing != Standing::Removed;
     let sum = others.iter().filter(counts).fold(weight, |sum, (_, record)| sum.saturating_add(record.weight));
@@ -191,14 +169,26 @@ fn check_add(rows: &impl Rows, key: &PublicKey, weight: u64) -> Result<(), Failu
     Ok(())
 }
 
-fn check_unjail(key: &PublicKey, record: &ValidatorRecord) -> Result<(), Failure> {
-    if let Some(equivocation) = record.equivocation {
+/// Rule 18: who may bond again can be jailed while it is away.
+fn check_jail(rows: &impl Rows, key: &PublicKey) -> Result<(), Failure> {
+    if jailed(rows, key)?.is_some() {
+        return Err(ALREADY_JAILED.because("a validator that is not jailed", key).into());
+    }
+    match mode(rows)? {
+        ConsensusMode::Pos if stake(rows, key)?.is_some() => Ok(()),
+        _ => validating(rows, key).map(drop),
+    }
+}
+
+fn check_unjail(rows: &impl Rows, key: &PublicKey) -> Result<(), Failure> {
+    if let Some(equivocation) = CONVICTED.get(rows, key)? {
         return Err(TOMBSTONED.because("a key that never contradicted itself", equivocation).into());
     }
-    match record.standing {
-        Standing::Jailed(_) => Ok(()),
-        _ => Err(NOT_JAILED.because("a jailed validator", key).into()),
+    if jailed(rows, key)?.is_some() {
+        return Ok(());
     }
+    validating(rows, key)?;
+    Err(NOT_JAILED.because("a jailed validator", key).into())
 }
 
 /// Whether a vote may give a parameter this value.
@@ -240,8 +230,8 @@ fn check_withdraw(rows: &impl Rows, id: ProposalId) -> Result<(), Failure> {
 }
 
 /// Whether one more decision may wait for its block.
-pub(super) fn check_room(base: &Tree) -> Result<(), Failure> {
-    let waiting = pending(base)?.len();
+pub(super) fn check_room(rows: &impl Rows) -> Result<(), Failure> {
+    let waiting = WAITING.get(rows, &())?.unwrap_or_default();
     if waiting < MAX_WAITING_PROPOSALS {
         return Ok(());
     }

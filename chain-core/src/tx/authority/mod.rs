@@ -45,10 +45,10 @@
 //! 12. Whoever is admitted, or whose jailing is lifted, joins the set only after a `validator_ready` from
 //!     the plain account of its key.
 //! 13. The set changes after heights divisible by `epoch_blocks` only, within the bounds of `epoch`.
-//!     Records of removed validators leave with their last height in the evidence window; that a key was
-//!     convicted is never forgotten.
+//!     Who is removed and has left the set takes nobody's place; its record goes with its last height in
+//!     the evidence window (512 per block are looked at); that a key was convicted is never forgotten.
 //! 14. In a final block of view v each leader of the views below missed one turn of that height, unless
-//!     it built the block. Absence goes up by one per height with a missed turn, down by one per block
+//!     it built the block or was removed. Absence goes up by one per height with a missed turn, down by one per block
 //!     built; at `absence_jail_turns` the validator is jailed, unless those who shall stay would not be
 //!     a quorum of the set without it.
 //!
@@ -57,13 +57,15 @@
 //! 16. Their height is this one or lower, by at most `evidence_window_blocks`, and the validator was in
 //!     the set of that height. Of who comes and goes often the oldest spans are merged, so that heights
 //!     between them count, too: who contradicts itself is guilty whether it was asked or not.
-//! 17. The validator is convicted once: its key is jailed for ever. The same equivocation by other words,
-//!     and another one of the same key, change nothing more and are refused.
+//! 17. The validator is convicted once: its key is jailed for ever. The same equivocation by other words
+//!     is refused, and another one of the same key, unless it is at a lower height and costs stake that
+//!     had left before the one that is known (`state::stakes::slash`).
 //!
 //! Rules, with stake (`state::stakes`):
 //! 18. In mode `pos` the council is the set's validators that are not jailed, each with its weight in the
 //!     set; if there is none, the whole set. Nobody is admitted or removed by vote. Leaving and bonding
-//!     again lifts no jail.
+//!     again lifts no jail, and whoever left is jailed as others are, by vote and, while it is in the set,
+//!     by absence.
 //! 19. In modes `pos` and `hybrid` the weight a validator shall have is its stake's, taken anew whenever
 //!     the set changes; the weight an admission names counts for nothing. If nobody qualifies, nobody joins
 //!     and the set's members that are not jailed or removed keep their weights.
@@ -89,7 +91,9 @@ use super::{CheckContext, Context, MODULE_ACCOUNT, Rules};
 use crate::codec::{List, Text};
 use crate::crypto::{PublicKey, SecretKey, Signature};
 use crate::fault::{Failure, Fault};
-use crate::limits::{MAX_NAME_BYTES, MAX_PARAM_NAME_BYTES, MAX_TOTAL_WEIGHT, MAX_VALIDATORS};
+use crate::limits::{
+    MAX_NAME_BYTES, MAX_PARAM_NAME_BYTES, MAX_SLASHED_BATCHES, MAX_TOTAL_WEIGHT, MAX_UNBONDINGS, MAX_VALIDATORS,
+};
 use crate::state::stakes::Slash;
 use crate::state::{JailCause, Params, Role, Standing, ValidatorRecord};
 use crate::types::{
@@ -143,6 +147,8 @@ const PROPOSAL_WEIGHT: u64 = 50_000;
 /// The whole council is read.
 const VOTE_WEIGHT: u64 = 10_000;
 const WEIGHT: u64 = 300;
+/// A conviction may look at every batch that unbonds from the validator, some 50 each.
+const EVIDENCE_WEIGHT: u64 = 50 * (MAX_SLASHED_BATCHES as u64 + MAX_UNBONDINGS as u64);
 
 /// What this family does.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -303,7 +309,8 @@ impl Rules for Action {
         match self {
             Self::CouncilPropose { .. } => PROPOSAL_WEIGHT,
             Self::CouncilVote { .. } => VOTE_WEIGHT,
-            Self::ValidatorReady {} | Self::EvidenceSubmit { .. } => WEIGHT,
+            Self::ValidatorReady {} => WEIGHT,
+            Self::EvidenceSubmit { .. } => EVIDENCE_WEIGHT,
         }
     }
 
@@ -338,12 +345,6 @@ impl Rules for Action {
             Self::EvidenceSubmit { evidence } => vec![Address::of_key(&evidence.signer())],
         }
     }
-}
-
-/// The key whose plain account this is. Of another account it is no validator's key: addresses that
-/// are no keys are hashes.
-fn key_of(account: &Address) -> PublicKey {
-    PublicKey(*account.as_bytes())
 }
 
 fn emit(context: &mut Context<'_, '_>, event: Event) {

@@ -23,6 +23,8 @@ pub const DEADLINES: Table<(TimestampMs, ProposalId), ()> = Table::new(18);
 pub const FORGETTING: Table<(TimestampMs, ProposalId), ()> = Table::new(21);
 /// The first block under what a passed proposal changes.
 pub const ACTIVATIONS: Table<(Height, ProposalId), ()> = Table::new(19);
+/// How many proposals wait for their block; no row: none.
+pub const WAITING: Table<(), u32> = Table::new(26);
 
 /// Something the council is asked.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
@@ -145,6 +147,25 @@ pub(super) fn take_number(state: &mut Overlay<'_>) -> Result<ProposalId, Fault> 
 /// A proposal that some row says exists.
 pub(super) fn existing(rows: &impl Rows, id: ProposalId) -> Result<Proposal, Fault> {
     PROPOSALS.get(rows, &id)?.ok_or_else(|| Fault::new(format!("proposal {id} is due but has no row")))
+}
+
+/// Lets a proposal wait for its block.
+pub(super) fn wait(state: &mut Overlay<'_>, activates: Height, id: ProposalId) -> Result<(), Fault> {
+    let waiting = WAITING.get(state, &())?.unwrap_or_default();
+    WAITING.put(state, &(), &waiting.saturating_add(1));
+    ACTIVATIONS.put(state, &(activates, id), &());
+    Ok(())
+}
+
+/// It waits no more.
+pub(super) fn wait_no_more(state: &mut Overlay<'_>, activates: Height, id: ProposalId) -> Result<(), Fault> {
+    let waiting = WAITING.get(state, &())?.and_then(|waiting| waiting.checked_sub(1));
+    match waiting.ok_or_else(|| Fault::new("a proposal waits that was never counted"))? {
+        0 => WAITING.remove(state, &()),
+        waiting => WAITING.put(state, &(), &waiting),
+    }
+    ACTIVATIONS.remove(state, &(activates, id));
+    Ok(())
 }
 
 /// The committed rows of a queue that are due at `now`, first first, at most `most` of them.

@@ -6,9 +6,9 @@ use super::delegate::{add, take_out};
 use super::*;
 use crate::limits::{MAX_COMMISSION_STEP_BPS, MAX_VALIDATORS};
 use crate::state::stakes::{
-    Commission, NextCommission, STAKES, Stake, close_for_good, delegation, new_stake, own_stake, stake,
+    Commission, NextCommission, STAKES, Stake, delegation, let_go, new_stake, own_stake, stake,
 };
-use crate::state::validators::{JAILED, VALIDATORS, put_record, records, remove_record};
+use crate::state::validators::{JAILED_AWAY, VALIDATORS, enrol, records};
 use crate::state::{JailCause, Standing, ValidatorRecord, validators};
 use crate::types::ConsensusMode;
 
@@ -19,7 +19,7 @@ pub(super) fn bond(
     amount: Amount,
     commission_bps: Option<u16>,
 ) -> Result<Event, Failure> {
-    let validator = key_of(&context.sender);
+    let validator = context.sender.key();
     let mut stake = match stake(context.state, &validator)? {
         Some(_) if commission_bps.is_some() => {
             return Err(COMMISSION_NAMED.because("no commission", commission_bps.unwrap_or_default()).into());
@@ -68,53 +68,49 @@ fn enter(context: &mut Context<'_, '_>, key: &PublicKey, own: Amount) -> Result<
         return Err(NO_VALIDATOR_KEY.because("an ed25519 public key", key).into());
     }
     let mut record = ValidatorRecord::admitted(Default::default(), 0, context.height);
-    let displaced = match known {
+    let has_place = known.as_ref().is_some_and(|record| record.retired.is_none());
+    let displaced = if has_place { None } else { make_room(context, own)? };
+    if let Some(old) = known {
         // What it did before, it did; its absence counts on, too.
-        Some(old) => {
-            (record.spans, record.open_proposals, record.equivocation) =
-                (old.spans, old.open_proposals, old.equivocation);
-            (record.missed, record.absence) = (old.missed, old.absence);
-            None
-        }
-        None => make_room(context, own)?,
-    };
-    if let Some(cause) = JAILED.get(context.state, key)? {
-        record.standing = Standing::Jailed(cause);
-        JAILED.remove(context.state, key);
+        (record.spans, record.open_proposals, record.equivocation) = (old.spans, old.open_proposals, old.equivocation);
+        (record.missed, record.absence) = (old.missed, old.absence);
     }
-    put_record(context.state, key, &record)?;
+    if let Some(cause) = JAILED_AWAY.get(context.state, key)? {
+        record.standing = Standing::Jailed(cause);
+        JAILED_AWAY.remove(context.state, key);
+    }
+    enrol(context.state, key, &record)?;
     Ok(displaced)
 }
 
-/// Rule 4. Spans say whether anything can be proven; who is in the set has one.
+/// Rule 4.
 fn make_room(context: &mut Context<'_, '_>, own: Amount) -> Result<Option<PublicKey>, Failure> {
     let known = records(context.state)?;
     if known.len() < MAX_VALIDATORS {
         return Ok(None);
     }
-    let mut least: Option<(Amount, PublicKey, Standing)> = None;
+    let mut least: Option<(Amount, PublicKey, ValidatorRecord)> = None;
     for (key, record) in known {
-        if !record.spans.is_empty() || record.open_proposals > 0 {
+        if record.signs() {
             continue;
         }
         let held = match stake(context.state, &key)? {
             Some(stake) => own_stake(context.state, &key, &stake)?,
             None => Amount::ZERO,
         };
-        if held < own && least.is_none_or(|least| (held, key) < (least.0, least.1)) {
-            least = Some((held, key, record.standing));
+        if held < own && least.as_ref().is_none_or(|least| (held, key) < (least.0, least.1)) {
+            least = Some((held, key, record));
         }
     }
-    let (_, displaced, standing) = least.ok_or_else(|| NO_ROOM.because("more stake than one that can go", own))?;
-    keep_jail(context, &displaced, standing);
-    close_for_good(context.state, &displaced, now(context))?;
-    remove_record(context.state, &displaced)?;
+    let (_, displaced, record) = least.ok_or_else(|| NO_ROOM.because("more stake than one that can go", own))?;
+    let record = removed(context, &displaced, record);
+    let_go(context.state, &displaced, record, context.now())?;
     Ok(Some(displaced))
 }
 
 /// Rules 2 and 3.
 pub(super) fn unbond(context: &mut Context<'_, '_>, staking: Staking, shares: Amount) -> Result<Event, Failure> {
-    let (validator, account) = (key_of(&context.sender), context.sender);
+    let (validator, account) = (context.sender.key(), context.sender);
     let stake = existing(context, &validator)?;
     let own = delegation(context.state, &account, &stake)?;
     let own = own.ok_or_else(|| NOT_BONDED.because("own stake", validator))?;
@@ -131,22 +127,25 @@ pub(super) fn unbond(context: &mut Context<'_, '_>, staking: Staking, shares: Am
 }
 
 fn remove(context: &mut Context<'_, '_>, validator: &PublicKey) -> Result<(), Fault> {
-    let Some(mut record) = VALIDATORS.get(context.state, validator)? else { return Ok(()) };
-    keep_jail(context, validator, record.standing);
-    record.set_standing(Standing::Removed, context.height);
-    put_record(context.state, validator, &record)
+    if let Some(record) = VALIDATORS.get(context.state, validator)? {
+        let record = removed(context, validator, record);
+        VALIDATORS.put(context.state, validator, &record);
+    }
+    Ok(())
 }
 
 /// Whoever leaves jailed comes back jailed. Convicted keys don't come back.
-fn keep_jail(context: &mut Context<'_, '_>, validator: &PublicKey, standing: Standing) {
-    if let Standing::Jailed(cause @ (JailCause::Council | JailCause::Absence)) = standing {
-        JAILED.put(context.state, validator, &cause);
+fn removed(context: &mut Context<'_, '_>, validator: &PublicKey, mut record: ValidatorRecord) -> ValidatorRecord {
+    if let Standing::Jailed(cause @ (JailCause::Council | JailCause::Absence)) = record.standing {
+        JAILED_AWAY.put(context.state, validator, &cause);
     }
+    record.set_standing(Standing::Removed, context.height);
+    record
 }
 
 /// Rule 5.
 pub(super) fn announce(context: &mut Context<'_, '_>, after: u16) -> Result<Event, Failure> {
-    let validator = key_of(&context.sender);
+    let validator = context.sender.key();
     let mut stake = existing(context, &validator)?;
     let height = context.height;
     if let Some(next) = stake.commission.next.filter(|next| next.from > height) {

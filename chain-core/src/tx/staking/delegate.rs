@@ -148,7 +148,7 @@ fn join_batch(
     BATCHES.put(context.state, &place, &batch);
     // Rule 8: nothing can be proven against a validator without a record.
     if VALIDATORS.get(context.state, validator)?.is_none() {
-        stake.close(context.state, now(context))?;
+        stake.close(context.state, context.now())?;
     }
     Ok(())
 }
@@ -169,7 +169,7 @@ pub(super) fn withdraw(
     for entry in unbonding.entries.iter() {
         let found = BATCHES.get(context.state, &(stake.id, entry.batch))?;
         let batch = found.ok_or_else(|| Fault::new(format!("batch {} of {validator} has no row", entry.batch)))?;
-        if !batch.closed.is_some_and(|closed| closed.is_free(context.height, context.timestamp)) {
+        if !batch.closed.is_some_and(|closed| closed.is_free(context.now())) {
             soonest = soonest.or(batch.closed);
             waiting.push(*entry);
             continue;
@@ -208,7 +208,10 @@ fn pay_entry(
 
 fn still_unbonding(context: &Context<'_, '_>, soonest: Option<Closed>) -> Rejected {
     let expected = match soonest {
-        Some(Closed { free_from, free_at, .. }) => format!("block {free_from} or later, not before {free_at} ms"),
+        Some(closed) => {
+            let (block, time) = (closed.free_from(context.params), closed.free_at(context.params));
+            format!("block {block} or later, not before {time} ms")
+        }
         None => "the end of the epoch in which its weight leaves the set, and the period after it".into(),
     };
     STILL_UNBONDING.because(expected, format_args!("block {} at {} ms", context.height, context.timestamp))

@@ -15,11 +15,12 @@
 //! 1. In mode `poa` every action of this family is refused.
 //! 2. A validator bonds, unbonds and sets its commission through the plain account of its key. What it
 //!    has bonded itself is a delegation like any other, and nothing or at least `min_validator_stake`.
-//! 3. In mode `hybrid` only admitted authorities bond. In mode `pos` everybody with a usable key does
-//!    and is thereby admitted; whoever unbonds all is removed. A jail stays with the key: whoever leaves
-//!    jailed and bonds again is jailed, and its absence counts on, until the council lifts it.
+//! 3. In mode `pos` everybody with a usable key bonds and is thereby admitted; whoever unbonds all is
+//!    removed. A jail stays with the key: whoever leaves jailed, or is jailed after leaving, is jailed when
+//!    it bonds again, until the council lifts it; its absence counts on as long as its record is known.
+//!    In mode `hybrid` only admitted authorities bond.
 //! 4. In mode `pos` a newcomer for whom there is no room displaces the validator with the least own stake
-//!    of those that have less than it, are not in the set, and can't be convicted of anything any more.
+//!    of those that have less than it and are not in the set.
 //! 5. A commission, 0 to 10000 basis points, is named with the first bond (else 0). Later ones differ by
 //!    at most 500 from the one before, hold from the second epoch boundary after the announcement on,
 //!    and are announced one at a time.
@@ -31,11 +32,12 @@
 //!    from then on. One account has entries in at most 7 batches of a validator.
 //! 8. At the end of an epoch the open batch is closed if the set no longer gives the validator more weight
 //!    than its stake does (which is none while nobody qualifies), and at least 1/32 of the evidence window
-//!    has passed since the one before. Once nothing can be proven against the validator, that is, when its
+//!    has passed since the one before; that of a validator that was removed and has left the set when its
+//!    record is looked at again. Once nothing can be proven against the validator, that is, when its
 //!    record goes, it is closed at once.
 //! 9. A closed batch is free `evidence_window_blocks` + 1 blocks and `unbonding_s` seconds of block time
-//!    later; then its shares are paid at their worth, the last ones with all the rest. Until then it can
-//!    be slashed (`state::stakes::slash`).
+//!    later, by the parameters of the day; then its shares are paid at their worth, the last ones with all
+//!    the rest. Until then it can be slashed (`state::stakes::slash`).
 //!
 //! Rules, rewards:
 //! 10. What a proposer earns is the commission of its block, rounded down, and for the rest a reward of
@@ -49,14 +51,14 @@ mod block_end;
 mod bond;
 mod delegate;
 
-pub(super) use block_end::at_block_end;
+pub(super) use block_end::{at_block_end, before_the_set};
 
 use super::rejections::rejections;
 use super::{CheckContext, Context, Rules, check_amount};
 use crate::crypto::{PublicKey, SecretKey};
 use crate::fault::{Failure, Fault};
 use crate::limits::{BPS, MAX_VALIDATORS};
-use crate::state::stakes::{Now, Staking, staking};
+use crate::state::stakes::{Staking, staking};
 use crate::types::{Address, Amount, AssetId, Height, Rejected, Rejection, TimestampMs, Token};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -283,15 +285,6 @@ fn check_commission(bps: u16) -> Result<(), Rejected> {
         return Err(COMMISSION_RANGE.because("at most 10000", bps));
     }
     Ok(())
-}
-
-/// The key whose plain account this is.
-fn key_of(account: &Address) -> PublicKey {
-    PublicKey(*account.as_bytes())
-}
-
-fn now<'p>(context: &Context<'p, '_>) -> Now<'p> {
-    Now { height: context.height, timestamp: context.timestamp, params: context.params }
 }
 
 /// An example of every action.

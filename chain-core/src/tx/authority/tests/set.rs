@@ -131,6 +131,24 @@ fn rule_13_nobody_passes_the_others_while_weights_move() {
 }
 
 #[test]
+fn rule_13_where_a_third_is_few_units_the_first_do_not_get_them_all() {
+    let ones = |seeds: std::ops::RangeInclusive<u8>| -> Vec<_> { seeds.map(|seed| (seed, 1)).collect() };
+    // Four of 1 grow to 100; twelve keys of one owner join with 3 % of it all.
+    for growth in [100, 1_000] {
+        let mut wishes: Vec<_> = (1..=4).map(|seed| wanted(seed, growth, 1)).collect();
+        wishes.extend((5..=16).map(|seed| wanted(seed, 1, 0)));
+        assert!(most_on_the_way(&ones(1..=4), &wishes, |seed| seed > 4) <= 3);
+    }
+    // Of three, one grows, and one comes and goes whenever it can: its way takes a part of the budget only.
+    let wish = |weight| [wanted(1, 1_000, 1), wanted(2, 300, 1), wanted(3, weight, 1)];
+    let mut set = vec![(1, 300), (2, 300)];
+    for epoch in 0..12 {
+        set = planned(&set, &wish(if epoch % 2 == 0 { 3 } else { 0 })).0;
+    }
+    assert_eq!(set, [(1, 1_000), (2, 300)]);
+}
+
+#[test]
 fn rule_13_more_than_fit_wait() {
     let seeds: Vec<u8> = (0..=255).collect();
     let members: Vec<Validator> = crate::testing::members(&seeds);
@@ -182,7 +200,9 @@ proptest! {
             let moved: Vec<u64> = wanted.iter().map(change).collect();
             let comes_or_goes = |w: &&Wanted| (weight(&old, &w.key) == 0) != (weight(&next.members, &w.key) == 0);
             if old.len() < 4 && wanted.iter().any(|w| comes_or_goes(&w)) {
-                prop_assert_eq!(moved.iter().filter(|m| **m > 0).count(), 1);
+                let whole = wanted.iter().filter(comes_or_goes).map(change).collect::<Vec<_>>();
+                prop_assert_eq!(whole.len(), 1);
+                prop_assert!(moved.iter().sum::<u64>() <= (total(&old) / 3).max(whole[0]));
             } else {
                 let least = u64::from(old.len() < 4);
                 prop_assert!(moved.iter().sum::<u64>() <= (total(&old) / 3).max(least));

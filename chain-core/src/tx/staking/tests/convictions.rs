@@ -72,6 +72,63 @@ fn who_left_the_set_before_the_offence_loses_nothing() {
 }
 
 #[test]
+fn a_small_conviction_buys_nothing_for_the_time_before() {
+    let mut chain = pos();
+    act(&mut chain, 4, unbond(9_000)).unwrap();
+    end_epoch(&mut chain);
+    chain.block(&[]);
+    // Reduced to the minimum it reports itself for a height above that at which most of it left.
+    let results = run(&mut chain, 5, proof(4, 6)).unwrap();
+    assert_eq!((slashes(&results)[0].1.bonded.get(), slashes(&results)[0].1.unbonding.get()), (100, 0));
+    // What it signed while all of it stood behind it costs what it would have.
+    let before = (stk(&chain, 8), burned(&chain));
+    let results = run(&mut chain, 8, proof(4, 3)).unwrap();
+    let (reporter, slash) = slashes(&results)[0];
+    assert_eq!((reporter, slash.bonded.get(), slash.unbonding.get()), (address(8), 0, 900));
+    assert_eq!((stk(&chain, 8), burned(&chain)), (before.0 + 45, before.1 + 855));
+    let known = stake_of(&chain, 4).slash.unwrap();
+    assert_eq!((known.offence.get(), known.bonded.get(), known.unbonding.get()), (3, 100, 900));
+    // Once: neither a third one below that costs more, nor one above.
+    for height in [2, 3, 4, 6] {
+        assert!(run(&mut chain, 8, proof(4, height)).is_err(), "{height}");
+    }
+    assert_eq!(batch(&chain, 4, 0).unwrap().fund.held.get(), 8_100);
+    // And nothing in mode poa, where there is no stake.
+    assert_eq!(run(&mut chain, 8, proof(4, 5)), Err(authority::TOMBSTONED.number));
+}
+
+#[test]
+fn when_unbonding_is_free_follows_from_the_parameters_of_the_day() {
+    use crate::state::stakes::Closed;
+    use crate::state::{Now, Overlay, PARAMS};
+    let closed = Closed { left: Height::new(5), at: crate::types::TimestampMs::new(10_000) };
+    let free = |window, unbonding_s, height, seconds: u64| {
+        let params = Params { evidence_window_blocks: window, unbonding_s, ..short() };
+        let timestamp = crate::types::TimestampMs::new(10_000 + 1_000 * seconds);
+        closed.is_free(Now { height: Height::new(height), timestamp, params: &params })
+    };
+    assert!(free(32, 40, 38, 40) && !free(32, 40, 37, 40) && !free(32, 40, 38, 39));
+    assert!(!free(33, 40, 38, 40) && !free(32, 41, 38, 40), "a vote that makes it longer holds for all");
+    // A vote that is taken back leaves nothing bound.
+    let mut chain = pos();
+    act(&mut chain, 5, delegate(1, 1_000)).unwrap();
+    act(&mut chain, 5, undelegate(1, 1_000)).unwrap();
+    let set = |chain: &mut TestChain, window| {
+        let mut overlay = Overlay::new(&chain.tree);
+        PARAMS.put(&mut overlay, &(), &Params { evidence_window_blocks: window, ..short() });
+        let delta = chain.tree.preview(overlay.into_changes());
+        chain.tree.commit(delta).unwrap();
+    };
+    set(&mut chain, 30_240_000);
+    end_epoch(&mut chain);
+    assert!(batch(&chain, 1, 0).unwrap().closed.is_some());
+    idle_to(&mut chain, 60);
+    assert_eq!(act(&mut chain, 5, withdraw(1)), Err(STILL_UNBONDING.number));
+    set(&mut chain, 32);
+    assert!(act(&mut chain, 5, withdraw(1)).is_ok());
+}
+
+#[test]
 fn unbonding_in_time_does_not_save_a_traitor() {
     let mut chain = pos();
     // Contradicts itself at height 5 and unbonds all at once.
@@ -118,9 +175,13 @@ fn lost_and_gained(params: &Params, own: u128, parts: [u128; 2], delegated: u128
     let mut chain = TestChain::staked(params, (ConsensusMode::Pos, Amount::new(own)), &[1, 2, 3, 4]);
     let (first, reporter) = (stk(&chain, 4), stk(&chain, 8));
     act(&mut chain, 5, delegate(4, delegated)).unwrap();
-    for part in parts.into_iter().filter(|part| (1..own / 2).contains(part)) {
-        act(&mut chain, 4, unbond(part)).unwrap();
-        end_epoch(&mut chain);
+    let mut left = own;
+    for part in parts {
+        if part > 0 && left.saturating_sub(part) >= params.min_validator_stake.get() {
+            act(&mut chain, 4, unbond(part)).unwrap();
+            end_epoch(&mut chain);
+            left -= part;
+        }
     }
     run(&mut chain, 8, proof(4, 1)).unwrap();
     let gained = stk(&chain, 8) - reporter;
@@ -136,13 +197,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
     #[test]
     fn nobody_gains_by_proving_it_against_himself(
-        own in prop_oneof![1u128..100, 1u128..10_000], delegated in prop_oneof![1u128..100, 1u128..FUNDS.get()],
+        own in prop_oneof![10u128..100, 10u128..10_000], delegated in prop_oneof![1u128..100, 1u128..FUNDS.get()],
         parts in [0u128..5_000, 0u128..50],
         slash_equivocation_bps in prop_oneof![Just(0u16), Just(500), Just(10_000), 0u16..=10_000],
         slash_reporter_bps in prop_oneof![Just(0u16), Just(500), Just(5_000), 0u16..=5_000],
     ) {
-        let min_validator_stake = Amount::new(1);
-        let params = Params { slash_equivocation_bps, slash_reporter_bps, min_validator_stake, ..short() };
+        let (min_validator_stake, weight_exponent) = (Amount::new(10), 0);
+        let params = Params { slash_equivocation_bps, slash_reporter_bps, min_validator_stake, weight_exponent, ..short() };
         prop_assert_eq!(params.check(), Ok(()));
         let (lost, gained) = lost_and_gained(&params, own, parts, delegated);
         prop_assert!(lost >= 2 * gained, "lost {lost}, gained {gained}");

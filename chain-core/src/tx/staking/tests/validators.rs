@@ -1,7 +1,7 @@
 //! Rules 1 to 5: who bonds, how much, and at what commission.
 
 use super::*;
-use crate::state::validators::{put_record, roster};
+use crate::state::validators::{enrol, forget, roster};
 use crate::state::{JailCause, Overlay, Standing};
 use crate::testing::Signer;
 use crate::tx::authority::Measure;
@@ -96,7 +96,7 @@ fn rule_3_in_pos_every_usable_key() {
     let mut chain = pos();
     // A multi-key account: its address is a hash, half of which are no keys.
     let none = (1..=8u8).flat_map(|a| (a + 1..=9).map(move |b| Signer::Multi(1, vec![a, b])));
-    let none = none.into_iter().find(|signer| key_of(&signer.address()).validate().is_err()).unwrap();
+    let none = none.into_iter().find(|signer| signer.address().key().validate().is_err()).unwrap();
     let mut overlay = Overlay::new(&chain.tree);
     money::mint(&mut overlay, &none.address(), AssetId::NATIVE, FUNDS).unwrap();
     money::mint(&mut overlay, &none.address(), STK, FUNDS).unwrap();
@@ -154,11 +154,102 @@ fn rule_3_coming_back_lifts_no_jail() {
 }
 
 #[test]
+fn rule_3_leaving_before_the_vote_escapes_no_jail() {
+    let mut chain = pos();
+    let jail = Measure::Jail { public_key: validator(4) };
+    let ask = |measure| tx::Action::Authority(tx::authority::Action::CouncilPropose { measure });
+    act(&mut chain, 4, unbond(OWN)).unwrap();
+    decide(&mut chain, 1, jail.clone());
+    assert_eq!(run(&mut chain, 1, ask(jail.clone())), Err(tx::authority::ALREADY_JAILED.number));
+    act(&mut chain, 4, bond(OWN)).unwrap();
+    assert!(is_jailed(&chain, 4));
+    assert_eq!(run(&mut chain, 4, ready()), Err(tx::authority::JAILED.number));
+    // It leaves again, and the jail is lifted while it is away.
+    act(&mut chain, 4, unbond(OWN)).unwrap();
+    decide(&mut chain, 2, Measure::Unjail { public_key: validator(4) });
+    act(&mut chain, 4, bond(OWN)).unwrap();
+    assert!(!is_jailed(&chain, 4));
+    // Nobody is jailed who never bonded; in mode hybrid, nobody who was removed.
+    let stranger = Measure::Jail { public_key: validator(7) };
+    assert_eq!(run(&mut chain, 1, ask(stranger)), Err(tx::authority::NOT_ADMITTED.number));
+    let mut chain = chain_of(ConsensusMode::Hybrid);
+    decide(&mut chain, 1, Measure::Remove { public_key: validator(4) });
+    assert_eq!(run(&mut chain, 1, ask(jail)), Err(tx::authority::NOT_ADMITTED.number));
+}
+
+#[test]
+fn rule_3_who_is_away_but_still_signs_misses_turns_as_others_do() {
+    let mut chain = pos();
+    // Removed in the first block of each epoch, admitted again in the last one: it never leaves the set.
+    let gone = |chain: &TestChain| record(chain, 4).unwrap().standing == Standing::Removed;
+    for _ in 0..40 {
+        let last = chain.height.get() % 5 == 4;
+        match (gone(&chain), last) {
+            (false, false) => drop(act(&mut chain, 4, unbond(OWN)).unwrap()),
+            (true, true) => {
+                let nonce = chain.account(&address(4)).nonce;
+                chain.block(&[checked(4, nonce, [bond(OWN).into(), ready()])]);
+            }
+            _ => {
+                let set = next_set(&chain.tree).unwrap();
+                let leader = |view| set.leader(chain.height.next(), View::new(view)).public_key;
+                let view = (0..9).find(|view| leader(*view) == validator(4)).unwrap_or_default() + 1;
+                (chain.proposer, chain.view) = (leader(view), View::new(view));
+                chain.block(&[]);
+                chain.view = View::ZERO;
+            }
+        }
+    }
+    let jailed = crate::state::validators::jailed(&chain.tree, &validator(4)).unwrap();
+    assert_eq!(jailed, Some(JailCause::Absence));
+}
+
+#[test]
+fn rule_4_those_who_left_take_nobodys_place() {
+    let mut chain = pos();
+    for seed in [5, 6] {
+        act(&mut chain, seed, bond(2_000)).unwrap();
+        run(&mut chain, seed, ready()).unwrap();
+    }
+    idle_to(&mut chain, 20);
+    assert!(weights(&chain)[4] > 0 && weights(&chain)[5] > 0);
+    act(&mut chain, 8, delegate(5, 50)).unwrap();
+    act(&mut chain, 5, unbond(2_000)).unwrap();
+    let on_roster = |chain: &TestChain, seed| roster(&chain.tree).unwrap().contains(&validator(seed));
+    assert!(on_roster(&chain, 5), "until it has left the set");
+    while weights(&chain)[4] > 0 {
+        end_epoch(&mut chain);
+    }
+    let left = chain.height.get();
+    assert!(!on_roster(&chain, 5) && record(&chain, 5).is_some());
+    // What unbonded is closed in the next block; what follows in turn.
+    chain.block(&[]);
+    assert_eq!(batch(&chain, 5, 0).unwrap().closed.unwrap().left.get(), left + 1);
+    act(&mut chain, 8, undelegate(5, 50)).unwrap();
+    idle_to(&mut chain, left + 5);
+    assert!(batch(&chain, 5, 1).unwrap().closed.is_some());
+    // It can still be convicted, and comes back in between.
+    act(&mut chain, 5, bond(2_000)).unwrap();
+    assert!(on_roster(&chain, 5) && record(&chain, 5).unwrap().retired.is_none());
+    act(&mut chain, 5, unbond(2_000)).unwrap();
+    end_epoch(&mut chain);
+    assert!(!on_roster(&chain, 5));
+    let before = stake_of(&chain, 5).batch;
+    run(&mut chain, 7, proof(5, left)).unwrap();
+    assert!(stake_of(&chain, 5).slash.is_some() && stake_of(&chain, 5).batch >= before);
+    // Then nothing is left of it but that it was convicted.
+    idle_to(&mut chain, left + 40);
+    assert_eq!(record(&chain, 5), None);
+    assert_eq!(crate::state::validators::RETIRED.scan(&chain.tree).count(), 0);
+    assert_eq!(act(&mut chain, 5, bond(2_000)), Err(CONVICTED.number));
+}
+
+#[test]
 fn rule_3_coming_back_wipes_no_absence() {
     let mut chain = pos();
     let mut overlay = Overlay::new(&chain.tree);
     let absent = ValidatorRecord { absence: 9, missed: 12, ..record(&chain, 4).unwrap() };
-    put_record(&mut overlay, &validator(4), &absent).unwrap();
+    VALIDATORS.put(&mut overlay, &validator(4), &absent);
     let delta = chain.tree.preview(overlay.into_changes());
     chain.tree.commit(delta).unwrap();
     act(&mut chain, 4, unbond(OWN)).unwrap();
@@ -174,7 +265,7 @@ fn rule_4_newcomers_displace_who_has_least() {
     for byte in 0..=255u8 {
         if roster(&overlay).unwrap().len() < MAX_VALIDATORS {
             let record = ValidatorRecord::admitted(Default::default(), 0, Height::ZERO);
-            put_record(&mut overlay, &PublicKey([byte; 32]), &record).unwrap();
+            enrol(&mut overlay, &PublicKey([byte; 32]), &record).unwrap();
         }
     }
     let delta = chain.tree.preview(overlay.into_changes());
@@ -184,24 +275,25 @@ fn rule_4_newcomers_displace_who_has_least() {
     assert!((1..=4).all(|seed| gone != validator(seed)), "who is in the set stays");
     assert_eq!(VALIDATORS.get(&chain.tree, &gone).unwrap(), None);
     assert_eq!(roster(&chain.tree).unwrap().len(), MAX_VALIDATORS);
-    // Give all others more than the newcomer has, and it is the one that goes.
+    assert!(act(&mut chain, 8, delegate(5, 77)).is_ok());
+    assert!(act(&mut chain, 8, undelegate(5, 7)).is_ok());
+    decide(&mut chain, 1, Measure::Jail { public_key: validator(5) });
+    // Let all others sign, and it is the newcomer that goes.
     let mut overlay = Overlay::new(&chain.tree);
     for key in roster(&chain.tree).unwrap() {
         if STAKES.get(&overlay, &key).unwrap().is_none() {
-            crate::state::validators::remove_record(&mut overlay, &key).unwrap();
+            let gone = VALIDATORS.get(&overlay, &key).unwrap().unwrap();
+            forget(&mut overlay, &key, &gone).unwrap();
             let spans = record(&chain, 1).unwrap().spans;
             let held = ValidatorRecord { spans, ..ValidatorRecord::admitted(Default::default(), 0, Height::ZERO) };
-            put_record(&mut overlay, &key, &held).unwrap();
+            enrol(&mut overlay, &key, &held).unwrap();
         }
     }
     let delta = chain.tree.preview(overlay.into_changes());
     chain.tree.commit(delta).unwrap();
-    assert!(act(&mut chain, 8, delegate(5, 77)).is_ok());
-    assert!(act(&mut chain, 8, undelegate(5, 7)).is_ok());
     let none = act(&mut chain, 6, bond(FUNDS.get() + 1));
     assert_eq!(none, Err(money::INSUFFICIENT_BALANCE.number), "who has to go is only looked for with stake");
     assert_eq!(act(&mut chain, 6, bond(1_000)), Err(NO_ROOM.number), "not with as little");
-    decide(&mut chain, 1, Measure::Jail { public_key: validator(5) });
     let done = act(&mut chain, 6, bond(1_001)).unwrap();
     assert!(matches!(done[..], [Event::StakeBonded { displaced: Some(gone), .. }] if gone == validator(5)));
     // What unbonded is on its way, and the rest can follow.
