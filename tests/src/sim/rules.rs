@@ -9,11 +9,10 @@ use chain_core::types::{Amount, Height, ProposalId};
 use std::collections::BTreeMap;
 
 /// The parameters councils vote on here, with good values and bad ones. The bad ones are bad whatever was
-/// voted before; of the good ones some may be refused because of another parameter. No vote makes the
-/// evidence window longer: what is forgotten by then could not be proven any more.
-pub const VOTED: [(&str, &[u128]); 13] = [
+/// voted before; of the good ones some may be refused because of another parameter.
+pub const VOTED: [(&str, &[u128]); 15] = [
     ("epoch_blocks", &[2, 3, 5, 7, 10, 0, 10_001]),
-    ("evidence_window_blocks", &[10, 9]),
+    ("evidence_window_blocks", &[10, 12, 13, 40, 9]),
     ("max_block_weight", &[1_000_000, 25_000_000, 999_999]),
     ("max_block_txs", &[12, 50, 20_000, 0]),
     ("block_time_ms", &[600, 800, 1_000, 49, 1_001]),
@@ -22,8 +21,11 @@ pub const VOTED: [(&str, &[u128]); 13] = [
     ("issuance_per_block", &[0, 7, 1_001, 10u128.pow(24) + 1]),
     ("slash_equivocation_bps", &[0, 777, 10_000, 10_001]),
     ("slash_reporter_bps", &[0, 1_000, 5_000, 5_001]),
-    ("unbonding_s", &[1, 3, 8, 0]),
-    ("weight_exponent", &[3, 9]),
+    ("unbonding_s", &[1, 3, 8, 20, 0]),
+    // Also a unit of which the least stake of a validator would be five only.
+    ("weight_exponent", &[3, 7, 9]),
+    ("max_active_validators", &[3, 129]),
+    ("min_validator_stake", &[9_999_999, 500_000_001]),
     ("surprise", &[1]),
 ];
 
@@ -65,7 +67,16 @@ impl Book {
             "issuance_per_block" => (0, 10u128.pow(24)),
             "slash_reporter_bps" => (0, 5_000),
             "unbonding_s" => (1, 31_536_000),
-            "weight_exponent" => (params.weight_exponent.saturating_sub(1).into(), (params.weight_exponent + 1).into()),
+            "weight_exponent" => {
+                let is_fine = |exponent: &u32| 10 * 10u128.pow(*exponent) <= params.min_validator_stake.get();
+                let most = (0..30).rev().find(is_fine).unwrap_or_default();
+                let now = u32::from(params.weight_exponent);
+                (now.saturating_sub(1).into(), most.min(now + 1).into())
+            }
+            "max_active_validators" => (4, 128),
+            "min_validator_stake" => {
+                (10 * 10u128.pow(params.weight_exponent.into()), 10 * params.min_validator_stake.get())
+            }
             _ => return false,
         };
         (least..=most).contains(&value)
@@ -86,6 +97,8 @@ impl Book {
             "slash_reporter_bps" => params.slash_reporter_bps = value as u16,
             "unbonding_s" => params.unbonding_s = value as u32,
             "weight_exponent" => params.weight_exponent = value as u8,
+            "max_active_validators" => params.max_active_validators = value as u32,
+            "min_validator_stake" => params.min_validator_stake = Amount::new(value),
             _ => {}
         }
     }

@@ -5,7 +5,9 @@
 //!
 //! Not here: the parts of the books (`rules`, `stakes`), other money, nonces, rows, roots (`check`).
 
+mod absence;
 mod epoch;
+mod farewell;
 
 use super::check::{Rule, Verdict, Violation, must};
 use super::rules::Book;
@@ -16,7 +18,7 @@ use chain_core::crypto::PublicKey;
 use chain_core::fault::Fault;
 use chain_core::genesis::ConsensusMode;
 use chain_core::state::protocol::protocol;
-use chain_core::state::validators::{self, VALIDATORS};
+use chain_core::state::validators;
 use chain_core::state::{PARAMS, Tree};
 use chain_core::tx::authority::{Action, Measure};
 use chain_core::tx::{self, Event, staking};
@@ -42,9 +44,19 @@ struct Person {
     since: Height,
     /// One up for each height with a missed turn, one down for each block built.
     absence: u32,
+    /// What it signed up to here can't be proven any more.
+    forgotten: Height,
+    /// It left and has no place any more: the block after which it is looked at again.
+    look: Option<Height>,
 }
 
 impl Person {
+    /// Newly admitted; what it did before, it did.
+    fn admitted(weight: u64, since: Height, before: Option<&Self>) -> Self {
+        let forgotten = before.map_or(since, |before| before.forgotten);
+        Self { weight, standing: Standing::In, ready: false, since, absence: 0, forgotten, look: None }
+    }
+
     fn is_active(&self) -> bool {
         self.standing == Standing::In && self.ready
     }
@@ -77,7 +89,7 @@ pub struct Seats {
     people: BTreeMap<PublicKey, Person>,
     /// … but that it was convicted, …
     convicted: BTreeSet<PublicKey>,
-    /// … or that it left a jail to which it comes back.
+    /// … or that it is jailed as soon as it comes back.
     fled: BTreeSet<PublicKey>,
     open: BTreeMap<ProposalId, Open>,
     next: ProposalId,
@@ -87,6 +99,14 @@ pub struct Seats {
     absentees: Vec<PublicKey>,
     /// How many actions with stake were carried out.
     staked: u64,
+    /// How many offences cost stake that had left before the one that was known.
+    older: u64,
+    /// How many came back who had lost their places, and were not forgotten.
+    returns: u64,
+    /// How many were jailed while they were away.
+    away: u64,
+    /// All who have, had or may get a seat.
+    keys: Vec<PublicKey>,
     /// The sets from a height on.
     sets: BTreeMap<Height, ValidatorSet>,
     /// The height after the newest final one: the last whose set is known.
@@ -98,10 +118,7 @@ pub struct Seats {
 impl Seats {
     /// At genesis.
     pub fn new(setting: &Setting) -> Self {
-        let person = |weight| {
-            let standing = Standing::In;
-            Person { weight, standing, ready: true, since: Height::ZERO, absence: 0 }
-        };
+        let person = |weight| Person { ready: true, ..Person::admitted(weight, Height::ZERO, None) };
         let people = setting.set.members().iter().map(|member| (member.public_key, person(member.weight)));
         Self {
             chain: setting.chain,
@@ -116,6 +133,10 @@ impl Seats {
             stakes: Stakes::new(&setting.genesis),
             absentees: Vec::new(),
             staked: 0,
+            older: 0,
+            returns: 0,
+            away: 0,
+            keys: setting.keys.iter().map(|key| key.public()).collect(),
             sets: BTreeMap::from([(Height::ZERO, setting.set.clone())]),
             known: Height::ZERO.next(),
             upgraded: None,
@@ -174,6 +195,25 @@ impl Seats {
     /// How many actions with stake were carried out.
     pub fn staked(&self) -> u64 {
         self.staked
+    }
+
+    /// How many offences cost stake that had left before the one that was known.
+    pub fn older(&self) -> u64 {
+        self.older
+    }
+
+    /// How many came back who had lost their places, and were not forgotten.
+    pub fn returns(&self) -> u64 {
+        self.returns
+    }
+
+    /// How many were jailed while they were away.
+    pub fn away(&self) -> u64 {
+        self.away
+    }
+
+    fn has_seat(&self, key: &PublicKey, height: Height) -> bool {
+        self.at(height).is_some_and(|set| set.index_of(key).is_some())
     }
 
     fn mode(&self) -> ConsensusMode {
@@ -241,7 +281,7 @@ impl Seats {
             return false;
         }
         // Votes of who is gone are forgotten.
-        open.votes.retain(|key, _| self.people.contains_key(key));
+        open.votes.retain(|key, _| self.people.get(key).is_some_and(|person| person.look.is_none()));
         open.votes.insert(by, yes);
         self.tally(now, id);
         true
@@ -271,11 +311,8 @@ impl Seats {
             Measure::Remove { public_key } => {
                 by_vote && person(public_key).is_some_and(|person| person.standing != Standing::Out)
             }
-            Measure::Jail { public_key } => person(public_key).is_some_and(|person| person.standing == Standing::In),
-            Measure::Unjail { public_key } => {
-                let is_jailed = person(public_key).is_some_and(|person| person.standing == Standing::Jailed);
-                is_jailed && !self.is_convicted(public_key)
-            }
+            Measure::Jail { public_key } => !self.is_jailed(public_key) && self.can_come_back(public_key),
+            Measure::Unjail { public_key } => self.is_jailed(public_key) && !self.is_convicted(public_key),
             Measure::Parameter { name, value } => self.book.may(name, *value),
             Measure::Upgrade { version, height } => {
                 let in_time = *height >= self.book.earliest(now) && height.get() <= now.get() + 10_000_000;
@@ -289,7 +326,7 @@ impl Seats {
     fn enact(&mut self, (now, id): (Height, ProposalId), measure: Measure) {
         let (key, standing) = match measure {
             Measure::Add { public_key, weight, .. } => {
-                let new = Person { weight, standing: Standing::In, ready: false, since: now, absence: 0 };
+                let new = Person::admitted(weight, now, self.people.get(&public_key));
                 self.people.insert(public_key, new);
                 return;
             }
@@ -307,10 +344,7 @@ impl Seats {
             Measure::Withdraw { proposal } => return self.book.passed.retain(|(_, passed), _| *passed != proposal),
             Measure::Role { .. } => return,
         };
-        if let Some(person) = self.people.get_mut(&key) {
-            person.becomes(standing, now);
-            person.absence = 0;
-        }
+        self.judge(now, &key, standing);
     }
 
     fn ready(&mut self, now: Height, key: &PublicKey) -> bool {
@@ -327,16 +361,20 @@ impl Seats {
         let (key, Ok(offence)) = (evidence.signer(), evidence.equivocation()) else { return false };
         let (at, window) = (offence.height, u64::from(self.book.params.evidence_window_blocks));
         let in_time = at <= now.height && at.get() + window >= now.height.get();
-        let had_a_seat = self.at(at).is_some_and(|set| set.index_of(&key).is_some());
-        let is_new = !self.is_convicted(&key);
-        let Some(person) = self.people.get_mut(&key).filter(|_| in_time && had_a_seat && is_new) else { return false };
-        let standing = if person.standing == Standing::Out { Standing::Out } else { Standing::Jailed };
-        person.becomes(standing, now.height);
-        self.convicted.insert(key);
-        if let Some(stakes) = &mut self.stakes {
-            stakes.slash(now, &key, at, reporter, &self.book.params);
+        let had_a_seat = self.has_seat(&key, at);
+        let Some(person) = self.people.get_mut(&key).filter(|person| in_time && had_a_seat && at > person.forgotten)
+        else {
+            return false;
+        };
+        let is_new = self.convicted.insert(key);
+        if is_new {
+            let standing = if person.standing == Standing::Out { Standing::Out } else { Standing::Jailed };
+            person.becomes(standing, now.height);
         }
-        true
+        let stakes = self.stakes.as_mut();
+        let costs = stakes.is_some_and(|stakes| stakes.slash(now, &key, at, reporter, &self.book.params));
+        self.older += u64::from(costs && !is_new);
+        is_new || costs
     }
 
     /// An action with stake, of the account of `who`.
@@ -376,7 +414,7 @@ impl Seats {
                 self.close_of_nobody(now, validator);
                 is_done
             }
-            staking::Action::StakeWithdraw { validator } => stakes.withdraw(now, who, validator),
+            staking::Action::StakeWithdraw { validator } => stakes.withdraw(now, who, validator, &self.book.params),
             staking::Action::StakeSetCommission { .. } | staking::Action::RewardWithdraw { .. } => false,
         }
     }
@@ -390,9 +428,14 @@ impl Seats {
 
     /// Whoever bonds in mode `pos` is admitted, or is back in the jail that it left.
     fn enter(&mut self, now: Height, key: PublicKey) {
-        let absence = self.people.get(&key).map_or(0, |person| person.absence);
-        let standing = if self.fled.remove(&key) { Standing::Jailed } else { Standing::In };
-        self.people.insert(key, Person { weight: 0, standing, ready: false, since: now, absence });
+        let before = self.people.get(&key);
+        self.returns += u64::from(before.is_some_and(|person| person.look.is_some()));
+        let mut new = Person::admitted(0, now, before);
+        new.absence = before.map_or(0, |person| person.absence);
+        if self.fled.remove(&key) {
+            new.standing = Standing::Jailed;
+        }
+        self.people.insert(key, new);
     }
 
     fn leave(&mut self, now: Height, key: &PublicKey) {
@@ -401,39 +444,6 @@ impl Seats {
             self.fled.insert(*key);
         }
         person.becomes(Standing::Out, now);
-    }
-
-    /// Whoever led a view before the block's at its height missed a turn; who built it did not.
-    fn count_turns(&mut self, now: Height, view: View, proposer: &PublicKey) {
-        if let Some(person) = self.people.get_mut(proposer) {
-            person.absence = person.absence.saturating_sub(1);
-        }
-        let Some(set) = self.at(now).cloned() else { return };
-        let missed = (0..view.get()).map(|view| set.leader(now, View::new(view)).public_key);
-        let missed: BTreeSet<PublicKey> = missed.filter(|key| key != proposer).collect();
-        let members = weights(&set);
-        let those = |may: &dyn Fn(&Person) -> bool| -> Weights {
-            let some = members.iter().filter(|(key, _)| self.people.get(key).is_some_and(may));
-            some.map(|(key, weight)| (*key, *weight)).collect()
-        };
-        let mut stay = those(&|person| person.target() > 0);
-        if stay.is_empty() {
-            stay = those(&Person::is_active);
-        }
-        for key in missed {
-            let limit = self.book.params.absence_jail_turns;
-            let Some(person) = self.people.get_mut(&key).filter(|person| person.standing == Standing::In) else {
-                continue;
-            };
-            person.absence = limit.min(person.absence + 1);
-            let others: u64 = stay.iter().filter(|(other, _)| **other != key).map(|(_, weight)| *weight).sum();
-            if person.absence == limit && is_quorum(self.rule, others, set.total_weight()) {
-                person.becomes(Standing::Jailed, now);
-                person.absence = 0;
-                stay.remove(&key);
-                self.absentees.push(key);
-            }
-        }
     }
 
     /// The weights stake gives from now on. False if nobody qualifies.
@@ -465,7 +475,10 @@ impl Seats {
             let right = stakes.reward(proposer, earned + issuance, events);
             right.or_else(|what| must(Rule::Stakes, false, || format!("block {height}: {what}")))?;
         }
+        let due = self.due(height);
+        self.close_of_those(now, &due);
         self.count_turns(height, header.view, proposer);
+        due.iter().for_each(|key| self.let_go(now, key));
         let open = self.open.iter();
         let over: Vec<_> = open.filter(|(_, open)| now.time_ms >= open.until_ms).map(|(id, _)| *id).collect();
         for id in over {
@@ -504,13 +517,7 @@ impl Seats {
         let same = params.as_ref() == Some(&self.book.params) && version == self.book.version;
         let other = || format!("after {height} {params:?}, version {version}, not {:?}", self.book.params);
         must(Rule::Parameters, same, other)?;
-        for (key, person) in &self.people {
-            let row = VALIDATORS.get(tree, key).ok().flatten();
-            let row = row.map(|row| (row.absence, matches!(row.standing, validators::Standing::Jailed(_))));
-            let book = Some((person.absence, person.standing == Standing::Jailed));
-            let other = || format!("after {height} absence and jail of {key} are {row:?}, not {book:?}");
-            must(Rule::Absence, row == book, other)?;
-        }
+        self.compare_people(height, tree)?;
         match &self.stakes {
             Some(stakes) => match stakes.compare(tree) {
                 Ok(()) => Ok(()),

@@ -70,18 +70,26 @@ impl Pot {
     }
 }
 
-/// What unbonds together; `closed`: the last height it stood for, the first at which it is free, the first
-/// time.
+/// What unbonds together; `closed`: the last height it stood for, and that block's time.
 #[derive(Clone, Default)]
 struct Batch {
     pot: Pot,
-    closed: Option<(Height, Height, u64)>,
+    closed: Option<(Height, u64)>,
 }
 
 impl Batch {
-    fn is_free(&self, now: Now) -> bool {
-        self.closed.is_some_and(|(_, from, at_ms)| now.height >= from && now.time_ms >= at_ms)
+    /// By the parameters of the day: no evidence against its heights counts, and it has waited long enough.
+    fn is_free(&self, now: Now, params: &Params) -> bool {
+        let (window, wait_ms) = (u64::from(params.evidence_window_blocks), 1_000 * u64::from(params.unbonding_s));
+        let is_over =
+            |(last, at_ms): (Height, u64)| now.height.get() > last.get() + window && now.time_ms >= at_ms + wait_ms;
+        self.closed.is_some_and(is_over)
     }
+}
+
+/// A batch of a validator is closed at least so many blocks after the one before.
+pub fn pause(params: &Params) -> u64 {
+    u64::from(params.evidence_window_blocks.div_ceil(32)).max(1)
 }
 
 /// What stands behind a validator.
@@ -91,17 +99,16 @@ struct House {
     batches: Vec<Batch>,
     /// When the last batch was closed.
     closed: Height,
-    is_slashed: bool,
+    /// Of what it was convicted: the lowest height that cost something, and what all of it cost.
+    slashed: Option<(Height, u128)>,
     /// What was earned and not paid.
     earned: u128,
 }
 
 impl House {
-    fn close(&mut self, now: Now, params: &Params) {
+    fn close(&mut self, now: Now) {
         let Some(open) = self.batches.last_mut().filter(|batch| batch.closed.is_none()) else { return };
-        let free_from = now.height.get() + u64::from(params.evidence_window_blocks) + 1;
-        let free_at = now.time_ms + 1_000 * u64::from(params.unbonding_s);
-        open.closed = Some((now.height, Height::new(free_from), free_at));
+        open.closed = Some((now.height, now.time_ms));
         self.closed = now.height;
     }
 
@@ -151,7 +158,7 @@ impl Stakes {
 
     /// Whether a conviction has cost this validator's stake something.
     pub fn is_slashed(&self, key: &PublicKey) -> bool {
-        self.houses.get(key).is_some_and(|house| house.is_slashed)
+        self.houses.get(key).is_some_and(|house| house.slashed.is_some())
     }
 
     /// Bonds, if there is so much.
@@ -166,7 +173,7 @@ impl Stakes {
     pub fn take_out(&mut self, who: Address, key: &PublicKey, shares: u128, least: u128) -> Option<u128> {
         let house = self.houses.get_mut(key)?;
         let left = house.bonded.of(&who).checked_sub(shares).filter(|_| house.bonded.of(&who) > 0)?;
-        if left > 0 && left < least && !house.is_slashed {
+        if left > 0 && left < least && house.slashed.is_none() {
             return None;
         }
         let worth = house.bonded.worth(shares);
@@ -187,10 +194,10 @@ impl Stakes {
     }
 
     /// Pays what is free; false if nothing is.
-    pub fn withdraw(&mut self, now: Now, who: Address, key: &PublicKey) -> bool {
+    pub fn withdraw(&mut self, now: Now, who: Address, key: &PublicKey, params: &Params) -> bool {
         let Some(house) = self.houses.get_mut(key) else { return false };
         let mut is_paid = false;
-        for batch in house.batches.iter_mut().filter(|batch| batch.is_free(now)) {
+        for batch in house.batches.iter_mut().filter(|batch| batch.is_free(now, params)) {
             let shares = batch.pot.of(&who);
             if shares > 0 {
                 *self.cash.entry(who).or_default() += batch.pot.take(&who, shares);
@@ -204,29 +211,39 @@ impl Stakes {
     /// any more.
     pub fn close(&mut self, now: Now, key: &PublicKey, params: &Params, is_due: bool) {
         let Some(house) = self.houses.get_mut(key) else { return };
-        let pause = u64::from(params.evidence_window_blocks.div_ceil(32));
-        if is_due || house.closed == Height::ZERO || now.height.get() >= house.closed.get() + pause {
-            house.close(now, params);
+        if is_due || house.closed == Height::ZERO || now.height.get() >= house.closed.get() + pause(params) {
+            house.close(now);
         }
     }
 
-    /// A conviction costs all who stand behind a validator the same part; some of it is the reporter's.
-    pub fn slash(&mut self, now: Now, key: &PublicKey, offence: Height, reporter: Address, params: &Params) {
+    /// A conviction costs all who stand behind a validator the same part; some of it is the reporter's. What is
+    /// proven later of a lower height costs what had left in between, and no more. False if it costs nobody
+    /// anything that was convicted before.
+    pub fn slash(&mut self, now: Now, key: &PublicKey, offence: Height, reporter: Address, params: &Params) -> bool {
         let own = Address::of_key(key);
-        let Some(house) = self.houses.get_mut(key).filter(|house| !house.is_slashed) else { return };
-        let (before, bps) = (house.worth_of(&own), params.slash_equivocation_bps);
-        let mut lost = house.bonded.lose(bps);
+        let Some(house) = self.houses.get_mut(key) else { return false };
+        let (before, bps, known) = (house.worth_of(&own), params.slash_equivocation_bps, house.slashed);
+        let mut lost = if known.is_none() { house.bonded.lose(bps) } else { 0 };
         for batch in &mut house.batches {
-            let stood = batch.closed.is_none_or(|(last, _, _)| last >= offence);
-            if stood && !batch.is_free(now) {
+            let stood = match (batch.closed, known) {
+                (None, known) => known.is_none(),
+                (Some((last, _)), None) => last >= offence,
+                (Some((last, _)), Some((lowest, _))) => (offence..lowest).contains(&last),
+            };
+            if stood && !batch.is_free(now, params) {
                 lost += batch.pot.lose(bps);
             }
         }
+        if known.is_some() && lost == 0 {
+            return false;
+        }
         let own_lost = before - house.worth_of(&own);
-        house.close(now, params);
-        house.is_slashed = true;
+        house.close(now);
+        let (lowest, sum) = known.unwrap_or((offence, 0));
+        house.slashed = Some((lowest.min(offence), sum + lost));
         let share = (lost * u128::from(params.slash_reporter_bps) / 10_000).min(own_lost / 2);
         *self.cash.entry(reporter).or_default() += share;
+        true
     }
 
     /// Whoever built a block earns for all who stand behind it; what was paid of rewards is told by events.
@@ -268,9 +285,10 @@ impl Stakes {
         }
         for (key, house) in &self.houses {
             let Some(found) = stakes::stake(tree, key)? else { return Ok(Some(format!("no stake of {key}"))) };
+            let slashed = found.slash.map(|slash| (slash.offence, slash.bonded.get() + slash.unbonding.get()));
             let (rows, book) = (
-                (found.bonded.held.get(), found.bonded.shares.get(), found.rewards.held.get(), found.slash.is_some()),
-                (house.bonded.held, house.bonded.shares(), house.earned, house.is_slashed),
+                (found.bonded.held.get(), found.bonded.shares.get(), found.rewards.held.get(), slashed),
+                (house.bonded.held, house.bonded.shares(), house.earned, house.slashed),
             );
             if rows != book {
                 return Ok(Some(format!("stake, shares, rewards, slashed of {key} are {rows:?}, not {book:?}")));
@@ -288,7 +306,7 @@ impl Stakes {
             for (number, batch) in (0u32..).zip(&house.batches) {
                 let found = BATCHES.get(tree, &(found.id, number))?.unwrap_or_default();
                 let rows = (found.fund.held.get(), found.fund.shares.get());
-                let closed = found.closed.map(|closed| (closed.left, closed.free_from, closed.free_at.get()));
+                let closed = found.closed.map(|closed| (closed.left, closed.at.get()));
                 let is_paid = rows == (0, 0) && batch.pot.parts.is_empty();
                 if !is_paid && (rows, closed) != ((batch.pot.held, batch.pot.shares()), batch.closed) {
                     return Ok(Some(format!("batch {number} of {key}: {found:?}, not {:?}", batch.closed)));

@@ -36,33 +36,29 @@ impl Seats {
         check_budget(height, &old_weights, &new)?;
         wish.check_quorum(height, &old_weights, &new)?;
         wish.check_convicted(height, &new)?;
-        self.forget(now, &new);
-        self.close_batches(now, &new);
         if next != old {
             self.sets.insert(height.next(), next.clone());
         }
+        self.forget(now, &new);
+        self.close_batches(now, &new);
         Ok(())
     }
 
-    /// Who is gone and has no seat that evidence could still be about.
+    /// What is too old to be proven is forgotten, and of who is gone everything once nothing can be.
     fn forget(&mut self, now: Now, next: &Weights) {
-        let window = u64::from(self.book.params.evidence_window_blocks);
-        let gone = self.people.iter().filter(|(_, person)| person.standing == Standing::Out);
-        let gone = gone.map(|(key, _)| *key).filter(|key| {
-            let last = (0..=now.height.get()).rev().take(window as usize);
-            let had_a_seat = |height: u64| self.at(Height::new(height)).is_some_and(|set| set.index_of(key).is_some());
-            !next.contains_key(key) && !last.into_iter().any(had_a_seat) && self.own_open(key) == 0
-        });
-        for key in gone.collect::<Vec<_>>() {
-            self.people.remove(&key);
-            self.close_of_nobody(now, &key);
+        let all = self.people.iter().filter(|(_, person)| person.look.is_none());
+        for (key, is_out) in all.map(|(key, person)| (*key, person.standing == Standing::Out)).collect::<Vec<_>>() {
+            match is_out && !next.contains_key(&key) {
+                true => self.let_go(now, &key),
+                false => self.forget_seats(now.height, &key),
+            }
         }
     }
 
     /// What unbonds begins to wait once the set gives no more weight than what is left.
     fn close_batches(&mut self, now: Now, next: &Weights) {
         let Some(stakes) = &mut self.stakes else { return };
-        for (key, person) in &self.people {
+        for (key, person) in self.people.iter().filter(|(_, person)| person.look.is_none()) {
             if next.get(key).copied().unwrap_or_default() <= person.target() {
                 stakes.close(now, key, &self.book.params, false);
             }
@@ -97,54 +93,61 @@ impl Wish {
     }
 
     /// The next set: who was convicted leaves first, all others move by the same part of their way, as far as
-    /// a third of the old set bears; the rest of it goes in the order leavers, joiners, others, and by how long
-    /// they have waited. Of fewer than four, one leaves or joins.
+    /// a third of the old set bears. Of fewer than four, one leaves or joins; those who stay move by what that
+    /// leaves of the third.
     fn plan(&self, old: &Weights) -> Weights {
         let mut set = old.clone();
-        let weight_of = |set: &Weights, key: &PublicKey| set.get(key).copied().unwrap_or_default();
-        let class = |key: &PublicKey| match (self.target(key), weight_of(old, key)) {
+        let weight_of = |key: &PublicKey| old.get(key).copied().unwrap_or_default();
+        let class = |key: &PublicKey| match (self.target(key), weight_of(key)) {
             (0, _) => u8::from(!self.convicted.contains(key)),
             (_, 0) => 2,
             _ => 3,
         };
-        let mut order: Vec<&PublicKey> =
-            self.weights.keys().filter(|key| self.target(key) != weight_of(old, key)).collect();
+        let mut order: Vec<&PublicKey> = self.weights.keys().filter(|key| self.target(key) != weight_of(key)).collect();
         order.sort_by_key(|key| (class(key), self.since[*key], **key));
-        let (total, is_small) = (old.values().sum::<u64>(), old.len() < 4);
-        let mut budget = total / 3;
-        if is_small {
-            let in_all = |(key, weight): (&PublicKey, &u64)| self.weights.get(key).copied().unwrap_or(*weight);
-            let others: u64 = old.iter().map(in_all).sum();
-            for key in order.iter().filter(|key| class(key) < 3) {
-                let target = self.target(key);
-                let fair = target * total.min(others + target) / (others + target).max(1);
-                let most = fair.max(1).min(*old.values().max().unwrap());
-                if self.go(&mut set, key, if target == 0 { 0 } else { most.min(target) }) {
-                    return set;
-                }
-            }
+        let mut budget = old.values().sum::<u64>() / 3;
+        if old.len() < 4 {
+            let first = order.iter().filter(|key| class(key) < 3).find_map(|key| self.one(&mut set, old, key));
+            budget = first.map_or(budget.max(1), |moved| budget.saturating_sub(moved));
             order.retain(|key| class(key) == 3);
-            budget = budget.max(1);
         }
         for tier in [true, false] {
-            let moves: Vec<_> = order.iter().filter(|key| (class(key) == 0) == tier).collect();
-            let way = |key: &PublicKey| self.target(key).abs_diff(weight_of(old, key));
-            let all: u64 = moves.iter().map(|key| way(key)).sum();
-            let given = all.min(budget);
-            let part = |key: &PublicKey| way(key) * given / all.max(1);
-            let mut over = given - moves.iter().map(|key| part(key)).sum::<u64>();
-            for key in moves {
-                let (from, mut step) = (weight_of(&set, key), part(key));
-                if over > 0 && step < way(key) {
-                    (step, over) = (step + 1, over - 1);
-                }
-                let to = if self.target(key) > from { from + step } else { from - step };
+            let moves: Vec<&PublicKey> = order.iter().filter(|key| (class(key) == 0) == tier).copied().collect();
+            for (key, step) in self.shares(old, &moves, budget) {
+                let to = if self.target(key) > weight_of(key) { weight_of(key) + step } else { weight_of(key) - step };
                 if step > 0 && self.go(&mut set, key, to) {
                     budget -= step;
                 }
             }
         }
         set
+    }
+
+    /// One of few leaves, or joins with no more than the heaviest has nor than is fair: how much that moved.
+    fn one(&self, set: &mut Weights, old: &Weights, key: &PublicKey) -> Option<u64> {
+        let (total, target) = (old.values().sum::<u64>(), self.target(key));
+        let in_all = |(key, weight): (&PublicKey, &u64)| self.weights.get(key).copied().unwrap_or(*weight);
+        let all = old.iter().map(in_all).sum::<u64>() + target;
+        let fair = target * total.min(all) / all.max(1);
+        let most = fair.max(1).min(*old.values().max().unwrap()).min(target);
+        self.go(set, key, most).then(|| most.abs_diff(old.get(key).copied().unwrap_or_default()))
+    }
+
+    /// How far each of these goes: the same part of its way, rounded down, and one unit more for those of whom
+    /// that cut off most, as long as there are units.
+    fn shares<'k>(&self, old: &Weights, moves: &[&'k PublicKey], budget: u64) -> Vec<(&'k PublicKey, u64)> {
+        let way = |key: &PublicKey| self.target(key).abs_diff(old.get(key).copied().unwrap_or_default());
+        let all: u64 = moves.iter().map(|key| way(key)).sum();
+        let given = all.min(budget);
+        let mut steps: Vec<_> = moves.iter().map(|key| (*key, way(key) * given / all)).collect();
+        for _ in steps.iter().map(|(_, step)| step).sum::<u64>()..given {
+            // What is missing, in parts of `all`; of equals the first.
+            let missing = |(key, step): (&PublicKey, u64)| (way(key) * given) as i128 - (step * all) as i128;
+            let most = steps.iter().map(|(key, step)| missing((key, *step))).max();
+            let worst = steps.iter_mut().find(|(key, step)| Some(missing((key, *step))) == most);
+            worst.into_iter().for_each(|(_, step)| *step += 1);
+        }
+        steps
     }
 
     /// Gives somebody a weight, unless that leaves nobody or takes the quorum from those who shall stay.
@@ -162,15 +165,20 @@ impl Wish {
     }
 }
 
-/// All changes of weights together are at most a third of the old set; of fewer than four, one changes, or all
-/// by a third, or one unit.
+/// All changes of weights together are at most a third of the old set; of fewer than four, one comes or goes
+/// whole, then others change at most as far as all together weigh a third; or all by a third, or one unit.
 fn check_budget(now: Height, old: &Weights, next: &Weights) -> Verdict {
-    let keys = old.keys().chain(next.keys().filter(|key| !old.contains_key(key)));
-    let moves = keys.map(|key| old.get(key).unwrap_or(&0).abs_diff(*next.get(key).unwrap_or(&0)));
-    let moves: Vec<u64> = moves.filter(|moved| *moved > 0).collect();
-    let holds = match old.len() {
-        0..4 => moves.len() <= 1 || 3 * moves.iter().sum::<u64>() <= old.values().sum(),
-        _ => 3 * moves.iter().sum::<u64>() <= old.values().sum(),
+    let keys: BTreeSet<&PublicKey> = old.keys().chain(next.keys()).collect();
+    let weight = |set: &Weights, key: &PublicKey| set.get(key).copied().unwrap_or_default();
+    let moved = |key: &&PublicKey| weight(old, key).abs_diff(weight(next, key));
+    let comes_or_goes = |key: &&PublicKey| old.contains_key(key) != next.contains_key(key);
+    let (sum, third) = (keys.iter().map(moved).sum::<u64>(), old.values().sum::<u64>() / 3);
+    let one: u64 = keys.iter().filter(|key| comes_or_goes(key)).map(moved).sum();
+    let holds = match (old.len(), keys.iter().filter(|key| comes_or_goes(key)).count()) {
+        (4.., _) => sum <= third,
+        (_, 0) => sum <= third.max(1),
+        (_, 1) => sum <= third.max(one),
+        _ => false,
     };
     must(Rule::Sets, holds, || format!("after {now} weights {old:?} become {next:?}"))
 }
