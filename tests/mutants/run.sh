@@ -154,6 +154,10 @@ mutant() {
         change chain-core/src/tx/authority/epoch.rs 's/|w| w\.convicted \&\& w\.weight == 0/|_| false/'
         hunt 'Sets'
         ;;
+    plan-remainder)
+        change chain-core/src/tx/authority/epoch.rs 's/cut\.sort_by_key(.*Reverse(\*rest));/let _ = Reverse(0);/'
+        hunt 'Sets'
+        ;;
     set-ready)
         change chain-core/src/state/validators.rs 's/self\.standing == Standing::Admitted && self\.ready/self.standing == Standing::Admitted/'
         hunt 'Sets|Parameters'
@@ -183,11 +187,15 @@ mutant() {
         hunt 'Stakes'
         ;;
     slash-unbonding)
-        change chain-core/src/state/stakes/slash.rs 's/let unbonding = slash_batches(.*/let unbonding = Amount::ZERO; stake.close(overlay, now)?;/'
+        change chain-core/src/state/stakes/slash.rs 's/let unbonding = slash_batches(.*/let unbonding = Amount::ZERO;/'
         hunt 'Stakes'
         ;;
+    slash-older)
+        change chain-core/src/tx/authority/evidence.rs '/an older one may reach/{n;s/.*/        let slash = None::<Slash>;/}'
+        hunt 'Sets'
+        ;;
     unbond-free)
-        change chain-core/src/state/stakes/mod.rs 's/free_from: now\.height\.saturating_add(window\.into())\.next(),/free_from: now.height.next(),/'
+        change chain-core/src/state/stakes/mod.rs 's/self\.left\.saturating_add(params\.evidence_window_blocks\.into())\.next()/self.left.next()/'
         hunt 'Stakes'
         ;;
     unbond-early)
@@ -211,8 +219,20 @@ mutant() {
         hunt 'Conservation'
         ;;
     stake-jail)
-        change chain-core/src/tx/staking/bond.rs 's/if let Some(cause) = JAILED\.get(context\.state, key)? {/if let Some(cause) = None::<JailCause> {/'
+        change chain-core/src/tx/staking/bond.rs 's/if let Some(cause) = JAILED_AWAY\.get(context\.state, key)? {/if let Some(cause) = None::<JailCause> {/'
         hunt 'Absence|Sets'
+        ;;
+    jail-away)
+        change chain-core/src/tx/authority/measure.rs 's/ConsensusMode::Pos if stake(rows, key)?\.is_some() => Ok(()),/ConsensusMode::Pos if false => Ok(()),/'
+        hunt 'Sets|Absence'
+        ;;
+    absence-away)
+        change chain-core/src/tx/authority/block_end.rs 's/let away = record\.standing == Standing::Removed$/let away = false/'
+        hunt 'Absence'
+        ;;
+    retired-kept)
+        change chain-core/src/state/stakes/mod.rs 's/if !record\.spans\.is_empty() || record\.open_proposals > 0 {/if true {/'
+        hunt 'Sets'
         ;;
     parameter-bounds)
         change chain-core/src/tx/authority/measure.rs 's/Ok(changed) => check_voted(params, &changed)\.map_err(out_of),/Ok(_) => Ok(()),/'
@@ -260,10 +280,10 @@ done
 if [ $# -eq 0 ]; then
     for name in quorum fsync duplicate-vote unordered-map nonce nullification certificate \
         sync-certificate sync-body sync-liar \
-        set-early set-late set-certificate set-sync set-restart set-member set-budget set-order set-ready \
+        set-early set-late set-certificate set-sync set-restart set-member set-budget set-order plan-remainder set-ready \
         evidence-window evidence-seat evidence-lost conviction-forgotten light-hop \
-        slash-burn slash-share slash-unbonding unbond-free unbond-early \
-        stake-delegations stake-cap stake-council stake-issuance stake-jail \
+        slash-burn slash-share slash-unbonding slash-older unbond-free unbond-early \
+        stake-delegations stake-cap stake-council stake-issuance stake-jail jail-away absence-away retired-kept \
         parameter-bounds parameter-early absence-height absence-view absence-jail \
         upgrade-signs upgrade-decides; do mutant "$name"; done
 fi

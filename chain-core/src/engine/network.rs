@@ -376,3 +376,6 @@ impl Engine {
 fn agreement(message: consensus::Message) -> Message {
     Message::Agreement { message, block: None }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,14 +8,15 @@
 use super::random::Random;
 use super::rules::VOTED;
 use super::scenario::{Scenario, Traitor};
+use super::schemer::Schemers;
 use super::setting::{DELEGATORS, Setting, delegator};
 use super::stakers::{self, Move, bears, marked};
 use chain_core::codec::Text;
 use chain_core::crypto::{PublicKey, SecretKey};
 use chain_core::genesis::ConsensusMode;
 use chain_core::state::protocol::protocol;
-use chain_core::state::stakes::mode;
-use chain_core::state::validators::{next_set, records};
+use chain_core::state::stakes::{mode, stake};
+use chain_core::state::validators::{CONVICTED, next_set, records};
 use chain_core::state::{PARAMS, Params, Standing, Tree, ValidatorRecord, money};
 use chain_core::tx::authority::proposal::{Proposal, Status, proposals};
 use chain_core::tx::authority::{Action, Measure, council};
@@ -36,6 +37,7 @@ pub struct Council {
     most_weight: u64,
     /// Whether they go over to other rules one day.
     upgrades: bool,
+    schemers: Schemers,
     /// Of who acts, the keys: those of seats, then those of delegators.
     keys: Vec<Arc<SecretKey>>,
     /// By place in these, what was signed and is not final yet.
@@ -51,15 +53,18 @@ pub struct Known {
     /// The parameters.
     pub params: Params,
     version: u32,
-    height: Height,
+    /// The newest final height.
+    pub height: Height,
     set: ValidatorSet,
     council: Vec<PublicKey>,
     open: Vec<(ProposalId, Proposal)>,
     passed: Vec<ProposalId>,
+    convicted: BTreeSet<PublicKey>,
 }
 
 impl Known {
-    fn of(tree: &Tree, height: Height) -> Self {
+    fn of(tree: &Tree, height: Height, keys: &[Arc<SecretKey>]) -> Self {
+        let keys = keys.iter().map(|key| key.public());
         let all: Vec<_> = proposals(tree).map(Result::unwrap).collect();
         let passed = all.iter().filter(|(_, proposal)| matches!(proposal.status, Status::Passed { .. }));
         Self {
@@ -68,6 +73,7 @@ impl Known {
             params: PARAMS.get(tree, &()).unwrap().unwrap(),
             version: protocol(tree).unwrap().version,
             height,
+            convicted: keys.filter(|key| CONVICTED.get(tree, key).unwrap().is_some()).collect(),
             set: next_set(tree).unwrap(),
             council: council(tree).unwrap().into_iter().map(|member| member.key).collect(),
             passed: passed.map(|(id, _)| *id).collect(),
@@ -81,7 +87,7 @@ impl Known {
 
     /// Whether a key was convicted.
     pub fn is_convicted(&self, key: &PublicKey) -> bool {
-        self.records.get(key).is_some_and(|record| record.equivocation.is_some())
+        self.convicted.contains(key)
     }
 }
 
@@ -102,14 +108,15 @@ impl Council {
         if scenario.terms.has_stake() {
             keys.extend((0..DELEGATORS).map(|who| Arc::new(delegator(who))));
         }
+        let schemers = Schemers::new(scenario);
         let (rule, upgrades, waiting) = (scenario.rule, scenario.upgrade.is_some(), BTreeMap::new());
-        Self { setting, random, traitors, rule, most_weight, upgrades, keys, waiting }
+        Self { setting, random, traitors, rule, most_weight, upgrades, schemers, keys, waiting }
     }
 
     /// What they give to nodes now. `tree` is the newest final state, whose nodes are `away` say nothing of
     /// them.
     pub fn act(&mut self, tree: &Tree, height: Height, away: &BTreeSet<usize>) -> Vec<Checked> {
-        let known = Known::of(tree, height);
+        let known = Known::of(tree, height, &self.keys);
         let mut given = Vec::new();
         for who in 0..self.keys.len() {
             let key = self.keys[who].clone();
@@ -128,6 +135,7 @@ impl Council {
     fn act_of(&mut self, known: &Known, tree: &Tree, who: usize, away: &BTreeSet<usize>) -> Option<tx::Action> {
         let is_seat = who < self.setting.keys.len();
         let decided = if is_seat { self.wish(known, tree, who, away) } else { None };
+        let decided = decided.or_else(|| self.schemers.report(known, tree, who, &self.setting));
         decided.map(tx::Action::Authority).or_else(|| self.stake(known, tree, who).map(tx::Action::Staking))
     }
 
@@ -152,7 +160,7 @@ impl Council {
         let key = self.setting.keys[seat].public();
         let record = known.records.get(&key);
         let is_new = record.is_some_and(|record| record.standing == Standing::Admitted && !record.ready);
-        if is_new && !away.contains(&seat) {
+        if is_new && (!away.contains(&seat) || self.schemers.is_fickle(seat)) {
             return Some(Action::ValidatorReady {});
         }
         if !known.council.contains(&key) {
@@ -216,16 +224,36 @@ impl Council {
         Some(Measure::Parameter { name, value }).filter(|_| !forgives)
     }
 
+    /// Anybody; in mode `pos` rather somebody who left and may come back.
+    fn whom(&mut self, known: &Known, tree: &Tree) -> usize {
+        let seats = 0..self.setting.keys.len();
+        let is_away = |seat: &usize| {
+            let key = self.setting.keys[*seat].public();
+            let is_out = known.records.get(&key).is_none_or(|record| record.standing == Standing::Removed);
+            known.mode == ConsensusMode::Pos && is_out && stake(tree, &key).unwrap().is_some()
+        };
+        let away: Vec<usize> = seats.clone().filter(is_away).collect();
+        match self.random.chance(400) && !away.is_empty() {
+            true => self.random.pick(&away),
+            false => self.random.place(seats.len()),
+        }
+    }
+
     /// The next change of who validates; without stake once the last one is in the set.
     fn measure(&mut self, known: &Known, tree: &Tree) -> Option<Measure> {
         let by_stake = known.mode != ConsensusMode::Poa;
         let may = self.is_quiet(known) && (by_stake || self.is_settled(known));
-        let seat = self.random.place(self.setting.keys.len());
+        let seat = self.whom(known, tree);
         let public_key = self.setting.keys[seat].public();
         let weight = self.random.between(1, self.most_weight);
         let record = known.records.get(&public_key);
         let is_convicted = record.is_some_and(|record| record.equivocation.is_some());
+        let may_return = known.mode == ConsensusMode::Pos && self.random.chance(600);
         let measure = match record.map(|record| record.standing) {
+            None | Some(Standing::Removed) if may_return => match self.random.chance(500) {
+                true => Measure::Jail { public_key },
+                false => Measure::Unjail { public_key },
+            },
             None | Some(Standing::Removed) => Measure::Add { public_key, name: Default::default(), weight },
             // Whoever was convicted is removed, and asked back in vain.
             Some(Standing::Jailed(_)) if self.random.chance(if is_convicted { 200 } else { 800 }) => {
@@ -255,7 +283,9 @@ impl Council {
             return None;
         }
         let (is_quiet, seats) = (self.is_quiet(known), self.seats());
-        let (action, then) = stakers::wish(&mut self.random, tree, &self.keys[who].public(), &seats, is_quiet)?;
+        let key = self.keys[who].public();
+        let planned = if is_quiet { self.schemers.move_of(known, tree, who, &key) } else { None };
+        let (action, then) = planned.or_else(|| stakers::wish(&mut self.random, tree, &key, &seats, is_quiet))?;
         let is_borne = then.key.is_none() || self.is_borne_by_stake(known, tree, then);
         Some(action).filter(|_| is_borne)
     }

@@ -25,6 +25,7 @@ pub mod node;
 pub mod random;
 pub mod rules;
 pub mod scenario;
+pub mod schemer;
 pub mod seats;
 pub mod setting;
 pub mod stakers;
@@ -109,6 +110,9 @@ impl Campaign {
                 sums.joined += figures.joined;
                 sums.convicted += figures.convicted;
                 sums.staked += figures.staked;
+                sums.older += figures.older;
+                sums.away += figures.away;
+                sums.returns += figures.returns;
                 sums.slashed += figures.slashed;
                 sums.parameters += figures.parameters;
                 sums.absent += figures.absent;

@@ -33,6 +33,8 @@ pub enum Traitor {
     Restored,
     /// Honest, but down until it was jailed for absence, or until the healing.
     Absent,
+    /// Its node keeps the rules; its owner takes out stake, contradicts itself and reports that.
+    Schemer,
     /// Honest, with software that nobody replaces by one that knows other rules than the genesis'.
     Outdated,
 }
@@ -211,6 +213,7 @@ impl Scenario {
         let terms = if changes { draw::terms(&mut of_rules, validators, is_absent) } else { Terms::POA };
         if terms.has_stake() {
             draw::bear(&mut traitors, &weights, rule, &terms);
+            draw::schemers(&mut Random::new(seed, 1_005), &mut traitors, rule);
         }
         if is_absent {
             traitors = vec![(of_rules.place(validators), Traitor::Absent)];

@@ -51,7 +51,7 @@ pub fn target(known: &Known, tree: &Tree, keys: &[PublicKey], bad: &[PublicKey],
         let (record, is_about) = (known.records.get(key), then.key == Some(*key));
         let is_ready = |record: &&_| is_active(record) || (bad.contains(key) && is_admitted(record));
         let may = if is_about { then.may } else { None };
-        let enters = is_about && known.mode == ConsensusMode::Pos && then.own > 0 && record.is_none();
+        let enters = is_about && known.mode == ConsensusMode::Pos && then.own > 0 && !is_there(&record);
         if !may.unwrap_or(record.filter(is_ready).is_some() || enters) || known.is_convicted(key) {
             continue;
         }
@@ -66,6 +66,10 @@ pub fn target(known: &Known, tree: &Tree, keys: &[PublicKey], bad: &[PublicKey],
     }
     let weights = weights(known.mode, &known.params, candidates);
     weights.into_iter().map(|(key, weight)| (weight, bad.contains(&key))).collect()
+}
+
+fn is_there(record: &Option<&chain_core::state::ValidatorRecord>) -> bool {
+    record.is_some_and(|record| record.standing != Standing::Removed)
 }
 
 fn is_admitted(record: &chain_core::state::ValidatorRecord) -> bool {

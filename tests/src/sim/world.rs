@@ -87,6 +87,12 @@ pub struct Figures {
     pub staked: u64,
     /// Convictions that cost stake.
     pub slashed: u64,
+    /// Offences at lower heights that cost stake that had left before the one that was known.
+    pub older: u64,
+    /// Validators jailed while they were away.
+    pub away: u64,
+    /// Those who came back after they had lost their places, before they were forgotten.
+    pub returns: u64,
     /// Parameters that came into force.
     pub parameters: u64,
     /// Validators jailed for absence.
@@ -219,6 +225,7 @@ impl World {
         (self.figures.staked, self.figures.slashed) = (seats.staked(), seats.slashed() as u64);
         (self.figures.parameters, self.figures.absent) = (seats.book().changed, seats.absentees().len() as u64);
         self.figures.returned = seats.returned() as u64;
+        (self.figures.older, self.figures.away, self.figures.returns) = (seats.older(), seats.away(), seats.returns());
         self.figures.upgrades = u64::from(seats.upgraded().is_some());
         self.figures.log_hash = self.log.hash();
         Ok(self.figures)

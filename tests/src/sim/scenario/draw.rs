@@ -127,6 +127,12 @@ pub(super) fn bear(traitors: &mut Vec<(usize, Traitor)>, weights: &[u64], rule: 
     }
 }
 
+/// Some who lie let their nodes keep the rules, and plan their conviction.
+pub(super) fn schemers(random: &mut Random, traitors: &mut [(usize, Traitor)], rule: QuorumRule) {
+    let lie = traitors.iter_mut().filter(|(_, what)| !what.is_honest() && rule == QuorumRule::Byzantine);
+    lie.filter(|_| random.chance(350)).for_each(|(_, what)| *what = Traitor::Schemer);
+}
+
 /// Whose software is not of the newest. Of those that count as traitors one stays so, perhaps.
 pub(super) fn older(random: &mut Random, nodes: usize, traitors: &mut [(usize, Traitor)]) -> Vec<usize> {
     let share = random.pick(&[100, 400, 1_000]);
