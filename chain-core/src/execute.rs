@@ -112,7 +112,17 @@ impl From<Failure> for Unfit {
 
 /// Executes a whole block; `Unfit` says at which place it is invalid.
 pub fn execute_block(tree: &Tree, block: BlockContext, transactions: &[Checked]) -> Result<Executed, (usize, Unfit)> {
-    let mut execution = Execution::start(tree, block).map_err(|fault| (0, fault.into()))?;
+    execute_block_as(RULES_VERSION, tree, block, transactions)
+}
+
+/// As `execute_block`, as software that knows the rules up to version `known`.
+pub fn execute_block_as(
+    known: u32,
+    tree: &Tree,
+    block: BlockContext,
+    transactions: &[Checked],
+) -> Result<Executed, (usize, Unfit)> {
+    let mut execution = Execution::start_as(tree, block, known).map_err(|fault| (0, fault.into()))?;
     for (place, transaction) in transactions.iter().enumerate() {
         execution.push(transaction).map_err(|unfit| (place, unfit))?;
     }
@@ -125,16 +135,14 @@ impl<'t> Execution<'t> {
     /// # Errors
     /// An outdated fault if the block is under rules this software does not know.
     pub fn start(tree: &'t Tree, block: BlockContext) -> Result<Self, Fault> {
-        Self::begin(tree, block, RULES_VERSION)
+        Self::start_as(tree, block, RULES_VERSION)
     }
 
     /// As `start`, as software that knows the rules up to version `known`.
-    #[cfg(test)]
-    pub(crate) fn start_as(tree: &'t Tree, block: BlockContext, known: u32) -> Result<Self, Fault> {
-        Self::begin(tree, block, known)
-    }
-
-    fn begin(tree: &'t Tree, block: BlockContext, known: u32) -> Result<Self, Fault> {
+    ///
+    /// # Errors
+    /// As `start`.
+    pub fn start_as(tree: &'t Tree, block: BlockContext, known: u32) -> Result<Self, Fault> {
         check_version(tree, known)?;
         let (params, overlay) = (params(tree)?, Overlay::new(tree));
         // The list's own length prefix.

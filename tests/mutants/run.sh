@@ -134,7 +134,7 @@ mutant() {
     set-sync)
         old_set
         change chain-core/src/engine/commit.rs '/let Some(certificate) = certificate else/{n;s/validators::next_set(&self\.chain\.head()\.tree)?/validators::old_set(\&self.chain.head().tree, self.height())?/}'
-        hunt 'Certificates|Innocence|Liveness'
+        hunt 'Certificates|Innocence|Liveness|Running'
         ;;
     set-restart)
         old_set
@@ -154,9 +154,13 @@ mutant() {
         change chain-core/src/tx/authority/epoch.rs 's/|w| w\.convicted \&\& w\.weight == 0/|_| false/'
         hunt 'Sets'
         ;;
+    plan-remainder)
+        change chain-core/src/tx/authority/epoch.rs 's/cut\.sort_by_key(.*Reverse(\*rest));/let _ = Reverse(0);/'
+        hunt 'Sets'
+        ;;
     set-ready)
         change chain-core/src/state/validators.rs 's/self\.standing == Standing::Admitted && self\.ready/self.standing == Standing::Admitted/'
-        hunt 'Sets'
+        hunt 'Sets|Parameters'
         ;;
     evidence-window)
         change chain-core/src/tx/authority/evidence.rs 's/if height < oldest {/if false {/'
@@ -168,11 +172,96 @@ mutant() {
         ;;
     evidence-lost)
         change chain-core/src/tx/authority/evidence.rs 's/let standing = if removed {/let standing = if true { record.standing } else if removed {/'
-        hunt 'Sets'
+        hunt 'Sets|Absence'
         ;;
     conviction-forgotten)
         change chain-core/src/tx/authority/measure.rs 's/CONVICTED\.get(rows, key)?/None::<Equivocation>/'
         hunt 'Sets'
+        ;;
+    slash-burn)
+        change chain-core/src/state/stakes/slash.rs 's/if !burned\.is_zero() {/if false {/'
+        hunt 'Conservation'
+        ;;
+    slash-share)
+        change chain-core/src/state/stakes/slash.rs 's/\.min(own_lost\.bps_floor(HALF_BPS))//'
+        hunt 'Stakes'
+        ;;
+    slash-unbonding)
+        change chain-core/src/state/stakes/slash.rs 's/let unbonding = slash_batches(.*/let unbonding = Amount::ZERO;/'
+        hunt 'Stakes'
+        ;;
+    slash-older)
+        change chain-core/src/tx/authority/evidence.rs '/an older one may reach/{n;s/.*/        let slash = None::<Slash>;/}'
+        hunt 'Sets'
+        ;;
+    unbond-free)
+        change chain-core/src/state/stakes/mod.rs 's/self\.left\.saturating_add(params\.evidence_window_blocks\.into())\.next()/self.left.next()/'
+        hunt 'Stakes'
+        ;;
+    unbond-early)
+        change chain-core/src/tx/staking/block_end.rs 's/if weight(&validator) <= record\.target() {/if true {/'
+        hunt 'Stakes'
+        ;;
+    stake-delegations)
+        change chain-core/src/state/stakes/mod.rs 's/stake: stake\.bonded\.held, since: record\.since/stake: own_stake(overlay, key, \&stake)?, since: record.since/'
+        hunt 'Sets'
+        ;;
+    stake-cap)
+        change chain-core/src/state/stakes/weights.rs 's/if mode == ConsensusMode::Hybrid {/if false {/'
+        hunt 'Sets'
+        ;;
+    stake-council)
+        change chain-core/src/tx/authority/council.rs 's/let weight = |key: &PublicKey| if by_stake {/let weight = |key: \&PublicKey| if false {/'
+        hunt 'Sets|Parameters'
+        ;;
+    stake-issuance)
+        change chain-core/src/execute.rs 's/money::count_minted(&mut self\.overlay, AssetId::NATIVE, issuance)/Ok(issuance)/'
+        hunt 'Conservation'
+        ;;
+    stake-jail)
+        change chain-core/src/tx/staking/bond.rs 's/if let Some(cause) = JAILED_AWAY\.get(context\.state, key)? {/if let Some(cause) = None::<JailCause> {/'
+        hunt 'Absence|Sets'
+        ;;
+    jail-away)
+        change chain-core/src/tx/authority/measure.rs 's/ConsensusMode::Pos if stake(rows, key)?\.is_some() => Ok(()),/ConsensusMode::Pos if false => Ok(()),/'
+        hunt 'Sets|Absence'
+        ;;
+    absence-away)
+        change chain-core/src/tx/authority/block_end.rs 's/let away = record\.standing == Standing::Removed$/let away = false/'
+        hunt 'Absence'
+        ;;
+    retired-kept)
+        change chain-core/src/state/stakes/mod.rs 's/if !record\.spans\.is_empty() || record\.open_proposals > 0 {/if true {/'
+        hunt 'Sets'
+        ;;
+    parameter-bounds)
+        change chain-core/src/tx/authority/measure.rs 's/Ok(changed) => check_voted(params, &changed)\.map_err(out_of),/Ok(_) => Ok(()),/'
+        hunt 'Sets|Parameters'
+        ;;
+    parameter-early)
+        change chain-core/src/tx/authority/block_end.rs 's/due(&ACTIVATIONS, tree, height\.get(), usize::MAX)/due(\&ACTIVATIONS, tree, height.next().get(), usize::MAX)/'
+        hunt 'Parameters'
+        ;;
+    absence-height)
+        change chain-core/src/tx/authority/block_end.rs 's/set\.leader(block\.height, view)/set.leader(block.height.next(), view)/'
+        hunt 'Absence'
+        ;;
+    absence-view)
+        change chain-core/src/tx/authority/block_end.rs 's/(0\.\.block\.view\.get()\.min(MAX_COUNTED_VIEWS))/(1..=block.view.get().min(MAX_COUNTED_VIEWS))/'
+        hunt 'Absence'
+        ;;
+    absence-jail)
+        change chain-core/src/tx/authority/block_end.rs 's/if admitted \&\& absence == limit {/if admitted \&\& absence > limit {/'
+        hunt 'Absence'
+        ;;
+    upgrade-signs)
+        change chain-core/src/engine/commit.rs 's/check_version(&head\.tree, chain\.known_rules())?;//'
+        hunt 'Upgrades|Running'
+        ;;
+    upgrade-decides)
+        change chain-core/src/engine/commit.rs 's/check_version(&head\.tree, chain\.known_rules())?;//'
+        change chain-core/src/execute.rs 's/check_version(tree, known)?;//'
+        hunt 'Upgrades'
         ;;
     light-hop)
         change chain-core/src/light.rs 's/self\.set = next_set(&trusted\.header, next_members)?;/next_set(\&trusted.header, next_members)?;/'
@@ -191,7 +280,11 @@ done
 if [ $# -eq 0 ]; then
     for name in quorum fsync duplicate-vote unordered-map nonce nullification certificate \
         sync-certificate sync-body sync-liar \
-        set-early set-late set-certificate set-sync set-restart set-member set-budget set-order set-ready \
-        evidence-window evidence-seat evidence-lost conviction-forgotten light-hop; do mutant "$name"; done
+        set-early set-late set-certificate set-sync set-restart set-member set-budget set-order plan-remainder set-ready \
+        evidence-window evidence-seat evidence-lost conviction-forgotten light-hop \
+        slash-burn slash-share slash-unbonding slash-older unbond-free unbond-early \
+        stake-delegations stake-cap stake-council stake-issuance stake-jail jail-away absence-away retired-kept \
+        parameter-bounds parameter-early absence-height absence-view absence-jail \
+        upgrade-signs upgrade-decides; do mutant "$name"; done
 fi
 exit "$missed"

@@ -8,7 +8,7 @@ use crate::fault::Fault;
 use crate::ledger::{Chain, CommittedBlock};
 use crate::limits::WIPED_WAIT_MS;
 use crate::mempool::{ChainView, changed_accounts};
-use crate::state::protocol::{RULES_VERSION, check_version};
+use crate::state::protocol::check_version;
 use crate::state::{params, validators};
 use crate::storage::Durability;
 use crate::types::{BlockId, Certificate, Height, TimestampMs, VoteKind};
@@ -189,7 +189,7 @@ impl Engine {
 /// software does not know: it must sign nothing there.
 pub(super) fn consensus_head(chain: &Chain) -> Result<Head, Fault> {
     let head = chain.head();
-    check_version(&head.tree, RULES_VERSION)?;
+    check_version(&head.tree, chain.known_rules())?;
     let params = params(&head.tree)?;
     Ok(Head {
         height: head.block.header.height,

@@ -316,6 +316,7 @@ impl Engine {
     pub(super) fn apply_synced(&mut self, clock: Clock<'_>, outputs: &mut Vec<Output>) -> Result<(), Fault> {
         let since = clock().mono_ms;
         for _ in 0..BLOCKS_PER_TURN {
+            // Also where one of these blocks was the last under rules this software knows.
             if self.is_silent() || clock().mono_ms.saturating_sub(since) > TURN_MS {
                 return Ok(());
             }
@@ -375,3 +376,6 @@ impl Engine {
 fn agreement(message: consensus::Message) -> Message {
     Message::Agreement { message, block: None }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use super::{Candidate, Clock, Engine, Output};
 use crate::block::{BLOCK_VERSION, Block, Body, Header, tx_root};
 use crate::consensus::{Input, Verdict};
-use crate::execute::{BlockContext, Execution, Unfit, execute_block};
+use crate::execute::{BlockContext, Execution, Unfit, execute_block_as};
 use crate::fault::Fault;
 use crate::ledger::Head;
 use crate::mempool::Pool;
@@ -25,7 +25,7 @@ impl Engine {
             return Ok(Input::BuildFailed { height, view });
         };
         let context = BlockContext { chain: chain.id(), height, view, timestamp, proposer };
-        let mut execution = Execution::start(&head.tree, context)?;
+        let mut execution = Execution::start_as(&head.tree, context, chain.known_rules())?;
         let transactions = fill(&mut execution, &self.pool.read(), &params(&head.tree)?, view)?;
         let executed = execution.finish()?;
         let header = Header {
@@ -99,7 +99,7 @@ impl Engine {
             timestamp: header.timestamp_ms,
             proposer: header.proposer,
         };
-        match execute_block(&head.tree, context, &transactions) {
+        match execute_block_as(chain.known_rules(), &head.tree, context, &transactions) {
             Ok(executed) if executed.agrees_with(header) => {
                 self.candidate = Some(Candidate { id, block, transactions, executed });
                 Ok(Ok(()))

@@ -21,6 +21,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The chain as this node knows it.
 pub struct Chain {
+    /// The newest version of the rules this software knows.
+    known_rules: u32,
     id: ChainId,
     genesis: Vec<u8>,
     store: Arc<dyn Store>,
@@ -138,9 +140,20 @@ impl Head {
 }
 
 impl Chain {
-    pub(super) fn new(id: ChainId, genesis: Vec<u8>, store: Arc<dyn Store>, head: Head, oldest_body: Height) -> Self {
+    pub(super) fn new(
+        known_rules: u32,
+        (id, genesis): (ChainId, Vec<u8>),
+        store: Arc<dyn Store>,
+        head: Head,
+        oldest_body: Height,
+    ) -> Self {
         let (head, oldest_body) = (RwLock::new(head), AtomicU64::new(oldest_body.get()));
-        Self { id, genesis, store, head, flushing: RwLock::new(()), oldest_body }
+        Self { known_rules, id, genesis, store, head, flushing: RwLock::new(()), oldest_body }
+    }
+
+    /// The newest version of the rules that whoever works on this chain knows.
+    pub fn known_rules(&self) -> u32 {
+        self.known_rules
     }
 
     /// The chain's id: the hash of its canonical genesis.

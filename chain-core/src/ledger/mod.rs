@@ -34,7 +34,7 @@ mod tests;
 pub use chain::{Chain, Head, Located};
 pub use committed::CommittedBlock;
 pub use history::{HistoryEntry, HistoryPosition, index_history};
-pub use open::{OpenError, Opened, open};
+pub use open::{OpenError, Opened, open, open_as};
 pub use prune::MIN_KEPT_BLOCKS;
 pub use snapshot::{Exported, Hop, Imported, SnapshotError, import, takes_snapshot};
 pub use summary::Summary;

@@ -9,9 +9,10 @@ use super::keys::{self, CHAIN_ID, FLUSHED, GENESIS, HEAD, IMPORTING, OLDEST_BODY
 use crate::block::{Block, Body, FinalBlock, Header, Results};
 use crate::codec;
 use crate::crypto::Hash;
-use crate::execute::{BlockContext, Unfit, execute_block};
+use crate::execute::{BlockContext, Unfit, execute_block_as};
 use crate::fault::Fault;
 use crate::genesis::{Genesis, GenesisError};
+use crate::state::protocol::RULES_VERSION;
 use crate::state::{RowKey, Tree};
 use crate::storage::{Batch, Durability, Store, StoreError, Table};
 use crate::tx::{Checked, check_many};
@@ -64,13 +65,26 @@ pub struct Opened {
 /// Opens the database of a chain, or starts it if it is empty. `progress` hears each height that
 /// was executed again. Block 0 is built only where there is none yet.
 pub fn open(store: Arc<dyn Store>, genesis: &Genesis, progress: &mut dyn FnMut(Height)) -> Result<Opened, OpenError> {
+    open_as(RULES_VERSION, store, genesis, progress)
+}
+
+/// As `open`, as software that knows the rules up to version `known`: so do all that work on the chain.
+///
+/// # Errors
+/// As `open`.
+pub fn open_as(
+    known: u32,
+    store: Arc<dyn Store>,
+    genesis: &Genesis,
+    progress: &mut dyn FnMut(Height),
+) -> Result<Opened, OpenError> {
     let (canonical, chain) = (genesis.encode(), genesis.chain_id());
     if let Some(height) = keys::get_height(&*store, Table::Meta, IMPORTING)? {
         return Err(OpenError::Unfinished(height));
     }
     match stored_chain(&*store)? {
-        None => start(store, genesis, chain, canonical),
-        Some(found) if found == chain => resume(store, chain, canonical, progress),
+        None => start(known, store, genesis, canonical),
+        Some(found) if found == chain => resume(known, store, (chain, canonical), progress),
         Some(found) => Err(OpenError::OtherChain { found, expected: chain }),
     }
 }
@@ -82,8 +96,9 @@ pub(super) fn stored_chain(store: &dyn Store) -> Result<Option<ChainId>, Fault> 
     Ok(Some(ChainId(Hash(bytes))))
 }
 
-fn start(store: Arc<dyn Store>, genesis: &Genesis, chain: ChainId, canonical: Vec<u8>) -> Result<Opened, OpenError> {
+fn start(known: u32, store: Arc<dyn Store>, genesis: &Genesis, canonical: Vec<u8>) -> Result<Opened, OpenError> {
     let (tree, header) = genesis.build()?;
+    let chain = header.chain_id;
     let mut batch = Batch::new();
     for (key, slot, value) in tree.rows() {
         put_row(&mut batch, key, slot, value);
@@ -96,7 +111,7 @@ fn start(store: Arc<dyn Store>, genesis: &Genesis, chain: ChainId, canonical: Ve
     let block = Block { header, body: Body::default() };
     let block = CommittedBlock::of(FinalBlock { block, certificate: None }, Vec::new(), Results::default(), 0);
     let head = Head::new(Arc::new(block), tree)?;
-    Ok(Opened { chain: Chain::new(chain, canonical, store, head, Height::ZERO), replayed: 0 })
+    Ok(Opened { chain: Chain::new(known, (chain, canonical), store, head, Height::ZERO), replayed: 0 })
 }
 
 /// A row of the state.
@@ -116,9 +131,9 @@ pub(super) fn put_block_zero(batch: &mut Batch, header: &Header, canonical: &[u8
 }
 
 fn resume(
+    known: u32,
     store: Arc<dyn Store>,
-    chain: ChainId,
-    canonical: Vec<u8>,
+    (chain, canonical): (ChainId, Vec<u8>),
     progress: &mut dyn FnMut(Height),
 ) -> Result<Opened, OpenError> {
     let height = |name| {
@@ -144,12 +159,12 @@ fn resume(
     let mut at = flushed;
     while at < head_height {
         at = at.next();
-        replay(&*store, &chain, &mut head, at)?;
+        replay(known, &*store, &mut head, at)?;
         progress(at);
     }
     let replayed = head_height.get().saturating_sub(flushed.get());
     let oldest_body = keys::get_height(&*store, Table::Meta, OLDEST_BODY)?.unwrap_or_default();
-    Ok(Opened { chain: Chain::new(chain, canonical, store, head, oldest_body), replayed })
+    Ok(Opened { chain: Chain::new(known, (chain, canonical), store, head, oldest_body), replayed })
 }
 
 fn load_state(store: &dyn Store, chain: &ChainId) -> Result<Tree, OpenError> {
@@ -190,21 +205,17 @@ fn check_body(chain: &ChainId, block: &FinalBlock) -> Result<Vec<Checked>, Fault
     checked.into_iter().collect::<Result<_, _>>().map_err(|e| Fault::new(format!("block {height} holds: {e}")))
 }
 
-fn replay(store: &dyn Store, chain: &ChainId, head: &mut Head, height: Height) -> Result<(), Fault> {
+fn replay(known: u32, store: &dyn Store, head: &mut Head, height: Height) -> Result<(), Fault> {
     let block = stored(store, height)?;
-    let header = &block.block.header;
+    let (header, chain) = (&block.block.header, head.block.header.chain_id);
     if header.parent != head.block.id || header.height != height {
         return Err(Fault::new(format!("block {height} does not follow its parent")));
     }
-    let transactions = check_body(chain, &block)?;
-    let context = BlockContext {
-        chain: *chain,
-        height,
-        view: header.view,
-        timestamp: header.timestamp_ms,
-        proposer: header.proposer,
-    };
-    let executed = execute_block(&head.tree, context, &transactions).map_err(|(place, unfit)| match unfit {
+    let transactions = check_body(&chain, &block)?;
+    let context =
+        BlockContext { chain, height, view: header.view, timestamp: header.timestamp_ms, proposer: header.proposer };
+    let executed = execute_block_as(known, &head.tree, context, &transactions);
+    let executed = executed.map_err(|(place, unfit)| match unfit {
         Unfit::Fault(fault) if fault.is_outdated() => fault,
         unfit => Fault::new(format!("block {height}, transaction {place}: {unfit}")),
     })?;

@@ -57,6 +57,11 @@ fn many((from, seeds): (u64, u64), threads: u64, enough: u64, mistake: Option<Mi
     println!("{timeouts} timeouts, {evidence} pieces of evidence, {} s of virtual time", sums.virtual_ms / 1_000);
     let Figures { sets, joined, convicted, .. } = sums;
     println!("{sets} changes of the set, {joined} candidates that signed, {convicted} convictions");
+    let Figures { staked, slashed, parameters, absent, returned, upgrades, .. } = sums;
+    println!("{staked} moves of stake, {slashed} slashed, {absent} jailed for absence, {returned} back");
+    let Figures { older, away, returns, .. } = sums;
+    println!("{older} older offences slashed, {away} jailed while away, {returns} back before they were forgotten");
+    println!("{parameters} parameters changed, {upgrades} upgrades");
     for failure in &failures {
         let (seed, what) = (failure.seed, failure.violation.to_string());
         println!("seed {seed} at commit {}: {what}\n  replay: make sim SEED={seed}", commit());

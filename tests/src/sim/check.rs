@@ -6,15 +6,16 @@
 
 use super::seats::Seats;
 use super::setting::Setting;
+use super::stakes::Now;
 use chain_core::block::{FinalBlock, Header, Verdict as Outcome, tx_root};
 use chain_core::consensus::{self, Evidence};
 use chain_core::crypto::{Hash, PublicKey, verify_one};
 use chain_core::engine::Engine;
-use chain_core::execute::{BlockContext, Executed, execute_block};
+use chain_core::execute::{BlockContext, Executed, execute_block_as};
 use chain_core::ledger::CommittedBlock;
 use chain_core::light::LightClient;
 use chain_core::mempool::Status;
-use chain_core::state::{Tree, money, validators};
+use chain_core::state::{Supply, Tree, money};
 use chain_core::tx::{Action, Checked, Signed, authority};
 use chain_core::types::{
     Address, BlockId, Certificate, Height, QuorumRule, SignedMessage, TxId, View, VoteKind, WireId,
@@ -22,6 +23,9 @@ use chain_core::types::{
 use chain_core::wire::Message;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+
+/// The newest version of the rules that anybody here knows.
+pub const NEWEST: u32 = 2;
 
 /// What was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +54,14 @@ pub enum Rule {
     Innocence,
     /// Who is known to have contradicted itself is convicted soon.
     Conviction,
+    /// Every stake, whatever it unbonds, pays or loses, is what follows from final blocks.
+    Stakes,
+    /// Parameters and the version of the rules change by vote, within their bounds, at their height.
+    Parameters,
+    /// Who was absent is known, and is jailed when it is due.
+    Absence,
+    /// Software that does not know the rules in force says and decides nothing under them.
+    Upgrades,
     /// The set of each height is the one that follows from what was decided before, only its members
     /// sign, and a light client follows it.
     Sets,
@@ -92,6 +104,8 @@ struct Told {
     next: Height,
     acknowledged: BTreeMap<TxId, (Address, u64)>,
     dropped: BTreeSet<TxId>,
+    /// What was acknowledged and unknown after a start.
+    suspects: Vec<(TxId, Address, u64)>,
 }
 
 /// A kind of statement (0: a proposal) with the block.
@@ -185,12 +199,21 @@ impl Referee {
         self.agree(node, found, id)?;
         let told = self.told.entry(node).or_default();
         (told.next, told.newest) = (found.next(), found);
-        self.check_acknowledged(node, engine)
+        let missing = self.missing(node, engine)?;
+        self.told.entry(node).or_default().suspects.extend(missing);
+        Ok(())
+    }
+
+    /// Whether software of this version may sign and decide a height, as far as is known.
+    fn may_know(&self, known: u32, height: Height) -> bool {
+        known >= NEWEST || self.seats.upgraded().is_none_or(|from| height < from)
     }
 
     /// A node announces a final block.
-    pub fn hear_block(&mut self, node: usize, block: &CommittedBlock) -> Verdict {
+    pub fn hear_block(&mut self, (node, known): (usize, u32), block: &CommittedBlock) -> Verdict {
         let height = block.header.height;
+        let old = || format!("node {node} knows version {known} and decides {height}");
+        must(Rule::Upgrades, self.may_know(known, height), old)?;
         let told = self.told.entry(node).or_default();
         let next = told.next;
         must(Rule::Gapless, height == next, || format!("node {node} announces {height} instead of {next}"))?;
@@ -261,11 +284,11 @@ impl Referee {
     /// Executes the next block on books of our own.
     fn execute(&mut self, node: usize, block: &CommittedBlock) -> Verdict {
         let (header, parent) = (&block.header, &self.head);
-        let height = header.height;
+        let (height, params) = (header.height, &self.seats.book().params);
         let follows = height == parent.height.next()
             && header.parent == parent.id()
             && header.chain_id == self.setting.chain
-            && header.timestamp_ms.get() >= parent.timestamp_ms.get() + super::setting::BLOCK_TIME_MS
+            && header.timestamp_ms.get() >= parent.timestamp_ms.get() + u64::from(params.block_time_ms)
             && header.validators_hash == parent.next_validators_hash
             && self.has_seat(&header.proposer, height);
         must(Rule::Validity, follows, || format!("node {node}: block {height} does not follow {}", parent.height))?;
@@ -283,14 +306,15 @@ impl Referee {
             timestamp: header.timestamp_ms,
             proposer: header.proposer,
         };
-        let executed = execute_block(&self.tree, context, &checked)
+        let executed = execute_block_as(NEWEST, &self.tree, context, &checked)
             .map_err(|(place, unfit)| broken(Rule::Validity, format!("block {height}, place {place}: {unfit}")))?;
         must(Rule::Validity, executed.agrees_with(header), || format!("block {height} executes to other roots"))?;
         self.count_seats(header, &checked, &executed)?;
         self.tree.commit(executed.delta).map_err(|error| broken(Rule::Validity, error))?;
         conserved(&self.tree)?;
-        let next = validators::next_set(&self.tree).map_err(|fault| broken(Rule::Sets, fault))?;
-        self.seats.end_block(height, header.timestamp_ms.get(), next)?;
+        let fees: u128 = checked.iter().map(|tx| tx.transaction().fee.get()).sum();
+        let earned = fees - fees * u128::from(self.seats.book().params.burn_bps) / 10_000;
+        self.seats.end_block(header, earned, &executed.results.events, &self.tree)?;
         self.seats.check_header(header)?;
         self.blocks.insert(height, block.id);
         self.head = block.header.clone();
@@ -303,14 +327,16 @@ impl Referee {
 
     /// What authorities and witnesses did, judged by books of our own.
     fn count_seats(&mut self, header: &Header, transactions: &[Checked], executed: &Executed) -> Verdict {
-        let (height, now) = (header.height, (header.height, header.timestamp_ms.get()));
+        let height = header.height;
+        let now = Now { height, time_ms: header.timestamp_ms.get() };
         for (tx, outcome) in transactions.iter().zip(&executed.results.outcomes) {
-            let Some(Action::Authority(action)) = tx.transaction().actions.first() else { continue };
-            let sender = PublicKey(*tx.transaction().sender.as_bytes());
-            let (expected, done) = (self.seats.hear(now, sender, action), outcome.verdict == Outcome::Ok);
+            let (sender, done) = (tx.transaction().sender, outcome.verdict == Outcome::Ok);
+            let Some(action) = tx.transaction().actions.first() else { continue };
+            let Some(expected) = self.seats.hear(now, sender, action) else { continue };
+            let rule = if matches!(action, Action::Staking(_)) { Rule::Stakes } else { Rule::Sets };
             let other = || format!("block {height}: {:?} for {action:?} of {sender}", outcome.verdict);
-            must(Rule::Sets, expected == done, other)?;
-            if let authority::Action::EvidenceSubmit { evidence } = action {
+            must(rule, expected == done, other)?;
+            if let Action::Authority(authority::Action::EvidenceSubmit { evidence }) = action {
                 let right = !done || self.is_guilty(&evidence.signer());
                 must(Rule::Innocence, right, || format!("block {height} convicts {}", evidence.signer()))?;
             }
@@ -337,7 +363,11 @@ impl Referee {
             let same = head.tree.root() == self.tree.root();
             must(Rule::SameState, same, || format!("node {node}: its state at {height} is not the executed one"))?;
         }
-        conserved(&head.tree)
+        // What the node would answer, kept up block by block, is what there is.
+        let audit = conserved(&head.tree)?;
+        drop(head);
+        let (at, sums) = engine.chain().supplies().map_err(|fault| broken(Rule::Conservation, fault))?;
+        must(Rule::Conservation, sums == audit, || format!("node {node} says that at {at} {sums:?}, not {audit:?}"))
     }
 
     /// A node took a transaction and said so.
@@ -357,26 +387,40 @@ impl Referee {
         }
     }
 
-    /// Everything a node ever acknowledged is still there, or it is known why it is not.
-    pub fn check_acknowledged(&self, node: usize, engine: &Engine) -> Verdict {
-        let Some(told) = self.told.get(&node) else { return Ok(()) };
-        for (id, (sender, nonce)) in &told.acknowledged {
+    /// What a node acknowledged and does not know any more, although its sender could still send it.
+    fn missing(&self, node: usize, engine: &Engine) -> Result<Vec<(TxId, Address, u64)>, Violation> {
+        let mut missing = Vec::new();
+        for (id, (sender, nonce)) in self.told.get(&node).iter().flat_map(|told| &told.acknowledged) {
             let place = engine.chain().place(id).map_err(|fault| broken(Rule::Running, fault))?;
             let status = engine.pool().read().status(id);
-            if told.dropped.contains(id) || place.is_some() || status != Status::Unknown {
-                continue;
-            }
+            let is_dropped = self.told.get(&node).is_some_and(|told| told.dropped.contains(id));
             // Another transaction of the same sender and nonce is a reason, too.
             let account = money::account(&engine.chain().head().tree, sender);
-            let used = account.is_ok_and(|account| account.nonce > *nonce);
-            let lost = || format!("node {node}: {id} of {sender} with nonce {nonce} was acknowledged and is unknown");
-            must(Rule::Acknowledged, used, lost)?;
+            let is_used = account.is_ok_and(|account| account.nonce > *nonce);
+            if !is_dropped && place.is_none() && status == Status::Unknown && !is_used {
+                missing.push((*id, *sender, *nonce));
+            }
         }
-        Ok(())
+        Ok(missing)
+    }
+
+    /// Everything a node ever acknowledged is still there, or it is known why it is not. What was missing after
+    /// a start had been dropped for another one with its nonce, which then is final by the end: a power cut
+    /// takes a block that was fetched, and not the record of what it drove out.
+    pub fn check_acknowledged(&self, node: usize, engine: &Engine) -> Verdict {
+        let mut lost = self.missing(node, engine)?;
+        for (id, sender, nonce) in self.told.get(&node).iter().flat_map(|told| &told.suspects) {
+            let place = engine.chain().place(id).map_err(|fault| broken(Rule::Running, fault))?;
+            if place.is_some() || self.next_nonce(sender) <= *nonce {
+                lost.push((*id, *sender, *nonce));
+            }
+        }
+        let what = || format!("node {node}: acknowledged and unknown, at least for a while: {lost:?}");
+        must(Rule::Acknowledged, lost.is_empty(), what)
     }
 
     /// A node with a key (or without) says something to others.
-    pub fn hear_message(&mut self, node: usize, own: Option<PublicKey>, message: &Message) -> Verdict {
+    pub fn hear_message(&mut self, (node, known): (usize, u32), own: Option<PublicKey>, message: &Message) -> Verdict {
         let Message::Agreement { message, .. } = message else { return Ok(()) };
         let (signer, height, view, said) = match message {
             consensus::Message::Vote(vote) => {
@@ -391,6 +435,8 @@ impl Referee {
         };
         let itself = || format!("node {node} speaks for {signer}");
         must(Rule::NoDoubleSignature, own == Some(signer), itself)?;
+        let old = || format!("node {node} knows version {known} and signs at {height}: {message:?}");
+        must(Rule::Upgrades, self.may_know(known, height), old)?;
         let seated = self.has_seat(&signer, height);
         must(Rule::Sets, seated, || format!("node {node} signs at {height}, where it has no seat: {message:?}"))?;
         self.count_statement(signer, (height, view), said)
@@ -474,8 +520,10 @@ impl Referee {
     }
 }
 
-fn conserved(tree: &Tree) -> Verdict {
+/// What there is of each asset, in each place, if nothing appeared or vanished.
+fn conserved(tree: &Tree) -> Result<Vec<Supply>, Violation> {
     let supplies = money::audit(tree).map_err(|fault| broken(Rule::Conservation, fault))?;
     let wrong = supplies.iter().find(|s| !s.is_conserved() || s.in_accounts > s.asset.max_supply);
-    must(Rule::Conservation, wrong.is_none(), || format!("{wrong:?}"))
+    must(Rule::Conservation, wrong.is_none(), || format!("{wrong:?}"))?;
+    Ok(supplies)
 }

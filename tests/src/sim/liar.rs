@@ -243,7 +243,7 @@ impl Liar {
         let parent = &head.block.header;
         let timestamp = parent.timestamp_ms.saturating_add(BLOCK_TIME_MS);
         let context = BlockContext { chain: self.setting.chain, height, view, timestamp, proposer: self.key.public() };
-        let executed = Execution::start(&head.tree, context).ok()?.finish().ok()?;
+        let executed = Execution::start_as(&head.tree, context, own.chain().known_rules()).ok()?.finish().ok()?;
         let header = Header {
             height,
             view,

@@ -1,7 +1,7 @@
 //! Whole nodes in a world that follows from a seed: consensus, pool, execution, storage that loses
 //! what was not synced, catching up; lost, late and repeated messages, cut links, crashes, wrong
-//! clocks, byzantine validators, lying strangers, followers of both modes. In every third run a council
-//! changes the validator set from epoch to epoch. A referee hears everything.
+//! clocks, byzantine validators, lying strangers, followers of both modes. In every third run a council, or
+//! stake, changes the validator set from epoch to epoch, and votes change the rules. A referee hears everything.
 //!
 //! ```text
 //! seed ─► Scenario ─► World ── Node (Engine on a Disk) × n
@@ -23,9 +23,13 @@ pub mod log;
 pub mod network;
 pub mod node;
 pub mod random;
+pub mod rules;
 pub mod scenario;
+pub mod schemer;
 pub mod seats;
 pub mod setting;
+pub mod stakers;
+pub mod stakes;
 pub mod stranger;
 pub mod witness;
 pub mod world;
@@ -34,7 +38,6 @@ pub use check::{Rule, Violation};
 pub use scenario::{Mistake, Scenario};
 pub use world::Figures;
 
-use chain_core::types::QuorumRule;
 use setting::Setting;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,18 +45,16 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use world::World;
 
-/// The validators' weights, how many candidates there are, and the rule.
-type Kind = (Vec<u64>, usize, u8);
-
-/// Chains that runs share.
+/// Chains that runs share, by what tells them apart.
 #[derive(Default)]
-pub struct Settings(Mutex<BTreeMap<Kind, Arc<Setting>>>);
+pub struct Settings(Mutex<BTreeMap<String, Arc<Setting>>>);
 
 impl Settings {
-    fn get(&self, weights: &[u64], candidates: usize, rule: QuorumRule) -> Arc<Setting> {
+    fn get(&self, scenario: &Scenario) -> Arc<Setting> {
         let mut known = self.0.lock().unwrap();
-        let key = (weights.to_vec(), candidates, rule as u8);
-        let setting = known.entry(key).or_insert_with(|| Arc::new(Setting::new(weights, candidates, rule)));
+        let Scenario { weights, candidates, rule, terms, .. } = scenario;
+        let key = format!("{weights:?} {candidates} {rule:?} {terms:?}");
+        let setting = known.entry(key).or_insert_with(|| Arc::new(Setting::new(weights, *candidates, *rule, terms)));
         setting.clone()
     }
 
@@ -62,7 +63,7 @@ impl Settings {
     /// # Errors
     /// The first rule that was broken.
     pub fn run(&self, scenario: Scenario, prints: bool) -> Result<Figures, Violation> {
-        let setting = self.get(&scenario.weights, scenario.candidates, scenario.rule);
+        let setting = self.get(&scenario);
         let run = AssertUnwindSafe(|| World::new(scenario, setting, prints).run());
         catch_unwind(run).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -108,6 +109,15 @@ impl Campaign {
                 sums.sets += figures.sets;
                 sums.joined += figures.joined;
                 sums.convicted += figures.convicted;
+                sums.staked += figures.staked;
+                sums.older += figures.older;
+                sums.away += figures.away;
+                sums.returns += figures.returns;
+                sums.slashed += figures.slashed;
+                sums.parameters += figures.parameters;
+                sums.absent += figures.absent;
+                sums.returned += figures.returned;
+                sums.upgrades += figures.upgrades;
                 sums.events += figures.events;
                 sums.virtual_ms += figures.virtual_ms;
             }

@@ -2,6 +2,7 @@
 //!
 //! Not here: what it hears and what becomes of what it says (`world`).
 
+use super::check::NEWEST;
 use super::setting::{GENESIS_MS, Setting};
 use crate::disk::{Disk, Fuse};
 use chain_core::consensus::Now;
@@ -9,6 +10,7 @@ use chain_core::crypto::{PublicKey, SecretKey};
 use chain_core::engine::{Engine, Input, Options, Output, Start, Trust};
 use chain_core::ledger;
 use chain_core::mempool::PoolLimits;
+use chain_core::state::protocol::check_version;
 use chain_core::types::{Height, QuorumRule, TimestampMs};
 use std::sync::Arc;
 
@@ -37,6 +39,8 @@ pub struct Node {
     pub wake_at: Option<u64>,
     /// Not to be started again by itself.
     pub gone: bool,
+    /// The newest version of the rules that its software knows.
+    pub known: u32,
     started: u64,
 }
 
@@ -45,7 +49,7 @@ impl Node {
     pub fn new(key: Option<Arc<SecretKey>>, honest: bool, disk: Disk, skew: i64) -> Self {
         let (fuse, engine, wake_at) = (Fuse::counting(), None, None);
         let trust = Trust::Nobody;
-        Self { key, honest, disk, fuse, trust, skew, engine, life: 0, wake_at, gone: false, started: 0 }
+        Self { key, honest, disk, fuse, trust, skew, engine, life: 0, wake_at, gone: false, known: NEWEST, started: 0 }
     }
 
     /// Its public key.
@@ -71,7 +75,8 @@ impl Node {
     ) -> Result<(Height, Vec<Output>), String> {
         self.life += 1;
         self.started = now;
-        let opened = ledger::open(self.disk.store(&self.fuse), &setting.genesis, &mut |_| {});
+        let store = self.disk.store(&self.fuse);
+        let opened = ledger::open_as(self.known, store, &setting.genesis, &mut |_| {});
         let chain = opened.map_err(|error| error.to_string())?.chain;
         let found = chain.head().block.header.height;
         let start = Start {
@@ -89,6 +94,12 @@ impl Node {
         let (engine, outputs) = Engine::start(start, &|| clock).map_err(|fault| fault.to_string())?;
         self.engine = Some(engine);
         Ok((found, outputs))
+    }
+
+    /// Whether its chain goes on by rules it does not know.
+    pub fn is_outdated(&self) -> bool {
+        let chain = self.engine.as_ref().map(Engine::chain);
+        chain.is_some_and(|chain| check_version(&chain.head().tree, self.known).is_err())
     }
 
     /// Lets it hear something; nothing if it is down.

@@ -10,6 +10,7 @@ mod draw;
 pub use draw::{failing_write, kept};
 
 use super::random::Random;
+use super::setting::Terms;
 use crate::disk::Kept;
 use chain_core::engine::Trust;
 use chain_core::storage::faulty::Fault;
@@ -30,12 +31,18 @@ pub enum Traitor {
     Wiped,
     /// Honest, but somebody puts an old copy of its disk in.
     Restored,
+    /// Honest, but down until it was jailed for absence, or until the healing.
+    Absent,
+    /// Its node keeps the rules; its owner takes out stake, contradicts itself and reports that.
+    Schemer,
+    /// Honest, with software that nobody replaces by one that knows other rules than the genesis'.
+    Outdated,
 }
 
 impl Traitor {
     /// Whether it keeps the rules all the same.
     pub fn is_honest(self) -> bool {
-        matches!(self, Self::WrongClock | Self::Wiped | Self::Restored)
+        matches!(self, Self::WrongClock | Self::Wiped | Self::Restored | Self::Absent | Self::Outdated)
     }
 
     /// Whether it may find out that its key has signed what it does not know of.
@@ -123,6 +130,8 @@ pub enum Trouble {
     Exchange(usize),
     /// A connection breaks; it comes back.
     Break(usize, usize),
+    /// One node is away until it was jailed for absence.
+    Leave(usize),
     /// A clock jumps by so many ms.
     Jump(usize, i64),
     /// Votes of one kind are held back from all but one node, for a while.
@@ -143,6 +152,10 @@ pub struct Scenario {
     pub followers: Vec<Follower>,
     /// The chain's rule.
     pub rule: QuorumRule,
+    /// What else it starts with, if it can change.
+    pub terms: Terms,
+    /// The council goes over to other rules; these nodes have software that does not know them.
+    pub upgrade: Option<Vec<usize>>,
     /// Who is not honest.
     pub traitors: Vec<(usize, Traitor)>,
     /// During the chaos.
@@ -169,6 +182,10 @@ pub struct Scenario {
 
 /// Of a thousand runs so many are of a long chain.
 const LONG: u64 = 6;
+/// Of a thousand runs of chains whose set changes, somebody is away for long in so many, …
+const ABSENT: u64 = 70;
+/// … and so many go over to other rules.
+const UPGRADING: u64 = 200;
 /// Every so many seeds one is of a chain whose set changes.
 const CHANGING: u64 = 3;
 
@@ -184,14 +201,27 @@ impl Scenario {
         let is_long = mistake.is_none() && random.chance(LONG);
         let rule = draw::rule(&mut random, mistake);
         let weights = if is_long { vec![1; 4] } else { draw::weights(&mut random, rule, mistake) };
+        let mut of_rules = Random::new(seed, 1_003);
+        let changes = mistake.is_none() && seed % CHANGING == CHANGING - 1;
+        let is_absent = changes && rule == QuorumRule::Byzantine && !is_long && of_rules.chance(ABSENT);
+        let weights = if is_absent { vec![1; of_rules.pick(&[4, 4, 5])] } else { weights };
         let validators = weights.len();
         let mut traitors = draw::traitors(&mut random, &weights, rule, mistake);
         let mut of_sets = Random::new(seed, 1_000);
-        let changes = mistake.is_none() && seed % CHANGING == CHANGING - 1;
         let candidates = if changes { draw::candidates(&mut of_sets, validators, rule, &mut traitors) } else { 0 };
         let seats = validators + candidates;
+        let terms = if changes { draw::terms(&mut of_rules, validators, is_absent) } else { Terms::POA };
+        if terms.has_stake() {
+            draw::bear(&mut traitors, &weights, rule, &terms);
+            draw::schemers(&mut Random::new(seed, 1_005), &mut traitors, rule);
+        }
+        if is_absent {
+            traitors = vec![(of_rules.place(validators), Traitor::Absent)];
+        }
+        let upgrades = changes && of_rules.chance(UPGRADING);
         let followers = draw::followers(&mut random, (validators, seats), &traitors, is_long);
         let nodes = seats + followers.len();
+        let upgrade = upgrades.then(|| draw::older(&mut of_rules, nodes, &mut traitors));
         let weather = Weather {
             delay_ms: random.pick(&[5, 20, 50, 200, 600]),
             lost: random.pick(&[0, 0, 20, 100, 300]),
@@ -206,6 +236,8 @@ impl Scenario {
         let mut scenario = Self {
             seed,
             rule,
+            terms,
+            upgrade,
             traitors,
             weather,
             troubles,
@@ -225,10 +257,26 @@ impl Scenario {
             // A few epochs in each phase.
             (scenario.chaos_ms, scenario.chaos_heights) = (of_sets.between(8_000, 25_000), of_sets.between(6, 20));
         }
+        if scenario.terms.has_stake() {
+            // Until what unbonds is free.
+            (scenario.chaos_ms, scenario.chaos_heights) = (of_rules.between(12_000, 40_000), of_rules.between(10, 32));
+        }
+        if let (true, Some((who, _))) = (is_absent, scenario.traitors.first().copied()) {
+            scenario.linger(&mut of_rules, who);
+        }
         if is_long {
             scenario.lengthen(&mut random);
         }
         scenario
+    }
+
+    /// A chain long enough for a validator that is away to be jailed for that.
+    fn linger(&mut self, random: &mut Random, who: usize) {
+        (self.chaos_ms, self.chaos_heights, self.load_ms) = (180_000, random.between(48, 62), 2_000);
+        self.weather =
+            Weather { delay_ms: self.weather.delay_ms.min(50), lost: self.weather.lost.min(20), ..self.weather };
+        self.late.clear();
+        self.troubles.push((random.between(1_000, 3_000), Trouble::Leave(who)));
     }
 
     /// A chain of some length while a follower is away, so that it has several ranges to ask for;

@@ -1,15 +1,15 @@
 //! What all runs with the same validators share: genesis, keys, and transactions signed in
 //! advance, because signing them is most of what a run would cost.
 //!
-//! Not here: what authorities and witnesses sign as it comes (`council`, `witness`).
+//! Not here: what authorities, witnesses and stakers sign as it comes (`council`, `witness`, `stakers`).
 
 use crate::wallet::{FEE, Wallet};
 use chain_core::block::Header;
 use chain_core::codec::{self, List};
 use chain_core::crypto::SecretKey;
-use chain_core::genesis::Genesis;
+use chain_core::genesis::{ConsensusMode, FirstStake, Genesis};
 use chain_core::state::Tree;
-use chain_core::tx::{Action, Checked, TRANSACTION_VERSION, Transaction, authority, check_one};
+use chain_core::tx::{Action, Checked, TRANSACTION_VERSION, Transaction, check_one};
 use chain_core::types::{Address, Amount, ChainId, Height, QuorumRule, TimestampMs, ValidatorSet, WireId};
 use genesis::Scalar;
 use genesis::preset::{Facts, devnet};
@@ -34,6 +34,40 @@ pub const PROPOSAL_TTL_MS: u64 = 10_000;
 /// How many accounts report what validators did wrong: more than there are nodes.
 pub const WITNESSES: usize = 24;
 
+/// How many accounts delegate and have no seat.
+pub const DELEGATORS: usize = 3;
+/// With stake: so much of it is a weight of one.
+pub const UNIT: u128 = 1_000_000;
+/// With stake: what a validator of weight 1 has bonded at first.
+pub const STAKE: u128 = 100 * UNIT;
+/// With stake: what a validator has bonded itself, at least.
+pub const LEAST_STAKE: u128 = 50 * UNIT;
+
+/// What a chain that changes starts with, validators and candidates aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Who may validate.
+    pub mode: ConsensusMode,
+    /// Created with each block.
+    pub issuance: u128,
+    /// In mode `hybrid` the greatest share of the weight.
+    pub cap_bps: u16,
+    /// With stake: most validators.
+    pub most: u32,
+    /// So many turns missed more than taken are absence.
+    pub absence: u32,
+}
+
+impl Terms {
+    /// Authorities alone.
+    pub const POA: Self = Self { mode: ConsensusMode::Poa, issuance: 0, cap_bps: 10_000, most: 100, absence: 1_000 };
+
+    /// Whether weight follows from stake.
+    pub fn has_stake(&self) -> bool {
+        self.mode != ConsensusMode::Poa
+    }
+}
+
 /// A chain and everybody who takes part in it.
 pub struct Setting {
     /// The chain's genesis.
@@ -52,7 +86,7 @@ pub struct Setting {
 
 impl Setting {
     /// A chain of validators with these weights; with candidates its set can change.
-    pub fn new(weights: &[u64], candidates: usize, rule: QuorumRule) -> Self {
+    pub fn new(weights: &[u64], candidates: usize, rule: QuorumRule, terms: &Terms) -> Self {
         let mut keys: Vec<_> = (0..weights.len()).map(|i| key(100 + i as u8)).collect();
         keys.sort_by_key(|key| key.public());
         let public: Vec<_> = keys.iter().map(|key| key.public()).collect();
@@ -61,6 +95,7 @@ impl Setting {
         if candidates > 0 {
             addresses.extend(keys.iter().map(|key| Address::of_key(&key.public())));
             addresses.extend((0..WITNESSES).map(|who| Address::of_key(&witness(who).public())));
+            addresses.extend((0..DELEGATORS).map(|who| Address::of_key(&delegator(who).public())));
         }
         let now = TimestampMs::new(GENESIS_MS);
         let facts = Facts { validators: &public, accounts: &addresses, now, salt: [weights.len() as u8; 32] };
@@ -75,6 +110,10 @@ impl Setting {
             genesis.params.evidence_window_blocks = WINDOW_BLOCKS as u32;
             genesis.params.proposal_ttl_s = (PROPOSAL_TTL_MS / 1_000) as u32;
             genesis.params.retention_s = 5;
+            genesis.params.absence_jail_turns = terms.absence;
+            if terms.has_stake() {
+                stake(&mut genesis, weights, terms);
+            }
             genesis.check().unwrap();
         }
         let (chain, set) = (genesis.chain_id(), genesis.validator_set().unwrap());
@@ -90,7 +129,7 @@ impl Setting {
     }
 
     /// A transaction of a key's plain account.
-    pub fn sign(&self, key: &SecretKey, nonce: u64, action: authority::Action) -> Checked {
+    pub fn sign(&self, key: &SecretKey, nonce: u64, action: Action) -> Checked {
         let unsigned = Transaction {
             version: TRANSACTION_VERSION,
             chain_tag: self.chain.tag(),
@@ -99,7 +138,7 @@ impl Setting {
             fee_payer: None,
             fee: Amount::new(FEE),
             valid_until: Height::ZERO,
-            actions: List::new(vec![Action::Authority(action)]).unwrap(),
+            actions: List::new(vec![action]).unwrap(),
         };
         check_one(&self.chain, &codec::encode(&unsigned.sign(&self.chain, key))).unwrap()
     }
@@ -117,6 +156,32 @@ fn key(number: u8) -> SecretKey {
 /// The key of an account that reports what validators did wrong.
 pub fn witness(number: usize) -> SecretKey {
     key(150 + number as u8)
+}
+
+/// The key of an account that delegates.
+pub fn delegator(number: usize) -> SecretKey {
+    key(190 + number as u8)
+}
+
+/// Makes a genesis one of a chain with stake; validators are ascending by key.
+fn stake(genesis: &mut Genesis, weights: &[u64], terms: &Terms) {
+    genesis.mode = terms.mode;
+    let params = &mut genesis.params;
+    params.evidence_window_blocks = WINDOW_BLOCKS as u32 + 2;
+    (params.weight_exponent, params.min_validator_stake) = (6, Amount::new(LEAST_STAKE));
+    (params.issuance_per_block, params.weight_cap_bps) = (Amount::new(terms.issuance), terms.cap_bps);
+    (params.max_active_validators, params.unbonding_s) = (terms.most, 4);
+    (params.slash_equivocation_bps, params.slash_reporter_bps) = (1_003, 4_001);
+    let first = |(place, member): (usize, &chain_core::types::Validator)| FirstStake {
+        validator: member.public_key,
+        amount: Amount::new(u128::from(weights[place]) * STAKE + place as u128),
+        commission_bps: 500 * place as u16,
+    };
+    genesis.stakes = genesis.validators.iter().enumerate().map(first).collect();
+    let weights = genesis.stake_weights();
+    for member in &mut genesis.validators {
+        member.weight = weights[&member.public_key];
+    }
 }
 
 /// What one account can send: by nonce, payments to two different receivers.

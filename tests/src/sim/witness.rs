@@ -5,16 +5,26 @@
 //! Not here: what is proven by it (`seats`).
 
 use super::random::Random;
-use super::scenario::Scenario;
+use super::scenario::{Scenario, Traitor};
+use super::schemer::contradiction;
 use super::setting::{Setting, WINDOW_BLOCKS, WITNESSES, witness};
-use chain_core::crypto::{Hash, PublicKey, SecretKey};
-use chain_core::state::validators::records;
+use chain_core::crypto::{PublicKey, SecretKey};
+use chain_core::state::stakes::stake;
+use chain_core::state::validators::CONVICTED;
 use chain_core::state::{Tree, money};
-use chain_core::tx::Checked;
 use chain_core::tx::authority::Action;
-use chain_core::types::{Address, BlockId, Evidence, Height, SignedMessage, View, Vote, VoteKind};
+use chain_core::tx::{self, Checked};
+use chain_core::types::{Address, Evidence, Height};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+
+/// Whether a conviction follows, or stake that left before the offence that is known may be lost.
+fn may_cost(tree: &Tree, evidence: &Evidence) -> bool {
+    let (key, Ok(offence)) = (evidence.signer(), evidence.equivocation()) else { return true };
+    let known = stake(tree, &key).unwrap().and_then(|stake| stake.slash);
+    let is_older = known.is_some_and(|known| offence.height < known.offence);
+    CONVICTED.get(tree, &key).unwrap().is_none() || is_older
+}
 
 /// The meddler's account.
 const MEDDLER: usize = WITNESSES - 1;
@@ -42,7 +52,7 @@ impl Witnesses {
     /// The witnesses of a run.
     pub fn new(setting: Arc<Setting>, scenario: &Scenario) -> Self {
         let mut random = Random::new(scenario.seed, 1_002);
-        let guilty = scenario.traitors.iter().filter(|(_, what)| !what.is_honest());
+        let guilty = scenario.traitors.iter().filter(|(_, what)| !what.is_honest() && *what != Traitor::Schemer);
         let traitors = guilty.map(|(who, _)| setting.keys[*who].clone()).collect();
         let meddles = random.pick(&[0, 0, 100, 400]);
         let is_prompt = random.chance(300);
@@ -66,19 +76,18 @@ impl Witnesses {
         {
             self.found.entry(MEDDLER).or_default().push_back(evidence);
         }
-        let convicted = records(tree).unwrap().into_iter().filter(|(_, record)| record.equivocation.is_some());
-        let convicted: Vec<PublicKey> = convicted.map(|(key, _)| key).collect();
         let mut given = Vec::new();
         for (who, found) in &mut self.found {
             let key = witness(*who);
             let nonce = money::account(tree, &Address::of_key(&key.public())).unwrap().nonce;
             self.waiting.retain(|of, tx| of != who || tx.transaction().nonce >= nonce);
             if !self.waiting.contains_key(who) {
-                // Nobody reports the same again, but the meddler.
-                found.retain(|evidence| *who == MEDDLER || !convicted.contains(&evidence.signer()));
+                // Nobody reports in vain, but the meddler.
+                found.retain(|evidence| *who == MEDDLER || may_cost(tree, evidence));
                 if let Some(evidence) = found.pop_front() {
                     self.reported.push(evidence.clone());
-                    self.waiting.insert(*who, self.setting.sign(&key, nonce, Action::prove(evidence)));
+                    self.waiting
+                        .insert(*who, self.setting.sign(&key, nonce, tx::Action::Authority(Action::prove(evidence))));
                 }
             }
             let tx = self.waiting.get(who).cloned();
@@ -105,13 +114,7 @@ impl Witnesses {
             false => self.random.pick(&[old, old, Some(early)]),
         };
         let height = Height::new(height.filter(|height| *height > 0)?);
-        let mut word = |kind: VoteKind| {
-            let block = BlockId(Hash([self.random.below(256) as u8; 32]));
-            let block = (kind != VoteKind::Nullify).then_some(block);
-            Vote::sign(SignedMessage { kind, height, view: View::ZERO, block }, &self.setting.chain, &key).unwrap()
-        };
-        let evidence = Evidence::Votes(word(VoteKind::Finalize), word(VoteKind::Nullify));
-        Some(evidence)
+        Some(contradiction(&mut self.random, &self.setting, &key, height))
     }
 
     /// Who must be convicted by now: found out at an honest node, in a time without troubles, so many

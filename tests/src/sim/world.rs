@@ -8,7 +8,7 @@ mod people;
 mod talk;
 mod trouble;
 
-use super::check::{Referee, Rule, Verdict, Violation, must};
+use super::check::{NEWEST, Referee, Rule, Verdict, Violation, must};
 use super::council::Council;
 use super::liar::{Liar, Said};
 use super::log::Log;
@@ -40,6 +40,10 @@ const DIAL_MS: u64 = 400;
 const COUNCIL_MS: u64 = 400;
 /// Within so many blocks after the healing what is found out leads to a conviction.
 const BLOCKS_TO_CONVICT: u64 = 5;
+/// What software says that does not know the rules.
+const OUTDATED: &str = "the chain follows version 2 of the rules";
+/// An outdated node still serves others for so long.
+const FAREWELL_MS: u64 = 1_500;
 /// A run with more events than this talks for ever.
 const MAX_EVENTS: u64 = 400_000;
 
@@ -52,6 +56,7 @@ enum Event {
     Transaction(usize, Checked),
     Load,
     Council,
+    Outdated(usize),
     Dial,
     Trouble(Trouble),
     Heal,
@@ -78,6 +83,24 @@ pub struct Figures {
     pub joined: u64,
     /// Validators convicted of contradicting themselves.
     pub convicted: u64,
+    /// Actions with stake that were carried out.
+    pub staked: u64,
+    /// Convictions that cost stake.
+    pub slashed: u64,
+    /// Offences at lower heights that cost stake that had left before the one that was known.
+    pub older: u64,
+    /// Validators jailed while they were away.
+    pub away: u64,
+    /// Those who came back after they had lost their places, before they were forgotten.
+    pub returns: u64,
+    /// Parameters that came into force.
+    pub parameters: u64,
+    /// Validators jailed for absence.
+    pub absent: u64,
+    /// Those of them that are in the set again at the end.
+    pub returned: u64,
+    /// Upgrades that came into force.
+    pub upgrades: u64,
     /// Events.
     pub events: u64,
     /// Virtual time, in ms.
@@ -198,13 +221,21 @@ impl World {
         let candidates = self.setting.keys.iter().skip(self.scenario.validators());
         self.figures.joined = candidates.filter(|key| self.referee.has_signed(&key.public())).count() as u64;
         self.figures.convicted = self.referee.seats().convicted().count() as u64;
+        let seats = self.referee.seats();
+        (self.figures.staked, self.figures.slashed) = (seats.staked(), seats.slashed() as u64);
+        (self.figures.parameters, self.figures.absent) = (seats.book().changed, seats.absentees().len() as u64);
+        self.figures.returned = seats.returned() as u64;
+        (self.figures.older, self.figures.away, self.figures.returns) = (seats.older(), seats.away(), seats.returns());
+        self.figures.upgrades = u64::from(seats.upgraded().is_some());
         self.figures.log_hash = self.log.hash();
         Ok(self.figures)
     }
 
     fn is_done(&self) -> bool {
         let Some(healed) = &self.healed else { return false };
-        self.honest().all(|node| self.height(node).is_some_and(|height| height >= healed.goal))
+        let stays = |node: &usize| self.scenario.traitor(*node) != Some(Traitor::Outdated);
+        let is_past = |node: usize| self.height(node).is_some_and(|height| height >= healed.goal);
+        self.honest().filter(stays).all(is_past)
     }
 
     fn honest(&self) -> impl Iterator<Item = usize> {
@@ -282,6 +313,7 @@ impl World {
             Event::Transaction(node, tx) => self.submit(node, tx),
             Event::Load => self.load(),
             Event::Council => self.sit(),
+            Event::Outdated(node) => self.outdate(node),
             Event::Dial => self.dial(),
             Event::Trouble(trouble) => self.trouble(trouble),
             Event::Heal => {
@@ -312,6 +344,11 @@ impl World {
                     self.referee.hear_start(node, found, engine)?;
                 }
                 self.perform(node, outputs)
+            }
+            // It may not start; while it runs it has to fall silent, not to fail.
+            Err(error) if self.nodes[node].known < NEWEST && error.contains(OUTDATED) => {
+                self.at(self.now, Event::Outdated(node));
+                Ok(())
             }
             Err(error) => self.failed(node, error),
         }
@@ -394,6 +431,9 @@ impl World {
             blocks |= matches!(output, Output::Announce(Announcement::Block(_)));
             self.perform_one(node, output)?;
         }
+        if blocks && self.nodes[node].is_outdated() {
+            self.at(self.now + FAREWELL_MS, Event::Outdated(node));
+        }
         let state = &self.nodes[node];
         match state.engine.as_ref().filter(|_| blocks && state.honest) {
             Some(engine) => self.referee.hear_state(node, engine),
@@ -411,7 +451,7 @@ impl World {
             Output::Announce(Announcement::Block(block)) => {
                 let (height, id) = (block.header.height, block.id);
                 self.log.note(self.now, node, 3, id.0.as_bytes(), || format!("block {height} is final: {id}"));
-                self.referee.hear_block(node, &block)?;
+                self.referee.hear_block((node, self.nodes[node].known), &block)?;
                 if block.header.validators_hash != block.header.next_validators_hash {
                     let set = self.referee.seats().at(height.next());
                     self.log.note(self.now, node, 11, &[], || format!("from {} on signs {set:?}", height.next()));
@@ -421,6 +461,8 @@ impl World {
             Output::Announce(Announcement::Consensus(event)) => self.hear_event(node, &event),
             Output::Reply(ticket, reply) => {
                 if let (Some(tx), Ok(taken)) = (self.tickets.remove(&ticket), reply) {
+                    let line = || format!("takes {}: {:?}", tx.id(), taken.status);
+                    self.log.note(self.now, node, 14, tx.id().0.as_bytes(), line);
                     self.referee.hear_acknowledged(node, &tx, taken.status);
                 }
             }

@@ -3,6 +3,12 @@
 //! Not here: what the parts mean (`scenario`).
 
 use super::*;
+use crate::sim::setting::STAKE;
+use crate::sim::{stakers, stakes};
+use chain_core::crypto::PublicKey;
+use chain_core::genesis::ConsensusMode;
+use chain_core::state::Params;
+use chain_core::types::Height;
 
 pub(super) fn rule(random: &mut Random, mistake: Option<Mistake>) -> QuorumRule {
     match mistake {
@@ -84,6 +90,61 @@ pub(super) fn candidates(
         traitors.extend(what.map(|what| (who, what)));
     }
     count
+}
+
+/// By which rules the set changes.
+pub(super) fn terms(random: &mut Random, validators: usize, is_absent: bool) -> Terms {
+    use ConsensusMode::{Hybrid, Poa, Pos};
+    let mode = random.pick(&[Poa, Poa, Poa, Pos, Pos, Pos, Hybrid, Hybrid]);
+    let (issuance, cap_bps) = (random.pick(&[0, 1, 1_000]), random.pick(&[10_000, 5_000, 3_300, 1]));
+    let most = random.pick(&[100, 100, validators as u32, validators as u32 + 1]).max(4);
+    let absence = if is_absent { 10 } else { 1_000 };
+    match mode {
+        Poa => Terms { absence, ..Terms::POA },
+        _ => Terms { mode, issuance, cap_bps, most: most.max(validators as u32), absence },
+    }
+}
+
+/// Weights that follow from stakes may be others than were drawn: as many traitors as they bear.
+pub(super) fn bear(traitors: &mut Vec<(usize, Traitor)>, weights: &[u64], rule: QuorumRule, terms: &Terms) {
+    let params = Params {
+        weight_exponent: 6,
+        weight_cap_bps: terms.cap_bps,
+        max_active_validators: terms.most,
+        ..Params::default()
+    };
+    let stake =
+        |(seat, weight): (usize, &u64)| (PublicKey([seat as u8; 32]), u128::from(*weight) * STAKE, Height::ZERO);
+    let weights = stakes::weights(terms.mode, &params, weights.iter().enumerate().map(stake).collect());
+    let is_bad = |seat: usize, traitors: &[(usize, Traitor)]| traitors.iter().any(|(who, _)| *who == seat);
+    let bears = |traitors: &[(usize, Traitor)]| {
+        let seats = weights.iter().map(|(key, weight)| (*weight, is_bad(key.0[0].into(), traitors)));
+        stakers::bears(rule, seats)
+    };
+    while !bears(traitors) {
+        let Some(place) = traitors.iter().position(|(who, _)| *who < weights.len()) else { return };
+        traitors.remove(place);
+    }
+}
+
+/// Some who lie let their nodes keep the rules, and plan their conviction.
+pub(super) fn schemers(random: &mut Random, traitors: &mut [(usize, Traitor)], rule: QuorumRule) {
+    let lie = traitors.iter_mut().filter(|(_, what)| !what.is_honest() && rule == QuorumRule::Byzantine);
+    lie.filter(|_| random.chance(350)).for_each(|(_, what)| *what = Traitor::Schemer);
+}
+
+/// Whose software is not of the newest. Of those that count as traitors one stays so, perhaps.
+pub(super) fn older(random: &mut Random, nodes: usize, traitors: &mut [(usize, Traitor)]) -> Vec<usize> {
+    let share = random.pick(&[100, 400, 1_000]);
+    let stays = random.chance(700);
+    if let Some((_, what)) = traitors.first_mut().filter(|(_, what)| stays && *what != Traitor::Absent) {
+        *what = Traitor::Outdated;
+    }
+    let is_old = |node: &usize| match traitors.iter().find(|(who, _)| who == node) {
+        Some((_, what)) => *what == Traitor::Outdated,
+        None => random.chance(share),
+    };
+    (0..nodes).filter(is_old).collect()
 }
 
 /// Where a quorum is a mere majority, nobody may lie or forget.

@@ -1,4 +1,4 @@
-//! Transactions on their way to nodes: of payers, authorities and witnesses.
+//! Transactions on their way to nodes: of payers, authorities, stakers and witnesses.
 //!
 //! Not here: what authorities want (`council`), what witnesses report (`witness`).
 
@@ -51,15 +51,21 @@ impl World {
     /// Authorities and witnesses give what they have to nodes, again and again until it is final.
     pub(super) fn sit(&mut self) -> Verdict {
         self.at(self.now + COUNCIL_MS, Event::Council);
+        self.return_absentees();
         let (tree, newest) = (self.referee.tree(), self.referee.height());
-        let decided = self.council.act(tree).into_iter().map(|tx| (None, tx));
+        let away = |node: &usize| self.nodes[*node].gone;
+        let away = (0..self.scenario.seats()).filter(away).collect();
+        let decided = self.council.act(tree, newest, &away).into_iter().map(|tx| (None, tx));
         let given: Vec<_> = decided.chain(self.witnesses.act(tree, newest)).collect();
         for (node, tx) in given {
             let actions = &tx.transaction().actions;
-            self.log
-                .note(self.now, node.unwrap_or(99), 12, tx.id().0.as_bytes(), || format!("somebody gives {actions:?}"));
+            self.log.note(self.now, node.unwrap_or(99), 12, tx.id().0.as_bytes(), || {
+                format!("somebody gives {}: {actions:?}", tx.id())
+            });
             self.referee.learn(&tx);
             self.liars.values_mut().for_each(|liar| liar.learn(&tx));
+            // Whoever's own node is down asks another one.
+            let node = node.filter(|node| self.nodes[*node].engine.is_some());
             let node = node.unwrap_or_else(|| self.random.place(self.nodes.len()));
             self.submit(node, tx)?;
         }

@@ -3,6 +3,7 @@
 //! Not here: what they do (`world`).
 
 use super::*;
+use crate::sim::check::NEWEST;
 use chain_core::crypto::SecretKey;
 
 /// Keys of nodes without a seat are drawn from here on.
@@ -33,6 +34,9 @@ pub(super) fn populate(
     let pairs: Vec<(usize, usize)> = twins.enumerate().map(|(i, (first, _))| (*first, nodes.len() + i)).collect();
     for (first, _) in &pairs {
         nodes.push(Node::new(nodes[*first].key.clone(), false, disk(), 0));
+    }
+    for node in scenario.upgrade.iter().flatten() {
+        nodes[*node].known = NEWEST - 1;
     }
     let mut apart = apart(&pairs, nodes.len(), random);
     if scenario.mistake.is_some_and(Mistake::allows_forks) {

@@ -10,7 +10,7 @@ impl World {
         self.log.note(self.now, node, 7, &bytes, || format!("to {to:?}: {}", brief(message)));
         if self.nodes[node].honest {
             let own = self.nodes[node].public();
-            self.referee.hear_message(node, own, message)?;
+            self.referee.hear_message((node, self.nodes[node].known), own, message)?;
             let read = Message::decode(&bytes, message.lane());
             must(Rule::Running, read.as_ref() == Ok(&**message), || format!("node {node} says {:?}", brief(message)))?;
         }

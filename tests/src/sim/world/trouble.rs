@@ -3,6 +3,7 @@
 //! Not here: drawing them (`scenario`).
 
 use super::*;
+use crate::sim::check::NEWEST;
 
 impl World {
     pub(super) fn trouble(&mut self, trouble: Trouble) -> Verdict {
@@ -23,8 +24,40 @@ impl World {
             }
             Trouble::Exchange(node) => self.exchange(node),
             Trouble::Break(a, b) => self.network.between(a, b).into_iter().for_each(|peer| self.disconnect(peer)),
+            Trouble::Leave(node) => {
+                self.crash_if_up(node, Kept::ALL[0], 100);
+                self.nodes[node].gone = true;
+            }
             Trouble::Hold(kind, except, ms) => self.network.hold(Hold { kind, except, until: until(ms) }),
             Trouble::Jump(node, ms) => self.nodes[node].skew = self.nodes[node].skew.saturating_add(ms),
+        }
+        Ok(())
+    }
+
+    /// Whoever was jailed for absence notices, and comes back.
+    pub(super) fn return_absentees(&mut self) {
+        let absent = self.scenario.traitors.iter().filter(|(_, what)| *what == Traitor::Absent);
+        for node in absent.map(|(who, _)| *who).collect::<Vec<_>>() {
+            let is_jailed = self.referee.seats().absentees().contains(&self.setting.keys[node].public());
+            if self.nodes[node].gone && (is_jailed || self.healed.is_some()) {
+                self.nodes[node].gone = false;
+                self.soon(3_000, Event::Start(node));
+            }
+        }
+    }
+
+    /// Its chain goes on without it: it says so, serves others for a while, and stops; somebody may have newer
+    /// software for it.
+    pub(super) fn outdate(&mut self, node: usize) -> Verdict {
+        let down_ms = self.random.between(500, 6_000);
+        if self.nodes[node].is_outdated() {
+            self.log.note(self.now, node, 13, &[], || "stops for newer software".into());
+            self.stop(node, down_ms)?;
+        }
+        if self.nodes[node].engine.is_none() && self.nodes[node].known < NEWEST {
+            let stays = self.scenario.traitor(node) == Some(Traitor::Outdated);
+            (self.nodes[node].gone, self.nodes[node].known) = (stays, if stays { NEWEST - 1 } else { NEWEST });
+            self.at(self.now + down_ms, Event::Start(node));
         }
         Ok(())
     }
@@ -62,6 +95,7 @@ impl World {
             Some(Healed { at: self.referee.height(), goal, until: self.now + HEALED_MS, timeouts: BTreeMap::new() });
         self.network.heal();
         self.network.weather = CALM;
+        self.return_absentees();
         for node in 0..self.nodes.len() {
             self.nodes[node].skew = self.scenario.skews.get(node).copied().unwrap_or_default();
             if self.nodes[node].engine.is_some() && self.nodes[node].fuse.is_armed() {
