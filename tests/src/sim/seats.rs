@@ -320,6 +320,8 @@ impl Seats {
             }
             Measure::Withdraw { proposal } => self.book.passed.keys().any(|(_, passed)| passed == proposal),
             Measure::Role { .. } => true,
+            // Nobody provides here.
+            Measure::Slash { .. } => false,
         }
     }
 
@@ -342,7 +344,7 @@ impl Seats {
                 return;
             }
             Measure::Withdraw { proposal } => return self.book.passed.retain(|(_, passed), _| *passed != proposal),
-            Measure::Role { .. } => return,
+            Measure::Role { .. } | Measure::Slash { .. } => return,
         };
         self.judge(now, &key, standing);
     }
