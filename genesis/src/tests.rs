@@ -174,9 +174,9 @@ fn frozen_vector() {
     let genesis = read(TOML).compile().unwrap();
     let (tree, header) = genesis.build().unwrap();
     let expected = [
-        "0x1106f38f5b073db7da222f9325980095444a530894e1823cd1d783c47358e0c7",
-        "0x0b394b52f42991ea817b1056577632a4136363f2b5ed0cf909af219ae2adcec7",
-        "0x055c19c706931da1b56b61aa935ef2c89734ef1c9905854e64581efcd18d0133",
+        "0xd3514cce574f18b8eed530cbb331eb29c654927fe9e4f3eeec133bae2d2ffad4",
+        "0x144e028449c28cf1b4531d184f7e023aa5ea42fb44ed562b2d4f709eac13605b",
+        "0x1511d157d1286a735a3a76ed43e3779ceb3106f43a252b9ab618c30b3f7e803c",
     ];
     assert_eq!([genesis.chain_id().to_string(), tree.root().to_string(), header.id().to_string()], expected);
 }

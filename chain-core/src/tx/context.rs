@@ -6,7 +6,7 @@ use crate::crypto::{Hash, PublicKey, SecretKey, Signature};
 use crate::fault::{Failure, Fault};
 use crate::state::market::{self, Market};
 use crate::state::{Now, Overlay, Params, money};
-use crate::types::{Address, Amount, AssetId, ChainId, Height, Rejected, TimestampMs, Token, View};
+use crate::types::{Address, Amount, AssetId, ChainId, Height, JobId, Rejected, TimestampMs, Token, View};
 use borsh::BorshSerialize;
 
 /// The rules of one action.
@@ -32,6 +32,41 @@ pub trait Rules {
 
     /// The accounts besides the sender in whose history this belongs.
     fn accounts(&self) -> Vec<Address>;
+}
+
+/// What a family says of its events.
+pub trait About {
+    /// Whom it is about: it belongs into their histories.
+    fn accounts(&self) -> Vec<Address>;
+
+    /// What lists of the market show anew after it.
+    fn listed(&self) -> Listed {
+        Listed::default()
+    }
+}
+
+/// What lists of the market show anew after an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// This job.
+    pub job: Option<JobId>,
+    /// The provider at this account, and its offers.
+    pub provider: Option<Address>,
+    /// This receipt of the job, with its hash.
+    pub receipt: Option<ListedReceipt>,
+}
+
+/// A receipt's place in its job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedReceipt {
+    /// Its hash.
+    pub hash: Hash,
+    /// The job.
+    pub job: JobId,
+    /// The leg.
+    pub leg: u32,
+    /// Its number in the leg.
+    pub seq: u64,
 }
 
 /// What an action's form may depend on: the chain and whose which transaction carries it.

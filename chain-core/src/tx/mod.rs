@@ -40,7 +40,7 @@ mod rejections;
 mod stage;
 mod text;
 
-pub use context::{BlockEnd, CheckContext, Context, Rules};
+pub use context::{About, BlockEnd, CheckContext, Context, Listed, ListedReceipt, Rules};
 pub use envelope::{Authorisation, MultiKey, Signed, TRANSACTION_VERSION, Transaction};
 pub use rejections::*;
 pub use stage::{Checked, Formed, check_many, check_one, verify};
@@ -108,8 +108,8 @@ pub struct Family {
     pub rejections: &'static [&'static Rejection],
     /// The family's place in `Action`.
     rules: fn(&Action) -> Option<&dyn Rules>,
-    /// Whom the family's events are about.
-    concerned: fn(&Event) -> Option<Vec<Address>>,
+    /// What the family says of its events.
+    about: fn(&Event) -> Option<&dyn About>,
     decode: fn(&mut dyn Read, u8) -> std::io::Result<Action>,
     parse: fn(serde_json::Value) -> Result<Action, serde_json::Error>,
     /// An example of every action, for round-trip tests, vectors and documentation.
@@ -128,8 +128,8 @@ macro_rules! family {
                 Action::$variant(action) => Some(action),
                 _ => None,
             },
-            concerned: |event| match event {
-                Event::$variant(event) => Some(event.accounts()),
+            about: |event| match event {
+                Event::$variant(event) => Some(event),
                 _ => None,
             },
             decode: |mut reader, number| {
@@ -201,7 +201,16 @@ impl Action {
 impl Event {
     /// The accounts it is about: who did something, and to whom something was done. It belongs into their histories.
     pub fn accounts(&self) -> Vec<Address> {
-        FAMILIES.iter().find_map(|family| (family.concerned)(self)).unwrap_or_default()
+        self.about().map(About::accounts).unwrap_or_default()
+    }
+
+    /// What lists of the market show anew after it.
+    pub fn listed(&self) -> Listed {
+        self.about().map(About::listed).unwrap_or_default()
+    }
+
+    fn about(&self) -> Option<&dyn About> {
+        FAMILIES.iter().find_map(|family| (family.about)(self))
     }
 }
 

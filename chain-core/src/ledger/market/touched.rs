@@ -1,10 +1,9 @@
 //! What a block touched of the market, by its events.
 
 use super::entries::{RECEIPT_HASH, key, receipt_key};
-use crate::crypto::Hash;
 use crate::ledger::committed::CommittedBlock;
 use crate::ledger::keys;
-use crate::tx::{Event, job, provider, receipt};
+use crate::tx::{Event, Listed, ListedReceipt};
 use crate::types::{Address, JobId};
 use std::collections::BTreeSet;
 
@@ -28,53 +27,19 @@ impl Touched {
     }
 
     fn add_event(&mut self, event: &Event, place: &[u8]) {
-        match event {
-            Event::Job(event) => {
-                self.jobs.insert(job_of(event));
-            }
-            Event::Provider(event) => self.providers.extend(provider_of(event)),
-            Event::Receipt(receipt::Event::ReceiptAccepted { receipt, hash, .. }) => {
-                self.add_receipt(hash, receipt, place);
-            }
-            _ => {}
+        let Listed { job, provider, receipt } = event.listed();
+        self.jobs.extend(job);
+        self.providers.extend(provider);
+        if let Some(ListedReceipt { hash, job, leg, seq }) = receipt {
+            let own = receipt_key(job, leg, seq);
+            let named = own.get(1..).unwrap_or_default().to_vec();
+            self.receipts.push((own, place.to_vec()));
+            self.receipts.push((key(RECEIPT_HASH, &[hash.as_bytes()]), named));
         }
-    }
-
-    fn add_receipt(&mut self, hash: &Hash, receipt: &receipt::Receipt, place: &[u8]) {
-        let own = receipt_key(receipt.job, receipt.leg, receipt.seq);
-        let named = own.get(1..).unwrap_or_default().to_vec();
-        self.receipts.push((own, place.to_vec()));
-        self.receipts.push((key(RECEIPT_HASH, &[hash.as_bytes()]), named));
     }
 
     pub fn len(&self) -> usize {
         self.jobs.len().saturating_add(self.providers.len()).saturating_add(self.receipts.len())
-    }
-}
-
-/// The job an event tells of.
-fn job_of(event: &job::Event) -> JobId {
-    match event {
-        job::Event::JobOpened { job, .. }
-        | job::Event::JobToppedUp { job, .. }
-        | job::Event::JobSettled { job, .. } => *job,
-    }
-}
-
-/// The provider an event tells of.
-fn provider_of(event: &provider::Event) -> Option<Address> {
-    use provider::Event::*;
-    match event {
-        ProviderRegistered { provider, .. }
-        | ProviderUpdated { provider, .. }
-        | ProviderBondAdded { provider, .. }
-        | ProviderLeft { provider, .. }
-        | ProviderBondWithdrawn { provider, .. }
-        | ProviderSlashed { provider, .. }
-        | OfferPublished { provider, .. }
-        | OfferWithdrawn { provider, .. }
-        | HeartbeatSeen { provider, .. } => Some(*provider),
-        CompensationPaid { .. } => None,
     }
 }
 

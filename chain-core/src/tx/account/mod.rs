@@ -38,7 +38,7 @@
 
 use super::form::{check_list, check_unique};
 use super::text::amount_text;
-use super::{CheckContext, Context, MODULE_ACCOUNT, Rules};
+use super::{About, CheckContext, Context, MODULE_ACCOUNT, Rules};
 use crate::codec::{self, List};
 use crate::crypto::{Namespace, PublicKey, SecretKey, Signature, signing_message};
 use crate::fault::{Failure, Fault};
@@ -364,9 +364,8 @@ fn delegate_text(
     )
 }
 
-impl Event {
-    /// Whom it is about.
-    pub(super) fn accounts(&self) -> Vec<Address> {
+impl About for Event {
+    fn accounts(&self) -> Vec<Address> {
         match self {
             Self::KeyRotated { account, .. }
             | Self::MultiKeySet { account, .. }

@@ -13,7 +13,7 @@
 //! Not here: when it was (the header of the event's block).
 
 use super::text::quoted;
-use super::{CheckContext, Context, Rules};
+use super::{About, CheckContext, Context, Rules};
 use crate::codec::Text;
 use crate::crypto::Hash;
 use crate::fault::Failure;
@@ -93,9 +93,8 @@ impl Rules for Action {
     }
 }
 
-impl Event {
-    /// Whom it is about.
-    pub(super) fn accounts(&self) -> Vec<Address> {
+impl About for Event {
+    fn accounts(&self) -> Vec<Address> {
         match self {
             Self::Anchored { by, .. } => vec![*by],
         }

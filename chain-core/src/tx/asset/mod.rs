@@ -22,7 +22,7 @@
 //! Not here: balances and supplies (`state::money`).
 
 use super::text::amount_text;
-use super::{AMOUNT_OUT_OF_RANGE, CheckContext, Context, MODULE_ACCOUNT, Rules, check_amount};
+use super::{AMOUNT_OUT_OF_RANGE, About, CheckContext, Context, MODULE_ACCOUNT, Rules, check_amount};
 use crate::codec::Text;
 use crate::fault::Failure;
 use crate::limits::MAX_UNITS_PER_TOKEN;
@@ -277,9 +277,8 @@ fn minted_by(context: &Context<'_, '_>, id: AssetId) -> Result<Asset, Failure> {
     Err(NOT_THE_MINTER.because(minter, context.sender).into())
 }
 
-impl Event {
-    /// Whom it is about.
-    pub(super) fn accounts(&self) -> Vec<Address> {
+impl About for Event {
+    fn accounts(&self) -> Vec<Address> {
         match self {
             Self::AssetCreated { creator, minter, .. } => [creator].into_iter().chain(minter).copied().collect(),
             Self::AssetMinted { minter, to, .. } => vec![*minter, *to],

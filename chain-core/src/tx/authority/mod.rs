@@ -90,7 +90,7 @@ pub use measure::Measure;
 
 use self::epoch::Waiting;
 use self::proposal::{Status, Tally};
-use super::{CheckContext, Context, MODULE_ACCOUNT, Rules, check_amount};
+use super::{About, CheckContext, Context, Listed, MODULE_ACCOUNT, Rules, check_amount};
 use crate::codec::{List, Text};
 use crate::crypto::{PublicKey, SecretKey, Signature};
 use crate::fault::{Failure, Fault};
@@ -364,9 +364,8 @@ fn emit(context: &mut Context<'_, '_>, event: Event) {
     context.emit(super::Event::Authority(event));
 }
 
-impl Event {
-    /// Whom it is about.
-    pub(super) fn accounts(&self) -> Vec<Address> {
+impl About for Event {
+    fn accounts(&self) -> Vec<Address> {
         match self {
             Self::RoleGiven { before, after, .. } => before.iter().chain(after).copied().collect(),
             Self::EquivocationProven { reporter, .. } | Self::StakeSlashed { reporter, .. } => vec![*reporter],
@@ -374,6 +373,14 @@ impl Event {
             // Validators and members of the council are keys.
             _ => vec![],
         }
+    }
+
+    fn listed(&self) -> Listed {
+        let provider = match self {
+            Self::BondSlashed { slash, .. } => Some(slash.provider),
+            _ => None,
+        };
+        Listed { provider, ..Listed::default() }
     }
 }
 

@@ -51,7 +51,7 @@ mod open;
 pub(super) use block_end::at_block_end;
 pub use open::Opening;
 
-use super::{CheckContext, Context, Rules, check_amount};
+use super::{About, CheckContext, Context, Listed, Rules, check_amount};
 use crate::codec::Text;
 use crate::crypto::Hash;
 use crate::fault::Failure;
@@ -233,9 +233,8 @@ impl Rules for Action {
     }
 }
 
-impl Event {
-    /// Whom it is about.
-    pub(super) fn accounts(&self) -> Vec<Address> {
+impl About for Event {
+    fn accounts(&self) -> Vec<Address> {
         match self {
             Self::JobOpened { payer, opener, provider, payout, .. } => vec![*payer, *opener, *provider, *payout],
             Self::JobToppedUp { by, payer, provider, .. } => vec![*by, *payer, *provider],
@@ -243,6 +242,15 @@ impl Event {
                 [payer, provider, payout].into_iter().chain(by).copied().collect()
             }
         }
+    }
+
+    fn listed(&self) -> Listed {
+        let (job, provider) = match self {
+            Self::JobOpened { job, provider, .. }
+            | Self::JobToppedUp { job, provider, .. }
+            | Self::JobSettled { job, provider, .. } => (*job, *provider),
+        };
+        Listed { job: Some(job), provider: Some(provider), receipt: None }
     }
 }
 

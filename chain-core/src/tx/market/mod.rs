@@ -32,7 +32,7 @@ mod words;
 pub(super) use pause::at_block_end;
 
 use super::form::{check_list, check_text};
-use super::{CheckContext, Context, Rules, check_amount};
+use super::{About, CheckContext, Context, Rules, check_amount};
 use crate::codec::{List, Text};
 use crate::fault::Failure;
 use crate::limits::{MAX_LIST, MAX_REASON_BYTES};
@@ -224,9 +224,8 @@ fn emit(context: &mut Context<'_, '_>, event: Event) {
     context.emit(super::Event::Market(event));
 }
 
-impl Event {
-    /// Whom it is about.
-    pub(super) fn accounts(&self) -> Vec<Address> {
+impl About for Event {
+    fn accounts(&self) -> Vec<Address> {
         match self {
             Self::MarketPaused { by, .. } | Self::MarketUnpaused { by, .. } | Self::AssetTermsSet { by, .. } => {
                 vec![*by]

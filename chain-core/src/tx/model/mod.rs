@@ -34,7 +34,7 @@ mod curate;
 mod vote;
 
 use super::form::check_text;
-use super::{CheckContext, Context, Rules, check_amount};
+use super::{About, CheckContext, Context, Rules, check_amount};
 use crate::codec::{List, Text};
 use crate::crypto::Hash;
 use crate::fault::Failure;
@@ -267,9 +267,8 @@ pub fn example_spec() -> ModelSpec {
     ModelSpec { repo: text("llama-3"), file: text("8b-q4.gguf"), weights: Hash([5; 32]), format }
 }
 
-impl Event {
-    /// Whom it is about.
-    pub(super) fn accounts(&self) -> Vec<Address> {
+impl About for Event {
+    fn accounts(&self) -> Vec<Address> {
         match self {
             Self::ModelAdded { by, .. }
             | Self::ModelSkipped { by, .. }

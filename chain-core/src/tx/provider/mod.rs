@@ -58,7 +58,7 @@ mod words;
 pub(super) use bond::at_block_end;
 
 use super::form::check_text;
-use super::{CheckContext, Context, MODULE_ACCOUNT, Rules, check_amount};
+use super::{About, CheckContext, Context, Listed, MODULE_ACCOUNT, Rules, check_amount};
 use crate::codec::{List, Text};
 use crate::crypto::Hash;
 use crate::fault::Failure;
@@ -348,9 +348,8 @@ pub fn example_profile() -> Profile {
     }
 }
 
-impl Event {
-    /// Whom it is about.
-    pub(super) fn accounts(&self) -> Vec<Address> {
+impl About for Event {
+    fn accounts(&self) -> Vec<Address> {
         match self {
             Self::ProviderRegistered { provider, payout, operator, .. }
             | Self::ProviderUpdated { provider, payout, operator, .. } => {
@@ -367,6 +366,22 @@ impl Event {
             | Self::OfferPublished { provider, .. }
             | Self::OfferWithdrawn { provider, .. } => vec![*provider],
         }
+    }
+
+    fn listed(&self) -> Listed {
+        let provider = match self {
+            Self::ProviderRegistered { provider, .. }
+            | Self::ProviderUpdated { provider, .. }
+            | Self::ProviderBondAdded { provider, .. }
+            | Self::ProviderLeft { provider, .. }
+            | Self::ProviderBondWithdrawn { provider, .. }
+            | Self::ProviderSlashed { provider, .. }
+            | Self::OfferPublished { provider, .. }
+            | Self::OfferWithdrawn { provider, .. }
+            | Self::HeartbeatSeen { provider, .. } => Some(*provider),
+            Self::CompensationPaid { .. } => None,
+        };
+        Listed { provider, ..Listed::default() }
     }
 }
 

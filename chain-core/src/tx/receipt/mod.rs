@@ -29,7 +29,7 @@
 //! Not here: what units are worth (`state::market::settle`), when a job is over (`state::market::job`).
 
 use super::text::quoted;
-use super::{CheckContext, Context, Rules};
+use super::{About, CheckContext, Context, Listed, ListedReceipt, Rules};
 use crate::codec::{self, Text};
 use crate::crypto::{Hash, Namespace, hash};
 use crate::fault::Failure;
@@ -268,12 +268,17 @@ fn metered(job: &Job, cumulative: Units, now: MarketMs) -> Result<Meter, Rejecte
     Ok(Meter { used: cumulative, last_claim: Some(now), bucket: left, filled_at: now, ..job.meter })
 }
 
-impl Event {
-    /// Whom it is about.
-    pub(super) fn accounts(&self) -> Vec<Address> {
+impl About for Event {
+    fn accounts(&self) -> Vec<Address> {
         match self {
             Self::ReceiptAccepted { by, provider, payer, .. } => vec![*by, *provider, *payer],
         }
+    }
+
+    fn listed(&self) -> Listed {
+        let Self::ReceiptAccepted { receipt: Receipt { job, leg, seq, .. }, hash, provider, .. } = self;
+        let receipt = ListedReceipt { hash: *hash, job: *job, leg: *leg, seq: *seq };
+        Listed { job: Some(*job), provider: Some(*provider), receipt: Some(receipt) }
     }
 }
 

@@ -53,7 +53,7 @@ mod delegate;
 
 pub(super) use block_end::{at_block_end, before_the_set};
 
-use super::{CheckContext, Context, Rules, check_amount};
+use super::{About, CheckContext, Context, Rules, check_amount};
 use crate::crypto::{PublicKey, SecretKey};
 use crate::fault::{Failure, Fault};
 use crate::limits::{BPS, MAX_VALIDATORS};
@@ -286,9 +286,8 @@ fn check_commission(bps: u16) -> Result<(), Rejected> {
     Ok(())
 }
 
-impl Event {
-    /// Whom it is about.
-    pub(super) fn accounts(&self) -> Vec<Address> {
+impl About for Event {
+    fn accounts(&self) -> Vec<Address> {
         match self {
             Self::StakeDelegated { delegator, .. }
             | Self::StakeUnbonding { delegator, .. }

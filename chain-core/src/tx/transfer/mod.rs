@@ -18,7 +18,7 @@
 //! Not here: who may sign (`tx::stage`), fees of the transaction (`execute`).
 
 use super::text::{amount_text, quoted};
-use super::{CheckContext, Context, MODULE_ACCOUNT, Rules, check_amount};
+use super::{About, CheckContext, Context, MODULE_ACCOUNT, Rules, check_amount};
 use crate::codec::Text;
 use crate::fault::Failure;
 use crate::limits::MAX_MEMO_BYTES;
@@ -163,9 +163,8 @@ fn transfer(
     Ok(())
 }
 
-impl Event {
-    /// Whom it is about.
-    pub(super) fn accounts(&self) -> Vec<Address> {
+impl About for Event {
+    fn accounts(&self) -> Vec<Address> {
         match self {
             Self::Transferred { from, to, .. } => vec![*from, *to],
             Self::Burned { from, .. } => vec![*from],
