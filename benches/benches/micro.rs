@@ -1,15 +1,21 @@
-//! Single stages, timed by criterion: signatures, decoding, execution, the state's root. Whole
-//! ways through the node are the binary `load`.
+//! Single stages, timed by criterion: signatures, decoding, execution, the state's root, ends of jobs.
+//! Whole ways through the node are the binary `load`.
 
 use benches::Result;
 use benches::chain::{BenchChain, transfer};
 use benches::yardstick::{BATCH, THREADS, Yardstick};
 use chain_core::codec;
+use chain_core::crypto::Hash;
 use chain_core::execute::{BlockContext, execute_block};
 use chain_core::limits::MAX_TX_BYTES;
-use chain_core::state::{Change, Tree};
+use chain_core::state::market::fading::Fading;
+use chain_core::state::market::job::{JOB_ENDS, JOBS, Job, Meter, Mode, OPEN_PAIRS, Status, Terms};
+use chain_core::state::market::provider::{PROVIDERS, Provider, ProviderState};
+use chain_core::state::{Change, Overlay, Tree};
 use chain_core::tx::{Checked, Formed, Signed, check_many};
-use chain_core::types::{Height, TimestampMs, View};
+use chain_core::types::{
+    Address, Amount, AssetId, Height, JobId, MarketMs, ModelId, Price, ProviderId, TimestampMs, UnitKind, Units, View,
+};
 use criterion::{BatchSize, Criterion, Throughput};
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
@@ -19,6 +25,8 @@ use std::time::Duration;
 /// Transfers in a block, each of two accounts: 2 × 1,000 rows.
 const TRANSFERS: usize = 1_000;
 const SIZES: [usize; 2] = [10_000, 1_000_000];
+/// Jobs that are open at once.
+const OPEN_JOBS: u64 = 100_000;
 
 fn main() -> Result<()> {
     let mut criterion = Criterion::default()
@@ -42,8 +50,94 @@ fn main() -> Result<()> {
         execution(&mut criterion, &tree, context, &transfers);
         root(&mut criterion, &mut tree);
     }
+    ends_of_jobs(&mut criterion)?;
     criterion.final_summary();
     Ok(())
+}
+
+/// Blocks without transactions: with no jobs at all, with 10^5 that go on, with 10^5 that are all due at once
+/// (of which a block settles its 1024), and with 10^5 that stand in front and turn out not to be due yet.
+fn ends_of_jobs(criterion: &mut Criterion) -> Result<()> {
+    let chain = BenchChain::draw(1, 1, SIZES[0])?;
+    let (_, header) = chain.genesis.build()?;
+    let context = BlockContext {
+        chain: chain.genesis.chain_id(),
+        height: Height::new(1),
+        view: View::ZERO,
+        timestamp: TimestampMs::new(header.timestamp_ms.get() + 2_000),
+        proposer: chain.validator().public(),
+    };
+    let mut group = criterion.benchmark_group("a block without transactions");
+    let (soon, late) = (MarketMs::new(1), MarketMs::new(1_000_000_000));
+    for (name, jobs, queued, silence_s) in [
+        ("no jobs", 0, late, 3_600),
+        ("100000 jobs that go on", OPEN_JOBS, late, 3_600),
+        ("100000 jobs in front, not due", OPEN_JOBS, soon, 3_600),
+        ("100000 jobs that are due", OPEN_JOBS, soon, 0),
+    ] {
+        let tree = with_jobs(&chain, jobs, queued, silence_s)?;
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| assert!(execute_block(&tree, context, &[]).is_ok()));
+        });
+    }
+    group.finish();
+    Ok(())
+}
+
+/// The chain's first state with so many open jobs of as many payers, each under this time in the queue.
+fn with_jobs(chain: &BenchChain, jobs: u64, queued: MarketMs, silence_s: u32) -> Result<Tree> {
+    let (mut tree, _) = chain.genesis.build()?;
+    let mut overlay = Overlay::new(&tree);
+    let provider = chain.accounts[0];
+    let row = Provider {
+        id: ProviderId::new(1),
+        state: ProviderState::Active,
+        bond: Amount::new(10u128.pow(24)),
+        open_jobs: u32::try_from(jobs)?,
+        free_from: None,
+        operator: None,
+        payout: provider,
+        last_slash: None,
+        slashed_bps: Fading::default(),
+        last_seen: MarketMs::ZERO,
+    };
+    PROVIDERS.put(&mut overlay, &provider, &row);
+    for number in 1..=jobs {
+        let payer = chain.accounts[number as usize % chain.accounts.len()];
+        let id = JobId::new(number);
+        JOBS.put(&mut overlay, &id, &open_job(payer, provider, queued, silence_s));
+        JOB_ENDS.put(&mut overlay, &(queued, id), &());
+        let open = OPEN_PAIRS.get(&overlay, &(payer, row.id))?.unwrap_or_default();
+        OPEN_PAIRS.put(&mut overlay, &(payer, row.id), &(open + 1));
+    }
+    let delta = tree.preview(overlay.into_changes());
+    tree.commit(delta)?;
+    Ok(tree)
+}
+
+fn open_job(payer: Address, provider: Address, queued: MarketMs, silence_s: u32) -> Job {
+    Job {
+        payer,
+        opener: payer,
+        provider,
+        provider_id: ProviderId::new(1),
+        payout: provider,
+        model: ModelId(Hash([5; 32])),
+        asset: AssetId::NATIVE,
+        unit_kind: UnitKind::Tokens,
+        price: Price::new(5_000),
+        deposit: Amount::new(10_000_000),
+        mode: Mode::ProviderClaims { proof_interval: Units::new(100) },
+        terms: Terms { fee_bps: 1_000, window_s: 30, rate: 2_000, burst_s: 300, min_claim: 100, early_cancel_units: 0 },
+        started: MarketMs::ZERO,
+        duration_s: 86_400,
+        silence_s,
+        leg: 0,
+        meter: Meter::new(MarketMs::ZERO),
+        queued,
+        client_ref: None,
+        status: Status::Active,
+    }
 }
 
 fn checked(chain: &BenchChain) -> Result<Vec<Checked>> {
