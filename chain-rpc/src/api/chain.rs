@@ -318,15 +318,15 @@ pub(crate) fn to_block_view(block: &CommittedBlock, include: Include) -> Result<
 
 /// What a block did by itself: the outcomes behind those of its transactions.
 fn own_items(block: &CommittedBlock) -> Vec<OwnItemView> {
-    let results = (0u32..).zip(block.results.outcomes.iter().zip(&block.results.events));
-    let own = results.skip(block.body.transactions().len());
-    own.map(|(index, (outcome, events))| OwnItemView { item_id: outcome.wire_id, index, events: events_view(events) })
-        .collect()
+    (0u32..).zip(&block.results.outcomes).filter_map(|(index, _)| own_item(block, index)).collect()
 }
 
 /// What a block did by itself at this place; `None` where a transaction has it, or nothing.
 pub(crate) fn own_item(block: &CommittedBlock, index: u32) -> Option<OwnItemView> {
-    own_items(block).into_iter().find(|item| item.index == index)
+    let place = index as usize;
+    let (outcome, events) = (block.results.outcomes.get(place)?, block.results.events.get(place)?);
+    let is_own = place >= block.body.transactions().len();
+    is_own.then(|| OwnItemView { item_id: outcome.wire_id, index, events: events_view(events) })
 }
 
 /// A transaction of a final block in its JSON shape. What a final block holds and can't be read
