@@ -65,8 +65,7 @@ pub fn staking_devnet(facts: Facts<'_>, block_time_ms: u32, mode: ConsensusMode)
 /// The same chain where these accounts curate models, slash providers and keep the treasury.
 pub fn with_roles(mut spec: ChainSpec, [curator, slasher, treasurer]: [Address; 3]) -> ChainSpec {
     let named = |account: Address| Some(account.to_string());
-    spec.roles =
-        RoleSpec { curator: named(curator), slasher: named(slasher), treasurer: named(treasurer) };
+    spec.roles = RoleSpec { curator: named(curator), slasher: named(slasher), treasurer: named(treasurer) };
     spec
 }
 

@@ -203,7 +203,9 @@ impl Layout {
             mode => staking_devnet(facts, making.block_time, mode),
         }?;
         let spec = match accounts.get(ROLES) {
-            Some([curator, slasher, treasurer]) => with_roles(spec, [curator, slasher, treasurer].map(|one| one.address)),
+            Some([curator, slasher, treasurer]) => {
+                with_roles(spec, [curator, slasher, treasurer].map(|one| one.address))
+            }
             _ => spec,
         };
         let chain = check_spec(&spec)?.chain_id();

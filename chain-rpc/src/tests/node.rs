@@ -142,7 +142,7 @@ impl TestNode {
             minted,
             burned: Amount::ZERO,
         };
-        ASSETS.put(&mut overlay, &AssetId::NATIVE, &asset);
+        assert_eq!(money::register(&mut overlay, &asset), Ok(AssetId::NATIVE));
         protocol::found(&mut overlay, QuorumRule::Byzantine, &Default::default());
         market::found(&mut overlay, AssetId::NATIVE, TimestampMs::ZERO);
         validators::found(&mut overlay, &[Validator { public_key: key(100).public(), weight: 1 }]).unwrap();
