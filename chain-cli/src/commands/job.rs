@@ -315,7 +315,8 @@ fn show_end(lines: &mut Lines, job: &JobView, tokens: &Tokens, now: MarketMs) {
         lines.pair("  over", format_args!("{}, settled by itself {}", when(deadline, now), when(due, now)));
     }
     if let Some(at) = job.completable_at {
-        lines.pair("  completable", format_args!("by the provider from {} on", when(at, now)));
+        lines.pair("  claimable", format_args!("{} {} by now", job.meter.claimable, job.unit_kind));
+        lines.pair("  completable", format_args!("by the payer now, by the provider {}", when(at.max(now), now)));
     }
     let Some(ended) = &job.settled else { return };
     let part = |amount| tokens.money(job.asset, amount);
