@@ -252,7 +252,8 @@ async fn told_elsewhere(cluster: &Cluster) {
     assert_eq!([found(800), found(900)], [1, 0]);
 
     let asked = EventsParams { from_height: Some(Height::new(1)), job: Some(JobId::new(2)), ..EventsParams::default() };
-    let mut feed = cluster.socket(0).await.events_of(&asked).await.unwrap();
+    let socket = cluster.socket(0).await;
+    let mut feed = socket.events_of(&asked).await.unwrap();
     let mut kinds = Vec::new();
     while kinds.last().is_none_or(|kind| kind != "job_settled") {
         let Some(Ok(Notice::Item(told))) = feed.next().await else { panic!("the feed ended after {kinds:?}") };
