@@ -50,7 +50,7 @@ const KEY: &str = "HOST_PRIVATE_KEY";
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("where").required(true))]
 pub struct HostArgs {
-    /// On this chain, by its name in chains.toml; with --rpc URL any name for what is printed
+    /// On this chain, by its name in chains.toml; with --rpc URL any name that is not there
     #[arg(long, value_name = "NAME", group = "where")]
     chain: Option<String>,
     /// On all chains of chains.toml
@@ -304,9 +304,7 @@ async fn each(app: &App, args: &HostArgs, act: impl AsyncFn(&Node) -> Answer<Don
     let (chains, mut failed) = (meant(app, args)?, 0u64);
     let all = chains.len() as u64;
     for (name, url) in &chains {
-        // One id can't be that of several chains.
-        let pinned = app.node.chain_id.filter(|_| !args.all_chains);
-        let done = match Node::connect(url, pinned).await {
+        let done = match Node::connect(url, app.node.chain_id).await {
             Ok(node) => act(&node).await,
             Err(error) => Err(error),
         };
@@ -333,9 +331,6 @@ async fn each(app: &App, args: &HostArgs, act: impl AsyncFn(&Node) -> Answer<Don
 
 /// The chains' names and URLs.
 fn meant(app: &App, args: &HostArgs) -> Answer<Vec<(String, String)>> {
-    if let (Some(name), Some(url)) = (&args.chain, &app.node.rpc) {
-        return Ok(vec![(name.clone(), url.clone())]);
-    }
     let path = match &args.chains {
         Some(path) => path.clone(),
         None => {
@@ -343,14 +338,30 @@ fn meant(app: &App, args: &HostArgs) -> Answer<Vec<(String, String)>> {
             keys.directory().parent().unwrap_or(Path::new(".")).join("chains.toml")
         }
     };
+    let shown = path.display();
+    let Some(name) = &args.chain else {
+        // One URL, one id can't be those of several chains.
+        return match app.node.chain_id {
+            Some(_) => Err(CliError::Usage("--chain-id is of one chain: name it with --chain".into())),
+            None => Ok(read_chains(&path)?.into_iter().collect()),
+        };
+    };
+    if let Some(url) = &app.node.rpc {
+        let known = if path.exists() { read_chains(&path)? } else { BTreeMap::new() };
+        return match known.get(name).filter(|other| *other != url) {
+            Some(other) => {
+                let why = format!("{name} is {other} in {shown}, but --rpc or CHAIN_RPC says {url}");
+                Err(CliError::Usage(why))
+            }
+            None => Ok(vec![(name.clone(), url.clone())]),
+        };
+    }
     let known = read_chains(&path)?;
-    let Some(name) = &args.chain else { return Ok(known.into_iter().collect()) };
     match known.get(name) {
         Some(url) => Ok(vec![(name.clone(), url.clone())]),
         None => {
             let names: Vec<_> = known.keys().cloned().collect();
-            let why = format!("{} has no chain {name}; it has {}", path.display(), names.join(", "));
-            Err(CliError::Usage(why))
+            Err(CliError::Usage(format!("{shown} has no chain {name}; it has {}", names.join(", "))))
         }
     }
 }
@@ -440,6 +451,42 @@ mod tests {
             fs::write(&path, bad).unwrap();
             assert!(matches!(read_chains(&path), Err(CliError::Usage(_))), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_chain_has_one_url() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, store) = (
+            dir.path().join("chains.toml"),
+            crate::commands::store::KeystoreArgs {
+                keystore: Some(dir.path().join("keys")),
+                passphrase_file: None,
+                devnet_dir: dir.path().to_owned(),
+            },
+        );
+        let app = |rpc: Option<&str>, chain_id| App {
+            json: false,
+            store: store.clone(),
+            node: crate::app::NodeArgs { rpc: rpc.map(str::to_owned), chain_id },
+        };
+        let on = |chain: Option<&str>| HostArgs {
+            chain: chain.map(str::to_owned),
+            all_chains: chain.is_none(),
+            chains: None,
+            env_file: PathBuf::new(),
+        };
+        let pair = |name: &str, url: &str| (name.to_owned(), url.to_owned());
+        assert!(meant(&app(None, None), &on(Some("a"))).is_err(), "there is no file");
+        assert_eq!(meant(&app(Some("http://x"), None), &on(Some("a"))).unwrap(), [pair("a", "http://x")]);
+        fs::write(&path, "[chains]\nb = \"http://b\"\na = \"http://a\"\n").unwrap();
+        assert_eq!(meant(&app(None, None), &on(Some("b"))).unwrap(), [pair("b", "http://b")]);
+        let all = [pair("a", "http://a"), pair("b", "http://b")];
+        assert_eq!(meant(&app(Some("http://x"), None), &on(None)).unwrap(), all);
+        assert_eq!(meant(&app(Some("http://x"), None), &on(Some("c"))).unwrap(), [pair("c", "http://x")]);
+        assert!(meant(&app(Some("http://x"), None), &on(Some("a"))).is_err(), "which of the two?");
+        assert!(meant(&app(None, None), &on(Some("c"))).is_err(), "it is in no file");
+        let id = chain_core::testing::chain();
+        assert!(meant(&app(None, Some(id)), &on(None)).is_err(), "one id of several chains");
     }
 
     #[test]

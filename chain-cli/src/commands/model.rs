@@ -7,7 +7,7 @@ use chain_core::{
     crypto::Hash,
     state::market::model::{ModelSpec, Tier},
     tx::{Action, model::Action as Model},
-    types::{ModelProposalId, Token},
+    types::{MarketMs, ModelProposalId, Token},
 };
 use chain_rpc::view::{ModelProposalView, ModelProposalsParams, ModelView, ModelsParams};
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
@@ -18,7 +18,7 @@ use crate::{
     error::{Answer, CliError},
     market::{Paging, bond_amount, model, models, more, text, when},
     node::Node,
-    output::{Lines, money},
+    output::money,
     send::{SendArgs, send},
 };
 
@@ -279,11 +279,11 @@ async fn proposals(app: &App, node: &Node, asked: &ModelProposalsParams, paging:
     app.print(&json!({ "proposals": proposals, "now": now, "next": next }), |lines| {
         let rows: Vec<_> = proposals.iter().map(|one| proposal_row(one, &token, now)).collect();
         lines.table(&["number", "model", "status", "votes", "needed", "locked", "id"], &rows);
-        more(lines as &mut Lines, next.as_ref());
+        more(lines, next.as_ref());
     })
 }
 
-fn proposal_row(one: &ModelProposalView, token: &Token, now: chain_core::types::MarketMs) -> Vec<String> {
+fn proposal_row(one: &ModelProposalView, token: &Token, now: MarketMs) -> Vec<String> {
     let status = match (one.outcome, one.finalizable) {
         (Some(outcome), _) => serde_json::to_value(outcome).ok().and_then(|name| Some(name.as_str()?.to_owned())),
         (None, true) => Some("over: chain model finalize".into()),
