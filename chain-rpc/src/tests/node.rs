@@ -84,6 +84,7 @@ impl TestNode {
             let all = Amount::new(own.get() * first.len() as u128);
             assert_eq!(money::count_minted(overlay, STK, all).unwrap(), all);
             stakes::found(overlay, (mode, STK), &first).unwrap();
+            market::found(overlay, STK, TimestampMs::ZERO);
             Params {
                 epoch_blocks: 5,
                 evidence_window_blocks: 32,
@@ -103,7 +104,7 @@ impl TestNode {
             let (units, most) = (Amount::new(1), Amount::new(10u128.pow(12)));
             let (minted, burned, minter) = (Amount::ZERO, Amount::ZERO, None);
             let asset = Asset { symbol, units_per_token: units, max_supply: most, minter, minted, burned };
-            assert_eq!(money::register(overlay, &asset), Ok(STK));
+            ASSETS.put(overlay, &STK, &asset);
             for seed in 1..=9 {
                 money::mint(overlay, &address(seed), STK, Amount::new(1_000_000)).unwrap();
             }
@@ -118,7 +119,7 @@ impl TestNode {
             params.market.proposal_fee = Amount::new(100);
             params.market.approve_votes = Amount::new(1_000);
             params.market.late_votes = Amount::new(100_000);
-            params.market.voting_s = 8;
+            params.market.voting_s = 60;
             params.market.window_s = 10;
             params
         })
@@ -142,7 +143,7 @@ impl TestNode {
             minted,
             burned: Amount::ZERO,
         };
-        assert_eq!(money::register(&mut overlay, &asset), Ok(AssetId::NATIVE));
+        ASSETS.put(&mut overlay, &AssetId::NATIVE, &asset);
         protocol::found(&mut overlay, QuorumRule::Byzantine, &Default::default());
         market::found(&mut overlay, AssetId::NATIVE, TimestampMs::ZERO);
         validators::found(&mut overlay, &[Validator { public_key: key(100).public(), weight: 1 }]).unwrap();
