@@ -136,6 +136,19 @@ fn own_hint(reason: &str) -> Option<&'static str> {
         "fee_too_low" => Some("leave --fee out to pay the least"),
         "wrong_chain" => Some("--rpc names the node, --chain-id pins the chain"),
         "wrong_policy" => Some("--sign-with names the key that signs for the account now, --policy an m-of-n policy"),
+        "wrong_role" => Some("`chain authority rules` says who has which role"),
+        "asset_not_accepted" | "deposit_out_of_range" | "price_out_of_range" => {
+            Some("`chain market show` has the terms")
+        }
+        "purse_too_small" => Some("`chain market deposits NAME` and `chain earnings show NAME` say what there is"),
+        "unknown_model" | "model_inactive" => Some("`chain model list --active` lists those jobs can be opened for"),
+        "no_offer" | "price_below_offer" | "no_free_slot" => Some("`chain offer list --open` says what is offered"),
+        "already_registered" => Some("`chain provider update` changes it; who left withdraws the bond first"),
+        "bond_locked" => Some("`chain provider show NAME` says when it is free"),
+        "rate_exceeded" => Some("`chain job show JOB` says how many units can be claimed by now"),
+        "more_used" => Some("`chain job show JOB` says how many were"),
+        "window_open" => Some("`chain job show JOB` says from when on the provider may complete it"),
+        "out_of_scope" => Some("`chain account delegate list PAYER` says what is allowed"),
         "fee_unpayable" => Some("`chain balance NAME` says what there is"),
         _ => None,
     }
@@ -146,7 +159,8 @@ pub fn bad_end(view: &GetTxView) -> Option<CliError> {
     let told = match (&view.status, view.outcome.as_ref().and_then(|outcome| outcome.reason.as_ref())) {
         (_, Some(reason)) => {
             let height = view.height.unwrap_or_default();
-            format!("refused in block {height}: {}; the fee is kept", reason_text(reason))
+            let hint = own_hint(&reason.name).map(|hint| format!("; {hint}")).unwrap_or_default();
+            format!("refused in block {height}: {}; the fee is kept{hint}", reason_text(reason))
         }
         (StatusName::Dropped, None) => format!("dropped from the pool: {}", drop_text(view.drop_reason)),
         (StatusName::Unknown, None) => "the node knows no such transaction".into(),

@@ -4,6 +4,8 @@ mod app;
 mod commands;
 mod error;
 mod keys;
+mod market;
+mod market_told;
 mod node;
 mod output;
 mod send;
@@ -17,8 +19,9 @@ use clap_complete::Shell;
 
 use app::{App, NodeArgs};
 use commands::{
-    account, anchor, asset, authority, balance, block, evidence, history, keys as key_commands, proof, stake, status,
-    store::KeystoreArgs, supply, transfer, tx, watch,
+    account, anchor, asset, authority, balance, block, earnings, evidence, history, host, job, keys as key_commands,
+    market as market_commands, model, offer, proof, provider, receipt, stake, status, store::KeystoreArgs, supply,
+    transfer, tx, watch,
 };
 use error::{Answer, CliError};
 
@@ -69,6 +72,26 @@ enum Command {
     Authority(authority::AuthorityArgs),
     /// Stake: bond, delegate, unbond, rewards, commission
     Stake(stake::StakeArgs),
+    /// Models: list, curate, propose, vote
+    Model(model::ModelArgs),
+    /// Providers: register, bond, list, show
+    Provider(provider::ProviderArgs),
+    /// Offers of providers: publish, withdraw, list
+    Offer(offer::OfferArgs),
+    /// Jobs: open, top up, complete, list, watch
+    Job(job::JobArgs),
+    /// Receipts of work: submit, show, list
+    Receipt(receipt::ReceiptArgs),
+    /// What jobs have paid: show, withdraw
+    Earnings(earnings::EarningsArgs),
+    /// The market: terms, deposits, pause, treasury
+    Market(market_commands::MarketArgs),
+    /// Register a host as provider on a chain, or on all that are configured; key from HOST_PRIVATE_KEY
+    RegisterNode(host::RegisterArgs),
+    /// Show a host's registration on a chain, or on all; exit code 1 if it is missing on any
+    RegistrationStatus(host::StatusArgs),
+    /// Change a host's registration on a chain, or on all
+    UpdateRegistration(host::UpdateArgs),
     /// Show or submit evidence against a validator
     Evidence(evidence::EvidenceArgs),
     /// Show what exists of every asset (reads the node's whole state)
@@ -117,6 +140,16 @@ async fn run(app: &App, command: &Command) -> Answer<()> {
         Command::Anchor(args) => anchor::run(app, args).await,
         Command::Authority(args) => authority::run(app, args).await,
         Command::Stake(args) => stake::run(app, args).await,
+        Command::Model(args) => model::run(app, args).await,
+        Command::Provider(args) => provider::run(app, args).await,
+        Command::Offer(args) => offer::run(app, args).await,
+        Command::Job(args) => job::run(app, args).await,
+        Command::Receipt(args) => receipt::run(app, args).await,
+        Command::Earnings(args) => earnings::run(app, args).await,
+        Command::Market(args) => market_commands::run(app, args).await,
+        Command::RegisterNode(args) => host::register(app, args).await,
+        Command::RegistrationStatus(args) => host::status(app, args).await,
+        Command::UpdateRegistration(args) => host::update(app, args).await,
         Command::Evidence(args) => evidence::run(app, args).await,
         Command::Supply => supply::run(app).await,
         Command::Status => status::run(app).await,

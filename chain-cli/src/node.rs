@@ -98,6 +98,11 @@ impl Node {
         Ok(row.map(|staking| staking.asset))
     }
 
+    /// The asset that bonds and votes in the market are made of, and stakes where there are any.
+    async fn bond_asset(&self) -> Answer<AssetId> {
+        Ok(self.client.get_market().await?.stake_asset)
+    }
+
     /// What an amount such as `5AIT` means.
     pub async fn amount(&self, text: &str) -> Answer<(AssetId, Amount)> {
         let (id, asset) = self.asset_called(symbol_of(text)?).await?;
@@ -106,12 +111,12 @@ impl Node {
 
     /// Actions in words, amounts in tokens.
     pub async fn words(&self, actions: &[Action]) -> Vec<String> {
-        for id in actions.iter().filter_map(asset_of) {
+        for id in actions.iter().flat_map(assets_of) {
             // An asset nobody registered has no token; the words then speak of base units.
             let _ = self.asset(id).await;
         }
         let has_stake = actions.iter().any(|action| staked(action).is_some());
-        let stake = if has_stake { self.stake_asset().await.ok().flatten() } else { None };
+        let stake = if has_stake { self.bond_asset().await.ok() } else { None };
         let stake = match stake {
             Some(asset) => self.token(asset).await.ok(),
             None => None,
@@ -143,24 +148,38 @@ impl Node {
     }
 }
 
-/// The asset an action is about, as far as its words need one.
-fn asset_of(action: &Action) -> Option<AssetId> {
-    use chain_core::tx::{asset, transfer};
+/// The assets an action is about, as far as its words need them.
+fn assets_of(action: &Action) -> Vec<AssetId> {
+    use chain_core::tx::{account, asset, job, market, transfer};
     match action {
-        Action::Transfer(transfer::Action::Transfer { asset, .. } | transfer::Action::Burn { asset, .. }) => {
-            Some(*asset)
+        Action::Transfer(transfer::Action::Transfer { asset, .. } | transfer::Action::Burn { asset, .. })
+        | Action::Asset(asset::Action::AssetMint { asset, .. } | asset::Action::AssetSetMinter { asset, .. }) => {
+            vec![*asset]
         }
-        Action::Asset(asset::Action::AssetMint { asset, .. } | asset::Action::AssetSetMinter { asset, .. }) => {
-            Some(*asset)
+        Action::Account(account::Action::DelegateSet { scope, .. }) => {
+            scope.assets.iter().map(|allowance| allowance.asset).collect()
         }
-        _ => None,
+        Action::Job(job::Action::JobOpen(opening)) => vec![opening.asset],
+        Action::Market(
+            market::Action::AssetTermsSet { asset, .. }
+            | market::Action::MarketDeposit { asset, .. }
+            | market::Action::MarketWithdraw { asset, .. }
+            | market::Action::TreasuryWithdraw { asset, .. },
+        ) => vec![*asset],
+        Action::Market(market::Action::EarningsWithdraw { items }) => items.iter().map(|item| item.asset).collect(),
+        Action::Provider(chain_core::tx::provider::Action::OfferPublish { asset, .. }) => vec![*asset],
+        _ => vec![],
     }
 }
 
-/// How much stake an action bonds.
+/// How much stake an action bonds, votes with or takes.
 fn staked(action: &Action) -> Option<Amount> {
-    use chain_core::tx::staking::Action as Staking;
+    use chain_core::tx::{model::Action as Model, provider::Action as Provider, staking::Action as Staking};
     match action {
+        Action::Model(Model::ModelVote { amount, .. })
+        | Action::Provider(Provider::ProviderBondAdd { amount } | Provider::ProviderSlash { amount, .. }) => {
+            Some(*amount)
+        }
         Action::Staking(Staking::StakeBond { amount, .. } | Staking::StakeDelegate { amount, .. }) => Some(*amount),
         _ => None,
     }

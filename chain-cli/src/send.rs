@@ -20,6 +20,7 @@ use crate::{
     app::App,
     commands::tx::report,
     error::{Answer, CliError, reason_text},
+    keys::signer::Signer,
     node::{Node, parse_amount},
     output::money,
     wait::wait,
@@ -31,7 +32,7 @@ const VALID_FOR_MS: u64 = 3_600_000;
 const LEAST_VALID_BLOCKS: u64 = 100;
 
 /// Who sends, who signs, who pays; for every command that sends a transaction.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct SendArgs {
     /// Whose transaction: the name of a key or devnet account, or an address with --sign-with
     #[arg(long, value_name = "NAME", display_order = 0)]
@@ -160,6 +161,24 @@ pub async fn send(
 ) -> Answer<()> {
     let (sender, signers) = sender(app, args)?;
     let payer = args.fee_payer.as_ref().map(|name| app.signer(name)).transpose()?;
+    let checked = build(node, args, (sender, &signers), payer.as_ref(), actions).await?;
+    if !app.json {
+        announce(app, node, &checked).await?;
+    }
+    if args.dry_run {
+        return simulate(app, node, &checked).await;
+    }
+    deliver(app, node, args, &checked).await
+}
+
+/// Builds and signs as the arguments say, but for who sends and pays.
+pub async fn build(
+    node: &Node,
+    args: &SendArgs,
+    (sender, signers): (Address, &Signers),
+    payer: Option<&Signer>,
+    actions: impl FnOnce(&Facts) -> Answer<Vec<Action>>,
+) -> Answer<Checked> {
     let native = node.native().await?;
     let fee = args.fee.as_ref().map(|fee| parse_amount(&native, fee)).transpose()?;
     let nonce = match args.nonce {
@@ -173,20 +192,13 @@ pub async fn send(
         chain_tag: facts.chain.tag(),
         sender,
         nonce,
-        fee_payer: payer.as_ref().map(|payer| payer.address()),
+        fee_payer: payer.map(Signer::address),
         fee: Amount::ZERO,
         valid_until: args.valid_until.map_or_else(|| default_expiry(&params), Height::new),
         actions: List::new(actions(&facts)?).map_err(CliError::usage)?,
     };
     let payer = payer.map(|payer| Signers::One(payer.seed().secret_key()));
-    let checked = sign(transaction, &facts.chain, fee, (&params, &native), (&signers, payer.as_ref()))?;
-    if !app.json {
-        announce(app, node, &checked).await?;
-    }
-    if args.dry_run {
-        return simulate(app, node, &checked).await;
-    }
-    deliver(app, node, args, &checked).await
+    sign(transaction, &facts.chain, fee, (&params, &native), (signers, payer.as_ref()))
 }
 
 /// Signs; where no fee is given, with the least fee of the transaction's weight, which doesn't depend on the fee.

@@ -191,6 +191,9 @@ impl Client {
         get_job(job: JobId) -> JobAnswer;
         /// What an account has in the market.
         get_deposits(account: Address) -> DepositsView;
+        /// A page of what jobs say of a provider.
+        get_reputation(provider: Address, model: Option<ModelId>, cursor: Option<String>, limit: Option<u32>)
+            -> ReputationView;
         /// What an account has earned.
         get_earnings(account: Address) -> EarningsView;
         /// Figures of the pool.

@@ -11,6 +11,7 @@ use chain_core::fault::Fault;
 use chain_core::genesis::ConsensusMode;
 use chain_core::limits::{MAX_BLOCK_BYTES, MAX_BLOCK_TXS};
 use chain_core::state::Params;
+use chain_core::state::market::MarketParams;
 use chain_core::types::{Address, Amount, QuorumRule, TimestampMs};
 
 /// What a funded account owns of the native asset: 1,000,000 AIT (3.6·10⁹ base units).
@@ -23,8 +24,10 @@ pub const VALIDATOR_STAKE: &str = "100000STK";
 pub const DEVNET_EPOCH_BLOCKS: u32 = 5;
 /// How long evidence counts on a devnet with stake, in blocks.
 pub const DEVNET_WINDOW_BLOCKS: u32 = 100;
-/// How long stake unbonds on a devnet with stake, in seconds.
+/// How long stake unbonds on a devnet with stake and bonds of providers on every devnet, in seconds.
 pub const DEVNET_UNBONDING_S: u32 = 20;
+/// How long votes on a model are taken on a devnet, in seconds: the least there can be.
+pub const DEVNET_VOTING_S: u32 = 60;
 /// Block time of the measuring preset, in ms.
 pub const BENCH_BLOCK_TIME_MS: u32 = 250;
 /// Bound of the weight of a block of the measuring preset: so high that the bytes bind first.
@@ -43,7 +46,8 @@ pub struct Facts<'a> {
     pub salt: [u8; 32],
 }
 
-/// A chain to develop on: every account owns 1,000,000 AIT and 1,000,000 STK.
+/// A chain to develop on: every account owns 1,000,000 AIT and 1,000,000 STK; what the market waits for takes
+/// seconds.
 pub fn devnet(facts: Facts<'_>, block_time_ms: u32) -> Result<ChainSpec, Fault> {
     spec("devnet", facts, &devnet_params(block_time_ms), &[FUNDS, STAKE_FUNDS])
 }
@@ -58,8 +62,30 @@ pub fn staking_devnet(facts: Facts<'_>, block_time_ms: u32, mode: ConsensusMode)
     Ok(with_stake(spec("devnet", facts, &params, &[FUNDS, STAKE_FUNDS])?, mode))
 }
 
+/// The same chain where these accounts curate models, slash providers and keep the treasury.
+pub fn with_roles(mut spec: ChainSpec, [curator, slasher, treasurer]: [Address; 3]) -> ChainSpec {
+    let named = |account: Address| Some(account.to_string());
+    spec.roles = RoleSpec { curator: named(curator), slasher: named(slasher), treasurer: named(treasurer) };
+    spec
+}
+
+/// On a devnet what the market waits for is over while one looks on.
+fn devnet_market() -> MarketParams {
+    MarketParams {
+        provider_unbonding_s: DEVNET_UNBONDING_S,
+        slash_cooldown_s: DEVNET_UNBONDING_S,
+        voting_s: DEVNET_VOTING_S,
+        late_s: DEVNET_VOTING_S / 4,
+        extend_s: DEVNET_VOTING_S / 2,
+        repropose_s: DEVNET_VOTING_S,
+        unlock_s: DEVNET_VOTING_S,
+        ..MarketParams::default()
+    }
+}
+
 fn devnet_params(block_time_ms: u32) -> Params {
     Params {
+        market: devnet_market(),
         block_time_ms,
         empty_block_interval_ms: block_time_ms,
         epoch_blocks: DEVNET_EPOCH_BLOCKS,

@@ -367,6 +367,10 @@ fn presets_compile_and_fund_their_accounts() {
     let devnet = preset::devnet(facts, 500).unwrap().compile().unwrap();
     assert_eq!((devnet.params.block_time_ms, devnet.params.empty_block_interval_ms), (500, 500));
     assert_eq!(devnet.supplies()[1], Amount::new(2 * 10u128.pow(24)));
+    assert_eq!((devnet.params.market.provider_unbonding_s, devnet.params.market.voting_s), (20, 60));
+    let named = preset::with_roles(preset::devnet(facts, 500).unwrap(), [5, 6, 7].map(address)).compile().unwrap();
+    let roles = [named.roles.curator, named.roles.slasher, named.roles.treasurer];
+    assert_eq!(roles, [5, 6, 7].map(|n| Some(address(n))));
     let bench = preset::bench(facts).unwrap().compile().unwrap();
     assert_eq!((bench.params.block_time_ms, bench.params.max_block_bytes), (250, 16 * 1024 * 1024));
     assert!(!preset::devnet(facts, 1).unwrap().compile().unwrap_err().is_empty());

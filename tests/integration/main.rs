@@ -14,6 +14,7 @@ mod kills;
 mod life;
 mod lines;
 mod malformed;
+mod market;
 mod neighbours;
 mod simulation;
 mod snapshot_sync;

@@ -12,7 +12,10 @@ use chain_core::{
 };
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::proof::authority_text;
+use super::{
+    delegate::{self, DelegateAction},
+    proof::authority_text,
+};
 use crate::{
     app::App,
     error::{Answer, CliError},
@@ -54,6 +57,9 @@ enum AccountAction {
         #[command(flatten)]
         send: SendArgs,
     },
+    /// Who may spend the account's money on jobs
+    #[command(subcommand)]
+    Delegate(DelegateAction),
     /// Refuse transfers to the account that carry no memo, or accept them again
     MemoRequired {
         /// Whether a memo is required
@@ -74,6 +80,7 @@ enum Switch {
 /// Runs `chain account …`.
 pub async fn run(app: &App, args: &AccountArgs) -> Answer<()> {
     match &args.action {
+        AccountAction::Delegate(action) => delegate::run(app, action).await,
         AccountAction::Show { who } => show(app, who).await,
         AccountAction::RotateKey { send: args, new_key } => {
             let key = app.signer(new_key)?.seed().secret_key();

@@ -11,15 +11,17 @@ use chain_core::{
         Action,
         authority::{Action as Authority, Measure},
     },
-    types::{Height, ProposalId},
+    types::{Amount, Height, JobId, ProposalId},
 };
 use chain_rpc::view::{ProposalStatus, ProposalView, UptimeView, ValidatorStatus, ValidatorView};
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
+use super::provider::SlashArgs;
 use crate::{
     app::{App, Names},
     error::{Answer, CliError},
+    market::{bond_amount, text},
     node::Node,
     output::{Lines, count},
     send::{SendArgs, send},
@@ -141,6 +143,13 @@ enum Proposing {
         #[command(flatten)]
         send: SendArgs,
     },
+    /// Take a part of a provider's bond, or all of it if there is less
+    Slash {
+        #[command(flatten)]
+        slash: SlashArgs,
+        #[command(flatten)]
+        send: SendArgs,
+    },
     /// Take back a parameter or an upgrade that has passed and waits for its block
     Withdraw {
         /// The proposal's number
@@ -187,6 +196,12 @@ enum RoleName {
 /// Runs `chain authority …`.
 pub async fn run(app: &App, args: &AuthorityArgs) -> Answer<()> {
     match &args.action {
+        AuthorityAction::Propose(Proposing::Slash { slash, send: args }) => {
+            let node = app.connect().await?;
+            let amount = bond_amount(&node, &slash.amount).await?;
+            let measure = slashing(app, slash, amount)?;
+            send(app, &node, args, |_| Ok(vec![Action::Authority(Authority::CouncilPropose { measure })])).await
+        }
         AuthorityAction::Propose(proposing) => {
             let (measure, args) = measure(app, proposing)?;
             act(app, args, Authority::CouncilPropose { measure }).await
@@ -247,6 +262,18 @@ fn measure<'a>(app: &App, proposing: &'a Proposing) -> Answer<(Measure, &'a Send
         Proposing::Upgrade { version, height, send } => {
             (Measure::Upgrade { version: *version, height: Height::new(*height) }, send)
         }
+        // Its amount is of an asset only a node knows.
+        Proposing::Slash { slash, send } => (slashing(app, slash, Amount::ZERO)?, send),
+    })
+}
+
+fn slashing(app: &App, slash: &SlashArgs, amount: Amount) -> Answer<Measure> {
+    Ok(Measure::Slash {
+        provider: app.address(&slash.provider)?,
+        amount,
+        evidence: text("--evidence", &slash.evidence)?,
+        reason: text("--reason", &slash.reason)?,
+        job: slash.job.map(JobId::new),
     })
 }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::{
     app::App,
     error::{Answer, bad_end, reason_text},
+    market_told::{self, Words},
     node::Node,
     output::{Lines, money},
     wait::{name, wait},
@@ -69,6 +70,8 @@ pub async fn report(app: &App, node: &Node, view: &GetTxView) -> Answer<()> {
 async fn show(app: &App, node: &Node, view: &GetTxView, whole: bool) -> Answer<()> {
     let (native, names) = (node.native().await?, app.names());
     let stake = super::stake::token_for(node, view.events.iter().flatten()).await?;
+    let events: Vec<&Value> = view.events.iter().flatten().collect();
+    let market = Words::of(node, &events).await?;
     let words = match &view.signed {
         Some(signed) if whole => node.words(&signed.transaction.actions).await,
         _ => Vec::new(),
@@ -99,8 +102,9 @@ async fn show(app: &App, node: &Node, view: &GetTxView, whole: bool) -> Answer<(
         super::authority::told(lines, &names, view.events.iter().flatten());
         let tokens = super::stake::Tokens { native: &native, stake: stake.as_ref() };
         super::stake::told(lines, &names, tokens, view.events.iter().flatten());
+        market_told::told(lines, &names, &market, &events);
         if whole {
-            events(lines, view);
+            all_events(lines, view);
         }
     })
 }
@@ -113,7 +117,7 @@ fn end(lines: &mut Lines, view: &GetTxView) {
     }
 }
 
-fn events(lines: &mut Lines, view: &GetTxView) {
+fn all_events(lines: &mut Lines, view: &GetTxView) {
     for event in view.events.iter().flatten() {
         lines.pair("  event", event);
     }

@@ -14,7 +14,7 @@ use chain_core::storage::DirLock;
 use chain_core::types::{Address, ConsensusMode};
 use genesis::ChainSpec;
 use genesis::accounts::{AccountsFile, DevAccount};
-use genesis::preset::{Facts, bench, devnet, staking_devnet};
+use genesis::preset::{Facts, bench, devnet, staking_devnet, with_roles};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -26,6 +26,9 @@ use zeroize::Zeroizing;
 const PORT_STEP: u16 = 20;
 /// Free ports are looked for below those the system hands to outgoing connections.
 const FREE_PORTS: std::ops::Range<u16> = 10_000..32_000;
+
+/// Which funded accounts of a devnet have a role: dev7 curates models, dev8 slashes providers, dev9 is treasurer.
+const ROLES: std::ops::Range<usize> = 7..10;
 
 /// A devnet's directory.
 #[derive(Clone, Debug)]
@@ -199,6 +202,12 @@ impl Layout {
             mode if making.bench => return Err(Exit::Configuration(format!("--bench is in mode poa, not {mode}"))),
             mode => staking_devnet(facts, making.block_time, mode),
         }?;
+        let spec = match accounts.get(ROLES) {
+            Some([curator, slasher, treasurer]) => {
+                with_roles(spec, [curator, slasher, treasurer].map(|one| one.address))
+            }
+            _ => spec,
+        };
         let chain = check_spec(&spec)?.chain_id();
         let json = spec.to_json().map_err(|e| Exit::Configuration(e.to_string()))?;
         write_new(&new.join("genesis.json"), json.as_bytes(), 0o644)?;

@@ -13,6 +13,7 @@ use chain_core::ledger::market::{OfferFilter, ProviderOrder, list_offers, list_p
 use chain_core::state::market::provider::{
     OFFERS, Offer, OfferKey, PROFILES, PROVIDERS, Provider, ProviderState, offer_list, offer_row,
 };
+use chain_core::state::market::reputation::reputation;
 use chain_core::state::market::{UNKNOWN_PROVIDER, stored};
 use chain_core::state::{Params, Tree, params};
 use chain_core::types::{Address, MarketMs, Price, ProviderId};
@@ -78,6 +79,7 @@ fn provider_view(tree: &Tree, at: &Now, provider: Address, row: Provider) -> Res
         operator,
         payout,
         last_slash,
+        score_bps: None,
         profile,
         offers: None,
     })
@@ -111,9 +113,18 @@ fn get_providers(context: &Context, asked: ProvidersParams) -> Result<ProvidersV
     let (order, length) = order(&asked)?;
     let after = read_cursor(asked.cursor.as_deref(), length)?;
     let at = look(context, |_, tree| Now::of(tree))?;
+    if asked.min_reputation.is_some() && asked.model.is_none() {
+        return Err(bad_params("reputation is won with a model: give model"));
+    }
     let mut take = |tree: &Tree, (account, row): (Address, Provider)| {
         let view = provider_view(tree, &at, account, row)?;
-        Ok(is_meant(tree, &at, &asked, &view)?.then_some(view))
+        if !is_meant(tree, &at, &asked, &view)? {
+            return Ok(None);
+        }
+        let Some(model) = &asked.model else { return Ok(Some(view)) };
+        let score_bps = reputation(tree, &account, model, (at.now, &at.params))?.score_bps;
+        let is_good = asked.min_reputation.is_none_or(|least| score_bps >= least);
+        Ok(is_good.then_some(ProviderView { score_bps: Some(score_bps), ..view }))
     };
     let page =
         list_providers(context.backend.market(), &order, (after.as_deref(), limit), &mut take).map_err(unlisted)?;

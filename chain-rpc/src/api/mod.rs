@@ -11,6 +11,7 @@ mod feed;
 mod market;
 mod market_job;
 mod market_provider;
+mod market_reputation;
 mod node;
 mod staking;
 pub mod subscriptions;
@@ -128,7 +129,7 @@ impl std::fmt::Debug for Method {
 /// Every method.
 pub fn methods() -> impl Iterator<Item = &'static Method> {
     let chain = [chain::METHODS, authority::METHODS, staking::METHODS];
-    let market = [market::METHODS, market_provider::METHODS, market_job::METHODS];
+    let market = [market::METHODS, market_provider::METHODS, market_reputation::METHODS, market_job::METHODS];
     chain.into_iter().chain([tx::METHODS, account::METHODS]).chain(market).chain([node::METHODS]).flatten()
 }
 

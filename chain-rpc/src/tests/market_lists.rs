@@ -3,7 +3,9 @@
 
 use super::authority::Council;
 use super::http::{call, get};
-use super::market::{BUYER, CURATOR, SELLER, accept, complete, curate, done, model, offer, open, register, spec};
+use super::market::{
+    BUYER, CURATOR, SELLER, accept, claim, complete, curate, done, model, offer, open, register, spec, submit,
+};
 use super::node::{STK, TestNode, address};
 use crate::backend::Backend;
 use crate::view::*;
@@ -219,4 +221,62 @@ async fn models_come_in_pages() {
     let mut expected: Vec<_> = ["m1", "m2", "a", "b", "c", "d", "e"].map(|name| spec(name).id()).into();
     expected.sort();
     assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn reputation_is_told_by_model_and_filters_providers() {
+    let council = busy().await;
+    let (node, client, to) = (&council.world.node, &council.client, council.world.door.address);
+    let (m1, m2) = (model(), spec("m2").id());
+    // Jobs 1, 4, 7 and 10 are the seller's; 7 was completed before any claim, 10 stays open: neither counts.
+    done(node, SELLER, submit(claim(node, 1, 200))).await;
+    done(node, BUYER, complete(1)).await;
+    done(node, SELLER, submit(claim(node, 4, 200))).await;
+    done(node, 2, complete(4)).await;
+    let view = client.get_reputation(address(SELLER), None, None, None).await.unwrap();
+    let of = |found: &ModelReputation| (found.model, found.score_bps);
+    assert_eq!(view.models.iter().map(of).collect::<Vec<_>>(), [(m1, 1_666)], "2 of 12 jobs");
+    assert_eq!((view.slashed_bps_millionths, view.models[0].timeouts_empty_millionths), (0, 0));
+    let units = view.models[0].units_millionths;
+    assert!((399_900_000..=400_000_000).contains(&units), "{units}");
+    let unseen = client.get_reputation(address(SELLER), Some(m2), None, None).await.unwrap();
+    assert_eq!(unseen.models.iter().map(of).collect::<Vec<_>>(), [(m2, 0)]);
+    // In another model, too: pages go by model.
+    done(node, SELLER, offer(m2, AssetId::NATIVE, 5_000)).await;
+    done(node, BUYER, open(SELLER, m2, AssetId::NATIVE, 10_000, None)).await;
+    done(node, SELLER, submit(claim(node, 13, 100))).await;
+    done(node, BUYER, complete(13)).await;
+    let mut found = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = client.get_reputation(address(SELLER), None, cursor, Some(1)).await.unwrap();
+        found.extend(page.models.iter().map(of));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let mut expected = vec![(m1, 1_666), (m2, 909)];
+    expected.sort();
+    assert_eq!(found, expected);
+    let rest = get(to, &format!("/v1/providers/{}/reputation?model={m2}", address(SELLER))).await.json();
+    assert_eq!((&rest["models"][0]["score_bps"], &rest["half_life_s"]), (&json!(909), &json!(2_592_000)));
+    // As a filter, where the score of the model that is asked for counts.
+    let good = |model, least| ProvidersParams { model, min_reputation: Some(least), ..ProvidersParams::default() };
+    for (asked, expected) in [
+        (good(Some(m1), 1_666), vec![(address(SELLER), Some(1_666))]),
+        (good(Some(m1), 1_667), vec![]),
+        (good(Some(m2), 1), vec![(address(SELLER), Some(909))]),
+        (good(Some(m2), 0), vec![(address(SELLER), Some(909)), (address(5), Some(0))]),
+        (ProvidersParams { limit: Some(1), ..ProvidersParams::default() }, vec![(address(SELLER), None)]),
+    ] {
+        let page = client.get_providers(&asked).await.unwrap();
+        let found: Vec<_> = page.providers.iter().map(|one| (one.provider, one.score_bps)).collect();
+        assert_eq!(found, expected, "{asked:?}");
+    }
+    assert!(client.get_providers(&good(None, 1)).await.is_err(), "of which model?");
+    let both = client.get_reputation(address(SELLER), Some(m1), Some("00".repeat(32)), None).await;
+    assert!(both.is_err(), "a cursor of one model");
+    let unknown = client.get_reputation(address(BUYER), None, None, None).await.unwrap_err();
+    assert_eq!(unknown.refusal().unwrap().data.reason, "unknown_provider");
 }

@@ -227,6 +227,10 @@ pub struct ProvidersParams {
     /// Only those that take jobs and did something in the last 30 minutes, or only the others. Default: all.
     #[serde(default)]
     pub live: Option<bool>,
+    /// Only those whose jobs with `model` speak so well for them, 0 to 10000. Looked at row by row: scores fade all
+    /// the time, so no list is in their order, and none can be.
+    #[serde(default)]
+    pub min_reputation: Option<u16>,
     /// `id`, `price` or `last_seen`. Default: `id`.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
@@ -307,6 +311,9 @@ pub struct ProviderView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Decimal>")]
     pub last_slash: Option<MarketMs>,
+    /// What its jobs with the model that was asked for say of it, 0 to 10000; absent where no model was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score_bps: Option<u16>,
     /// What it says of itself; absent after it left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<ProfileView>,
