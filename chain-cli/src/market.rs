@@ -212,11 +212,10 @@ pub struct Tokens(BTreeMap<AssetId, Token>);
 impl Tokens {
     /// Of these assets.
     pub async fn of(node: &Node, assets: impl IntoIterator<Item = AssetId>) -> Answer<Self> {
+        let assets: BTreeSet<AssetId> = assets.into_iter().collect();
         let mut tokens = BTreeMap::new();
         for asset in assets {
-            if !tokens.contains_key(&asset) {
-                tokens.insert(asset, node.token(asset).await?);
-            }
+            tokens.insert(asset, node.token(asset).await?);
         }
         Ok(Self(tokens))
     }
