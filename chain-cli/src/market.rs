@@ -283,7 +283,7 @@ mod tests {
         let ask = async |cursor: Option<String>, limit: u32| {
             assert!(limit > 0);
             let at: usize = cursor.map_or(0, |cursor| cursor.parse().unwrap());
-            let items = if at % 2 == 0 { vec![at] } else { Vec::new() };
+            let items = if at.is_multiple_of(2) { vec![at] } else { Vec::new() };
             Ok((items, (at < 9).then(|| (at + 1).to_string())))
         };
         let some = Paging { limit: 2, cursor: None, all: false };
