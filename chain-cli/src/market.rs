@@ -212,11 +212,10 @@ pub struct Tokens(BTreeMap<AssetId, Token>);
 impl Tokens {
     /// Of these assets.
     pub async fn of(node: &Node, assets: impl IntoIterator<Item = AssetId>) -> Answer<Self> {
+        let assets: BTreeSet<AssetId> = assets.into_iter().collect();
         let mut tokens = BTreeMap::new();
         for asset in assets {
-            if !tokens.contains_key(&asset) {
-                tokens.insert(asset, node.token(asset).await?);
-            }
+            tokens.insert(asset, node.token(asset).await?);
         }
         Ok(Self(tokens))
     }
@@ -284,7 +283,7 @@ mod tests {
         let ask = async |cursor: Option<String>, limit: u32| {
             assert!(limit > 0);
             let at: usize = cursor.map_or(0, |cursor| cursor.parse().unwrap());
-            let items = if at % 2 == 0 { vec![at] } else { Vec::new() };
+            let items = if at.is_multiple_of(2) { vec![at] } else { Vec::new() };
             Ok((items, (at < 9).then(|| (at + 1).to_string())))
         };
         let some = Paging { limit: 2, cursor: None, all: false };
