@@ -248,7 +248,7 @@ fn nothing_is_left_for_later() {
 fn the_core_does_not_unwrap() {
     let mut findings = Vec::new();
     for (source, lines) in code("chain-core/src") {
-        if source.path.ends_with("/testing.rs") {
+        if source.path.contains("/testing/") {
             continue;
         }
         for (number, line) in lines {

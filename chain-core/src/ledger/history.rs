@@ -1,5 +1,5 @@
-//! What concerns an account: transactions, and what blocks do by themselves. Written by a follower from final blocks, never in the
-//! commit path; can be left out or pruned.
+//! What concerns an account: transactions, and what blocks do by themselves. Written by a follower
+//! from final blocks, never in the commit path; can be left out or pruned.
 
 use super::chain::Chain;
 use super::committed::CommittedBlock;

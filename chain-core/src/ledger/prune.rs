@@ -1,5 +1,6 @@
 //! Pruning: forgetting what old blocks held. Bodies, outcomes with events, the transaction index,
-//! the account history and the places of receipts go; headers and certificates stay, so the chain of blocks can still be followed.
+//! the account history and the places of receipts go; headers and certificates stay, so the chain of
+//! blocks can still be followed.
 //!
 //! A crash recovery never needs what is removed: blocks are removed far below the flushed height only,
 //! and the store loses unsynced batches from the newest backwards, so never a flush before the

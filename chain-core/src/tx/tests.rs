@@ -85,7 +85,8 @@ proptest! {
     /// Whatever bytes become, they are refused, or are the one encoding of what they are read as.
     #[test]
     fn malformed_bytes_of_the_market_are_refused(
-        action in market_action(), place in any::<prop::sample::Index>(), byte: u8, cut in any::<prop::sample::Index>(), shorten: bool,
+        action in market_action(), place in any::<prop::sample::Index>(), byte: u8,
+        cut in any::<prop::sample::Index>(), shorten: bool,
     ) {
         let mut bytes = codec::encode(&action);
         let place = place.index(bytes.len());

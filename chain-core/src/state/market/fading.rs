@@ -147,7 +147,8 @@ mod tests {
 
         #[test]
         fn more_stays_more_and_later_is_less(
-            one in values(), more in values(), time in times_of(), step in 0u64..10_000_000, half_life_s in 1u32..400_000_000,
+            one in values(), more in values(), time in times_of(), step in 0u64..10_000_000,
+            half_life_s in 1u32..400_000_000,
         ) {
             let (now, later) = (MarketMs::new(time), MarketMs::new(time.saturating_add(step)));
             let at = |value: u128, time| of(value).at(time, half_life_s).millionths;

@@ -32,7 +32,8 @@ fn list<T: Clone + std::fmt::Debug, const MAX: usize>(
 }
 
 fn accounts() -> impl Strategy<Value = Address> {
-    prop_oneof![12 => (1u8..=9).prop_map(address), 1 => Just(Address::default()), 1 => Just(ModuleAccount::Treasury.address())]
+    let treasury = Just(ModuleAccount::Treasury.address());
+    prop_oneof![12 => (1u8..=9).prop_map(address), 1 => Just(Address::default()), 1 => treasury]
 }
 
 fn amounts() -> impl Strategy<Value = Amount> {

@@ -48,7 +48,8 @@
 //! 12. An offer has 1 to bond / `bond_per_slot` slots, a quantum above 0, and either no arbiters or 1 to 7
 //!     different ones of which 1 to all must agree.
 //!
-//! Not here: the rows (`state::market::provider`), what a slash does (`state::market::slash`), what offers are for (the job family).
+//! Not here: the rows (`state::market::provider`), what a slash does (`state::market::slash`), what offers
+//! are for (the job family).
 
 mod bond;
 mod offer;

@@ -211,7 +211,8 @@ proptest! {
         slash_reporter_bps in prop_oneof![Just(0u16), Just(500), Just(5_000), 0u16..=5_000],
     ) {
         let (min_validator_stake, weight_exponent) = (Amount::new(10), 0);
-        let params = Params { slash_equivocation_bps, slash_reporter_bps, min_validator_stake, weight_exponent, ..short() };
+        let params = Params { min_validator_stake, weight_exponent, ..short() };
+        let params = Params { slash_equivocation_bps, slash_reporter_bps, ..params };
         prop_assert_eq!(params.check(), Ok(()));
         let (lost, gained) = lost_and_gained(&params, own, parts, delegated);
         prop_assert!(lost >= 2 * gained, "lost {lost}, gained {gained}");
