@@ -89,7 +89,7 @@ impl TestNode {
                 epoch_blocks: 5,
                 evidence_window_blocks: 32,
                 min_validator_stake: Amount::new(1_000),
-                weight_exponent: 4,
+                weight_exponent: 2,
                 unbonding_s: 1,
                 ..Params::default()
             }

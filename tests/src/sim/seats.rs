@@ -311,7 +311,9 @@ impl Seats {
             Measure::Remove { public_key } => {
                 by_vote && person(public_key).is_some_and(|person| person.standing != Standing::Out)
             }
-            Measure::Jail { public_key } => !self.is_jailed(public_key) && self.can_come_back(public_key),
+            Measure::Jail { public_key } => {
+                !self.is_jailed(public_key) && !self.is_convicted(public_key) && self.can_come_back(public_key)
+            }
             Measure::Unjail { public_key } => self.is_jailed(public_key) && !self.is_convicted(public_key),
             Measure::Parameter { name, value } => self.book.may(name, *value),
             Measure::Upgrade { version, height } => {
