@@ -184,7 +184,8 @@ async fn a_delegation_from_its_beginning_to_its_end() {
     until(node, 10);
     let later = client.get_stake(validator(100)).await.unwrap().stake.unwrap();
     assert_eq!((later.summary.commission_bps, later.summary.announced), (1_200, None));
-    assert_eq!((later.weight_target, later.weight), (U64(2), U64(2)));
+    // The set began with a weight of 1: it follows by a unit per epoch.
+    assert_eq!((later.weight_target, later.weight), (U64(200), U64(3)));
     // A third of it goes.
     assert_eq!(council.said(1, undelegate(100, 5_000)).await, None);
     let mine = own(client.get_delegations(address(1), None, None).await.unwrap());
