@@ -147,8 +147,8 @@ rejections! {
 pub const ACTIONS: &[(u8, &str)] =
     &[(1, "council_propose"), (2, "council_vote"), (3, "validator_ready"), (4, "evidence_submit")];
 
-/// The proposal stays in the state until it is forgotten, and no more of them come in a block than can
-/// go in one.
+/// The proposal stays in the state until it is forgotten, and up to a `max_block_weight` of 25 million no more
+/// of them come in a block than can go in one.
 const PROPOSAL_WEIGHT: u64 = 50_000;
 /// The whole council is read.
 const VOTE_WEIGHT: u64 = 10_000;
