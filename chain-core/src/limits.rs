@@ -185,6 +185,8 @@ pub const MAX_RATE: u32 = 10_000;
 pub const TOKENS_PER_OTHER_UNIT: u32 = 100;
 /// The early fee takes at most this part of a deposit, in basis points.
 pub const MAX_EARLY_FEE_BPS: u16 = 1_000;
+/// Shortest job: as long as the shortest silence, so that a provider has time to decline it and to claim.
+pub const MIN_JOB_S: u32 = MIN_SILENCE_S;
 /// Longest job.
 pub const MAX_JOB_S: u32 = 31_536_000;
 /// Shortest silence after which a job ends.

@@ -188,9 +188,12 @@ impl Terms {
         }
     }
 
-    /// The most units a first claim can have before a job of these times is over.
+    /// The most units a first claim can have in the first half of a job of these times. The other half is room
+    /// for the claim to be sent and to come into a block: at least one step of the market's clock, as two of them
+    /// fit into the shortest job and silence (`Params::bounds`).
     pub fn first_claim(&self, duration_s: u32, silence_s: u32) -> Units {
-        let seconds = self.burst_s.min(duration_s).min(silence_s);
+        let half = duration_s.min(silence_s).checked_div(2).unwrap_or_default();
+        let seconds = self.burst_s.min(half);
         Units::new(u64::from(self.rate).saturating_mul(seconds.into()))
     }
 }

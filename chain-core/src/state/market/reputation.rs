@@ -2,7 +2,7 @@
 //! does. All numbers fade with the half-life `reputation_half_life_s`.
 //!
 //! What counts:
-//! 1. An end without a timeout, of work that was accepted and paid: one job, and its units.
+//! 1. A payer's completion of work that was accepted and paid: one job, and its units.
 //! 2. A timeout after accepted work: one timeout with work, and its units. Nobody can say who stopped.
 //! 3. A timeout without any accepted work: one empty timeout. A provider prevents it, at a third of what opening
 //!    the job costs, by declining at any time before; so a payer who opens jobs to spoil a record achieves
@@ -11,7 +11,8 @@
 //!    for all models.
 //!
 //! What does not count:
-//! 5. A decline, and a payer who completes before anything was accepted.
+//! 5. A decline, a payer who completes before anything was accepted, and a provider who completes: that the payer
+//!    did not object is no praise.
 //! 6. Work for which no market fee came in, unless the job is from a time without fees. Amounts of fees are not
 //!    added up: those of different assets can't be compared. They are in the events of the ends.
 //! 7. Work, if payer or opener is the provider, its operator, its payout or the job's, or if of payer and provider
@@ -64,7 +65,7 @@ const PRIOR_JOBS: u128 = 10;
 /// What jobs of one model say of a provider.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
 pub struct Record {
-    /// Jobs with accepted work that a party completed.
+    /// Jobs with accepted work that the payer completed.
     pub jobs: Fading,
     /// Units that were paid for.
     pub units: Fading,
@@ -163,7 +164,7 @@ fn counts_as(
 ) -> Result<Option<Count>, Fault> {
     let worked = job.meter.last_claim.is_some();
     let count = match (cause, worked) {
-        (Cause::PayerCompleted | Cause::ProviderCompleted, true) => Count::Job,
+        (Cause::PayerCompleted, true) => Count::Job,
         (Cause::DurationOver | Cause::Silence, true) => Count::TimeoutWithWork,
         (Cause::DurationOver | Cause::Silence, false) => Count::TimeoutEmpty,
         (Cause::PayerCompleted | Cause::ProviderCompleted | Cause::Declined, _) => return Ok(None),

@@ -54,23 +54,33 @@ pub struct Slash {
     pub offers_deleted: List<(OfferKey, Price), MAX_OFFERS>,
 }
 
-/// The provider whose bond can be slashed now, and the job that is named.
-pub fn slashable(
-    rows: &impl Rows,
-    account: &Address,
-    job_id: Option<JobId>,
-    market: &Market,
-) -> Result<(Provider, Option<Job>), Failure> {
+/// Who gets a part of a slash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
+pub struct Victim {
+    /// Whose job it is.
+    pub payer: Address,
+    /// The job.
+    pub job: JobId,
+    /// The job's window of claims, in seconds.
+    pub window_s: u32,
+}
+
+/// The provider whose bond can be slashed now.
+pub fn slashable(rows: &impl Rows, account: &Address, market: &Market) -> Result<Provider, Failure> {
     let row = provider(rows, account)?;
     if row.free_from.is_some_and(|free| market.now >= free) {
         return Err(BOND_FREE.because("a bond that waits", market.now).into());
     }
-    let Some(id) = job_id else { return Ok((row, None)) };
-    let job = job(rows, id)?;
-    if job.provider != *account || job.payer == *account {
+    Ok(row)
+}
+
+/// The payer of a job that is named in a slash of this provider.
+pub fn victim(rows: &impl Rows, account: &Address, id: JobId) -> Result<Victim, Failure> {
+    let Job { payer, provider, terms, .. } = job(rows, id)?;
+    if provider != *account || payer == *account {
         return Err(NOT_A_VICTIM.because("a job of another account with the provider", id).into());
     }
-    Ok((row, Some(job)))
+    Ok(Victim { payer, job: id, window_s: terms.window_s })
 }
 
 /// Takes so much of a bond; the caller has seen that it is there and may be taken.
@@ -78,18 +88,18 @@ pub fn slash(
     overlay: &mut Overlay<'_>,
     account: &Address,
     amount: Amount,
-    job: Option<JobId>,
+    victim: Option<Victim>,
     (market, params): (&Market, &Params),
 ) -> Result<Slash, Failure> {
-    let (mut row, victim) = slashable(overlay, account, job, market)?;
-    let payer = victim.as_ref().map(|job| job.payer);
+    let mut row = slashable(overlay, account, market)?;
+    let (payer, job) = (victim.map(|victim| victim.payer), victim.map(|victim| victim.job));
     let bond = row.bond.checked_sub(amount).ok_or_else(|| Fault::new("more than a whole bond slashed"))?;
     let compensation = payer.map_or(Amount::ZERO, |_| amount.bps_floor(params.market.victim_bps));
     let to_treasury = amount.checked_sub(compensation).ok_or_else(|| Fault::new("more than all of a slash"))?;
     Purse::Treasury.put(overlay, market.stake_asset, to_treasury)?;
     let mut paid_at = None;
-    if let (Some(Job { payer, terms, .. }), Some(job), false) = (victim, job, compensation.is_zero()) {
-        let window_s = terms.window_s.max(params.market.window_s);
+    if let (Some(Victim { payer, job, window_s }), false) = (victim, compensation.is_zero()) {
+        let window_s = window_s.max(params.market.window_s);
         let at = market.now.plus_s(window_s).plus_s(params.market.provider_unbonding_s).saturating_add(1);
         let known = COMPENSATIONS.get(overlay, &(at, job))?.map_or(Amount::ZERO, |known| known.amount);
         let amount = known.checked_add(compensation).ok_or_else(|| Fault::new("compensations beyond 128 bits"))?;

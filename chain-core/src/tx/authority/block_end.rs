@@ -153,7 +153,7 @@ fn expire(block: &mut BlockEnd<'_, '_>, id: ProposalId, council: &[Member]) -> R
     let (proposal, now) = (existing(block.state, id)?, block.now());
     let tally = Tally::of(&proposal.votes, council);
     let (status, effect) = match tally.passes() {
-        true => carry_out(block.state, now, id, &proposal.measure)?,
+        true => carry_out(block.state, now, id, &proposal)?,
         false => (Status::Expired, None),
     };
     let ended = close(block.state, now, (id, proposal), (status, tally))?;

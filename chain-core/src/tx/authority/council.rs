@@ -8,7 +8,7 @@ use super::proposal::{
 };
 use super::*;
 use crate::limits::MAX_OPEN_PROPOSALS;
-use crate::state::market::{self, provider::PROVIDERS};
+use crate::state::market::{self, provider::PROVIDERS, slash::Victim};
 use crate::state::protocol::{ROLES, roles};
 use crate::state::stakes::mode;
 use crate::state::validators::{JAILED_AWAY, VALIDATORS, enrol, next_members, records, roster};
@@ -70,6 +70,7 @@ pub(super) fn propose(context: &mut Context<'_, '_>, measure: Measure) -> Result
         return Err(TOO_MANY_PROPOSALS.because(most, record.open_proposals).into());
     }
     measure.check_now(context.state, context.now())?;
+    let victim = measure.victim(context.state)?;
     record.open_proposals = record.open_proposals.saturating_add(1);
     VALIDATORS.put(context.state, &proposer, &record);
     let id = take_number(context.state)?;
@@ -78,7 +79,7 @@ pub(super) fn propose(context: &mut Context<'_, '_>, measure: Measure) -> Result
     let votes = List::new(vec![CouncilVote { member: proposer, approve: true }]).unwrap_or_default();
     emit(context, Event::ProposalOpened { proposal: id, proposer, measure: measure.clone(), expires_at });
     let status = Status::Open;
-    let proposal = Proposal { proposer, measure, opened: context.height, expires_at, votes, status };
+    let proposal = Proposal { proposer, measure, victim, opened: context.height, expires_at, votes, status };
     Ok(decide(context, id, proposal, &council)?)
 }
 
@@ -114,7 +115,7 @@ fn decide(context: &mut Context<'_, '_>, id: ProposalId, proposal: Proposal, cou
     let tally = Tally::of(&proposal.votes, council);
     let now = context.now();
     let (status, effects) = if tally.passes() {
-        carry_out(context.state, now, id, &proposal.measure)?
+        carry_out(context.state, now, id, &proposal)?
     } else if tally.is_refused() {
         (Status::Refused, None)
     } else {
@@ -167,7 +168,7 @@ pub(super) fn carry_out(
     state: &mut Overlay<'_>,
     now: Now<'_>,
     proposal: ProposalId,
-    measure: &Measure,
+    Proposal { measure, victim, .. }: &Proposal,
 ) -> Result<(Status, Option<Event>), Fault> {
     let activates = match measure {
         Measure::Parameter { .. } => Some(now.earliest()),
@@ -216,8 +217,8 @@ pub(super) fn carry_out(
             withdraw(state, now, *withdrawn)?;
             Event::ProposalWithdrawn { proposal, withdrawn: *withdrawn }
         }
-        (Measure::Slash { provider, amount, evidence, reason, job }, None) => {
-            let slash = slash_bond(state, now, provider, *amount, *job)?;
+        (Measure::Slash { provider, amount, evidence, reason, .. }, None) => {
+            let slash = slash_bond(state, now, provider, *amount, *victim)?;
             Event::BondSlashed { proposal, slash, evidence: evidence.clone(), reason: reason.clone() }
         }
     };
@@ -230,11 +231,11 @@ fn slash_bond(
     now: Now<'_>,
     provider: &Address,
     amount: Amount,
-    job: Option<JobId>,
+    victim: Option<Victim>,
 ) -> Result<slash::Slash, Fault> {
     let market = market::market(state, now.timestamp, now.params)?;
     let bond = PROVIDERS.get(state, provider)?.map_or(Amount::ZERO, |row| row.bond);
-    slash::slash(state, provider, amount.min(bond), job, (&market, now.params)).map_err(|failure| match failure {
+    slash::slash(state, provider, amount.min(bond), victim, (&market, now.params)).map_err(|failure| match failure {
         Failure::Fault(fault) => fault,
         Failure::Rejected(rejected) => Fault::new(format!("judged feasible, but {rejected}")),
     })

@@ -5,7 +5,7 @@
 use super::proposal::{PROPOSALS, Status, WAITING};
 use super::*;
 use crate::limits::{MAX_UPGRADE_AHEAD_BLOCKS, MAX_WAITING_PROPOSALS};
-use crate::state::market::market;
+use crate::state::market::{market, slash::Victim};
 use crate::state::params::check_voted;
 use crate::state::stakes::{mode, stake};
 use crate::state::validators::{CONVICTED, VALIDATORS, jailed, records};
@@ -129,7 +129,15 @@ impl Measure {
             Self::Role { .. } => Ok(()),
             Self::Upgrade { version, height } => check_upgrade(rows, *version, *height, now),
             Self::Withdraw { proposal } => check_withdraw(rows, *proposal),
-            Self::Slash { provider, job, .. } => check_slash(rows, provider, *job, now),
+            Self::Slash { provider, .. } => check_slash(rows, provider, now),
+        }
+    }
+
+    /// Who shall be compensated. Looked up when it is proposed: by the time of the verdict the job may be forgotten.
+    pub(super) fn victim(&self, rows: &impl Rows) -> Result<Option<Victim>, Failure> {
+        match self {
+            Self::Slash { provider, job: Some(job), .. } => slash::victim(rows, provider, *job).map(Some),
+            _ => Ok(None),
         }
     }
 
@@ -266,9 +274,9 @@ fn check_withdraw(rows: &impl Rows, id: ProposalId) -> Result<(), Failure> {
 }
 
 /// Rule 21.
-fn check_slash(rows: &impl Rows, provider: &Address, job: Option<JobId>, now: Now<'_>) -> Result<(), Failure> {
+fn check_slash(rows: &impl Rows, provider: &Address, now: Now<'_>) -> Result<(), Failure> {
     let market = market(rows, now.timestamp, now.params)?;
-    let (row, _) = slash::slashable(rows, provider, job, &market)?;
+    let row = slash::slashable(rows, provider, &market)?;
     if row.bond.is_zero() { Err(NOTHING_TO_SLASH.because("a bond", provider).into()) } else { Ok(()) }
 }
 

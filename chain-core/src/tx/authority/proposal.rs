@@ -8,6 +8,7 @@ use crate::codec::List;
 use crate::crypto::PublicKey;
 use crate::fault::Fault;
 use crate::limits::MAX_VALIDATORS;
+use crate::state::market::slash::Victim;
 use crate::state::{Overlay, Rows, Table, Tree};
 use crate::types::{Height, ProposalId, TimestampMs};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -33,6 +34,8 @@ pub struct Proposal {
     pub proposer: PublicKey,
     /// What shall be done.
     pub measure: Measure,
+    /// Whom a slash compensates, as it was when the slash was proposed.
+    pub victim: Option<Victim>,
     /// The block it was made in.
     pub opened: Height,
     /// Votes of blocks with an earlier time count.

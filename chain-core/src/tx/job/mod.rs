@@ -12,13 +12,13 @@
 //! proof_interval u64.
 //!
 //! Rules, opening:
-//! 1. The market is open, the asset accepted, deposit and price within its bounds; 1 ≤ duration ≤ 31536000 s,
+//! 1. The market is open, the asset accepted, deposit and price within its bounds; 60 ≤ duration ≤ 31536000 s,
 //!    60 ≤ silence ≤ 3600 s.
 //! 2. The provider is active and has an offer for model, asset and kind of units that holds; the model is active.
 //!    The price is at least the offer's, and is what is charged.
 //! 3. The deposit pays for at most 2^64 − 1 units. The proof interval is at least `min_claim`, and no more than the
-//!    deposit pays for, nor than can be claimed before the job might be over: rate · min(burst, silence, duration).
-//!    So every job that opens can be worked for.
+//!    deposit pays for, nor than can be claimed in the first half of the time the job has at least:
+//!    rate · min(burst, ⌊silence / 2⌋, ⌊duration / 2⌋). So every job that opens can be worked for.
 //! 4. The provider has fewer open jobs than the offer has slots, and than its bond stands for; the payer has
 //!    fewer than `open_per_pair` open jobs with it.
 //! 5. The money comes from the sender's account, from what it deposited, or from the account of a payer whose
@@ -66,7 +66,7 @@ use serde::{Deserialize, Serialize};
 rejections! {
     /// Rejections of this family.
     REJECTIONS =
-    1000 DURATION_RANGE "duration_range" "a job lasts 1 to 31536000 seconds";
+    1000 DURATION_RANGE "duration_range" "a job lasts 60 to 31536000 seconds";
     1001 SILENCE_RANGE "silence_range" "a job's silence is 60 to 3600 seconds";
     1002 PRICE_FORM "price_form" "a price is 1 to 10^18 base units per 1000 metered units";
     1003 PRICE_BELOW_OFFER "price_below_offer" "the provider asks for a higher price";

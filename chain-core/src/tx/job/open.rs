@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fault::Fault;
-use crate::limits::{MAX_JOB_S, MAX_SILENCE_S, MIN_SILENCE_S};
+use crate::limits::{MAX_JOB_S, MAX_SILENCE_S, MIN_JOB_S, MIN_SILENCE_S};
 use crate::state::market::grant::{GRANTS, Spending, grant, grant_row};
 use crate::state::market::job::{
     CLIENT_REFS, JOB_ENDS, JOBS, Job, Meter, OPEN_PAIRS, Status, open_job, ref_row, take_job_number,
@@ -52,8 +52,8 @@ impl Opening {
         if !self.price.is_valid() {
             return Err(PRICE_FORM.because("1 to 10^18", self.price));
         }
-        if !(1..=MAX_JOB_S).contains(&self.duration_s) {
-            return Err(DURATION_RANGE.because(format_args!("1 to {MAX_JOB_S}"), self.duration_s));
+        if !(MIN_JOB_S..=MAX_JOB_S).contains(&self.duration_s) {
+            return Err(DURATION_RANGE.because(format_args!("{MIN_JOB_S} to {MAX_JOB_S}"), self.duration_s));
         }
         if !(MIN_SILENCE_S..=MAX_SILENCE_S).contains(&self.silence_s) {
             return Err(SILENCE_RANGE.because(format_args!("{MIN_SILENCE_S} to {MAX_SILENCE_S}"), self.silence_s));

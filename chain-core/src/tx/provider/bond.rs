@@ -6,7 +6,7 @@ use crate::fault::Fault;
 use crate::limits::MAX_COMPENSATIONS_PER_BLOCK;
 use crate::state::Role;
 use crate::state::market::provider::{COMPENSATIONS, Compensation, PROFILES, active_provider, provider};
-use crate::state::market::slash::{self, Slash, slashable};
+use crate::state::market::slash::{self, Slash, slashable, victim};
 use crate::state::market::{Purse, check_role, due};
 use crate::tx::BlockEnd;
 
@@ -62,9 +62,10 @@ pub(super) fn slash(
 ) -> Result<Event, Failure> {
     let (by, market) = (context.sender, context.market()?);
     check_role(context.state, &by, &[Role::Slasher])?;
-    let (row, _) = slashable(context.state, account, job, &market)?;
+    let row = slashable(context.state, account, &market)?;
     check_slash(&row, amount, context, &market)?;
-    let slash = slash::slash(context.state, account, amount, job, (&market, context.params))?;
+    let victim = job.map(|job| victim(context.state, account, job)).transpose()?;
+    let slash = slash::slash(context.state, account, amount, victim, (&market, context.params))?;
     let Slash { provider, bond, to_treasury, compensation, payer, paid_at, removed, offers_deleted, .. } = slash;
     let offers_deleted = say_withdrawn(context, account, offers_deleted.into_inner());
     let (evidence, reason) = (evidence.clone(), reason.clone());

@@ -97,9 +97,9 @@ fn rule_21_a_verdict_has_a_form_a_provider_and_a_bond_that_is_not_free() {
     assert_eq!(world.provider(H2).bond, asked);
 }
 
-#[test]
-fn rule_21_a_verdict_that_comes_too_late_fails() {
-    let world = &mut World::f0();
+/// A market with a council of five, four of whom are 1 to 4.
+fn world_of_five(params: &crate::state::Params) -> World {
+    let mut world = World::f0_on(params);
     let four: Vec<u8> = vec![1, 2, 3, 4];
     let mut overlay = crate::state::Overlay::new(&world.chain.tree);
     crate::state::validators::found(&mut overlay, &crate::testing::members(&four)).unwrap();
@@ -108,6 +108,33 @@ fn rule_21_a_verdict_that_comes_too_late_fails() {
     }
     let delta = world.chain.tree.preview(overlay.into_changes());
     world.chain.tree.commit(delta).unwrap();
+    world
+}
+
+#[test]
+fn rule_21_the_payer_is_compensated_also_where_the_job_is_forgotten_before_the_verdict() {
+    let world = &mut world_of_five(&crate::state::Params { retention_s: 10, ..params() });
+    let job = world.open(P1, opening(USD, E6, 5_000));
+    world.ok(1, tx::Action::Authority(propose(verdict(H1, 100, Some(job)))));
+    world.ok(P1, complete(job));
+    world.later(11);
+    world.block();
+    assert!(world.jobs(|_| true).is_empty());
+    assert_eq!(world.no(1, tx::Action::Authority(propose(verdict(H1, 100, Some(job))))), "unknown_job");
+    for voter in [2, 3] {
+        world.ok(voter, tx::Action::Authority(vote(1, true)));
+    }
+    let events = world.ok(4, tx::Action::Authority(vote(1, true)));
+    let Some(tx::Event::Authority(Event::BondSlashed { slash, .. })) = events.last() else { panic!("{events:?}") };
+    assert_eq!((slash.amount.get(), slash.compensation.get(), slash.payer), (100, 50, Some(address(P1))));
+    world.later(7 * DAY + 31);
+    world.block();
+    assert_eq!(world.held(P1, STK), 1_000 * E18 + 50);
+}
+
+#[test]
+fn rule_21_a_verdict_that_comes_too_late_fails() {
+    let world = &mut world_of_five(&params());
     world.ok(1, tx::Action::Authority(propose(verdict(H1, E18, None))));
     world.ok(H1, provider::Action::ProviderLeave {});
     world.ok(2, tx::Action::Authority(vote(1, true)));

@@ -51,30 +51,33 @@ fn opn_03_price_duration_and_interval_have_bounds() {
     let wish = opening(USD, 10 * E6, 5_000);
     let cases = [
         (Opening { price: 0, ..wish.clone() }, Some("price_form")),
+        // Rule 1 is better than the scenario: in less than a minute nobody can decline or claim.
         (Opening { duration: 0, ..wish.clone() }, Some("duration_range")),
+        (Opening { duration: 59, ..wish.clone() }, Some("duration_range")),
+        (Opening { duration: 60, ..wish.clone() }, None),
         (Opening { duration: 31_536_000, ..wish.clone() }, None),
         (Opening { duration: 31_536_001, ..wish.clone() }, Some("duration_range")),
         (Opening { interval: 0, ..wish.clone() }, Some("interval_range")),
         (Opening { interval: 99, ..wish.clone() }, Some("interval_range")),
         (Opening { interval: 100, ..wish.clone() }, None),
         (Opening { provider: H3, ..wish.clone() }, Some("unknown_provider")),
-        // Rule 3 is better than the scenario, whose interval the deposit alone bounds: what can't be claimed within
-        // 300 s of silence, at 2000 units a second, is no interval, or the payer has the work for nothing.
-        (Opening { interval: 600_001, ..wish.clone() }, Some("interval_range")),
+        // Rule 3 is better than the scenario, whose interval the deposit alone bounds: what can't be claimed in
+        // half of 300 s of silence, at 2000 units a second, is no interval, or the payer has the work for nothing.
+        (Opening { interval: 300_001, ..wish.clone() }, Some("interval_range")),
         (Opening { interval: 2_000_000, ..wish.clone() }, Some("interval_range")),
         (Opening { interval: 200_001, deposit: E6, ..wish.clone() }, Some("interval_range")),
-        (Opening { interval: 120_001, silence: 60, ..wish.clone() }, Some("interval_range")),
-        (Opening { interval: 2_001, duration: 1, ..wish.clone() }, Some("interval_range")),
-        (Opening { interval: 600_000, ..wish }, None),
+        (Opening { interval: 60_001, silence: 60, ..wish.clone() }, Some("interval_range")),
+        (Opening { interval: 60_001, duration: 60, ..wish.clone() }, Some("interval_range")),
+        (Opening { interval: 300_000, ..wish }, None),
     ];
     for (wish, expected) in cases {
         assert_eq!(world.try_run(P1, wish).err(), expected);
     }
-    // The money still comes out: the greatest interval is claimed at the last moment, and paid.
+    // The money still comes out: the greatest interval is claimed when half of the silence is over, and paid.
     let id = *world.jobs(|_| true).last().unwrap();
-    world.later(300);
-    world.prove(id, 600_000);
-    assert_eq!(figures(&world.end(P1, complete(id)).1), (3_000_000, 300_000, 2_700_000, 7 * E6));
+    world.later(150);
+    world.prove(id, 300_000);
+    assert_eq!(figures(&world.end(P1, complete(id)).1), (1_500_000, 150_000, 1_350_000, 8_500_000));
 }
 
 /// An offer for units of a kind, and a job of it.
@@ -89,7 +92,8 @@ proptest! {
     fn every_job_that_opens_has_a_time_at_which_work_is_accepted(
         (rate, burst, min_claim) in (100u32..3_000, 10u32..400, 1u32..1_500),
         kind in prop::sample::select(vec![UnitKind::Tokens, UnitKind::Images, UnitKind::Seconds, UnitKind::Requests]),
-        (duration, silence) in (1u32..500, 60u32..400),
+        (duration, silence) in (60u32..500, 60u32..400),
+        (step_s, offset_s) in (1u64..=30, 0u64..30),
         intervals in prop::collection::vec(prop_oneof![1u64..300, 1u64..1_000_000, Just(u64::MAX)], 8),
     ) {
         let mut params = params();
@@ -98,13 +102,18 @@ proptest! {
         let world = &mut World::f0_on(&params);
         let wish = Opening { duration, silence, ..of_kind(world, kind, 5_000) };
         // Also the greatest that might do.
-        let bound = u64::from((rate / kind.tokens()).max(1)) * u64::from(burst.min(duration).min(silence));
+        let bound = u64::from((rate / kind.tokens()).max(1)) * u64::from(burst.min(duration / 2).min(silence / 2));
         for interval in intervals.into_iter().chain([bound, bound + 1]) {
             if world.try_run(P1, Opening { interval, ..wish.clone() }).is_err() {
                 continue;
             }
             let id = *world.jobs(|_| true).last().unwrap();
-            world.now = world.job(id).deadline().get();
+            // Blocks come every so many seconds, and one of them comes in time, with a block to spare for who looks
+            // before it sends.
+            let terms = world.job(id).terms;
+            let ready_s = interval.div_ceil(terms.rate.into());
+            world.later(offset_s % step_s);
+            world.later((ready_s.saturating_sub(offset_s % step_s)).div_ceil(step_s) * step_s);
             world.prove(id, interval);
             world.end(P1, complete(id));
         }

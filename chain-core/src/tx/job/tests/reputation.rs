@@ -37,16 +37,16 @@ fn rule_1_work_that_was_accepted_and_paid_counts_with_its_units() {
     assert_eq!((counts(world), of(world, H1).score_bps), ([0; 4], 0), "who is new has the least score");
     worked(world, P1, usual());
     assert_eq!((counts(world), of(world, H1).score_bps), ([1, 2_000, 0, 0], 909));
-    // The provider completes: nobody contested its claims.
+    // The provider completes: that nobody objected says nothing (rule 5).
     let job = world.open(P2, usual());
     world.later(1);
     world.prove(job, 500);
     world.later(30);
     world.ok(H1, complete(job));
-    assert_eq!((counts(world), of(world, H1).score_bps), ([2, 2_500, 0, 0], 1_666));
+    assert_eq!((counts(world), of(world, H1).score_bps), ([1, 2_000, 0, 0], 909));
     // What was paid for, not what was used.
     worked(world, P1, Opening { interval: 2_000, ..usual() });
-    assert_eq!(counts(world)[1], 4_500);
+    assert_eq!(counts(world)[1], 4_000);
     assert_eq!(RECORDS.scan(&world.chain.tree).count(), 1, "one row for provider and model");
 }
 
