@@ -15,6 +15,7 @@
 //! A family's own tables are declared in its folder and have numbers from 16, but for 20 and 22 to 25.
 
 pub mod account;
+pub mod council;
 pub mod market;
 pub mod money;
 mod now;

@@ -6,7 +6,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
 use super::account::{ACCOUNTS, Account};
-use super::market::{self, job, model, provider, purse};
+use super::market::{self, dispute, job, model, post, provider, purse};
 use super::overlay::Overlay;
 use super::row_key::RowKey;
 use super::stakes::{BATCHES, Batch, STAKES, Stake};
@@ -272,8 +272,10 @@ buckets! {
     Rewards in_rewards,
     /// The sum of all deposits that wait for jobs; `market_withdraw` empties it.
     Prepaid in_prepaid,
-    /// The sum of the deposits of open jobs; every end of a job empties it.
+    /// The sum of what open and posted jobs hold of their deposits; every end of a job empties it.
     Escrow in_escrow,
+    /// The sum of the deposits of both sides of disputes; every end of a dispute empties it.
+    DisputeBonds in_dispute_bonds,
     /// The sum of what providers have bonded; `provider_bond_withdraw` empties it.
     Bonds in_bonds,
     /// The sum of what was earned with jobs; `earnings_withdraw` empties it.
@@ -335,6 +337,14 @@ pub fn holdings(key: &RowKey, row: &[u8], stake_asset: AssetId) -> Result<[Optio
         table if table == job::JOBS.number() => {
             let job: job::Job = decode_value(row)?;
             one(job.asset, Bucket::Escrow, job.escrow())
+        }
+        table if table == post::POSTS.number() => {
+            let post: post::Post = decode_value(row)?;
+            one(post.asset, Bucket::Escrow, post.deposit)
+        }
+        table if table == dispute::DISPUTES.number() => {
+            let dispute: dispute::Dispute = decode_value(row)?;
+            one(dispute.asset, Bucket::DisputeBonds, dispute.held())
         }
         table if table == provider::PROVIDERS.number() => {
             one(stake_asset, Bucket::Bonds, decode_value::<provider::Provider>(row)?.bond)

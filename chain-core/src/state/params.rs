@@ -132,8 +132,9 @@ const MIN_STAKE_WEIGHT: u128 = 10;
 const MIN_VOTED_VALIDATORS: u128 = 4;
 /// The longest step of the market's clock a vote can set, in ms; a genesis may set more, for tests.
 const MAX_VOTED_STEP_MS: u128 = 60_000;
-/// The least `provider_unbonding_s` a vote can set; a genesis may set less, for devnets.
-const MIN_VOTED_UNBONDING_S: u128 = 86_400;
+/// The least `provider_unbonding_s` a vote can set, and the least time a side of a dispute has; a genesis may set
+/// less, for devnets.
+const MIN_VOTED_DAY_S: u128 = 86_400;
 /// Steps of the market's clock that fit into the window of a claim and into a silence: one step, after the
 /// chain stood still, ends neither.
 const STEPS_PER_WINDOW: u128 = 2;
@@ -234,10 +235,14 @@ impl Params {
     }
 
     /// Times of the market that must hold a few steps of its clock, with the least they must be.
-    fn windows(&self) -> [Param; 2] {
+    fn windows(&self) -> [Param; 3] {
         let least = u128::from(self.longest_step_ms()).saturating_mul(STEPS_PER_WINDOW).div_ceil(1_000);
         let window = |name, value: u32| Param { name, value: value.into(), min: least, max: u128::MAX };
-        [window("market.window_s", self.market.window_s), window("the shortest silence", MIN_SILENCE_S)]
+        [
+            window("market.window_s", self.market.window_s),
+            window("market.close_window_s", self.market.close_window_s),
+            window("the shortest silence", MIN_SILENCE_S),
+        ]
     }
 
     /// Whether every parameter is within its bounds.
@@ -312,7 +317,9 @@ pub fn check_voted(now: &Params, changed: &Params) -> Result<(), ParamError> {
                 (param.min, before.value.max(usual.value).saturating_mul(MAX_VOTED_FACTOR).min(param.max))
             }
             "market.max_step_ms" => (param.min, before.value.max(MAX_VOTED_STEP_MS)),
-            "market.provider_unbonding_s" => (before.value.min(MIN_VOTED_UNBONDING_S), param.max),
+            "market.provider_unbonding_s" | "market.dispute_respond_s" | "market.dispute_verdict_s" => {
+                (before.value.min(MIN_VOTED_DAY_S), param.max)
+            }
             "max_active_validators" => (before.value.min(MIN_VOTED_VALIDATORS), param.max),
             "min_validator_stake" => (param.min, before.value.saturating_mul(MAX_VOTED_FACTOR).min(param.max)),
             // All weights times ten, or a tenth of them, are as much as the set can follow in a few epochs.

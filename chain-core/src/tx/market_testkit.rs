@@ -146,6 +146,7 @@ impl From<Opening> for Action {
             duration_s: wish.duration,
             silence_s: wish.silence,
             mode: Mode::ProviderClaims { proof_interval: Units::new(wish.interval) },
+            dispute_terms: None,
             client_ref: wish.name.map(|name| Text::new(name).unwrap()),
         }))
     }
@@ -400,7 +401,7 @@ impl World {
     /// The next receipt of a job with so many more units.
     pub fn receipt(&self, job: u64, more: u64) -> receipt::Receipt {
         let row = self.job(job);
-        let receipt::Action::ReceiptSubmit { receipt } = receipt::examples().remove(0);
+        let receipt::Action::ReceiptSubmit { receipt, .. } = receipt::examples().remove(0);
         receipt::Receipt {
             job: JobId::new(job),
             leg: row.leg,
@@ -415,7 +416,7 @@ impl World {
 
     /// The action that claims so many more units.
     pub fn proof(&self, job: u64, more: u64) -> receipt::Action {
-        receipt::Action::ReceiptSubmit { receipt: self.receipt(job, more) }
+        receipt::Action::ReceiptSubmit { receipt: self.receipt(job, more), ack: None }
     }
 
     /// The job's provider claims so many more units.
@@ -433,7 +434,7 @@ impl World {
             | job::Action::JobComplete { job, .. }
             | job::Action::JobExpire { job }
             | job::Action::JobTopUp { job, .. } => job.get(),
-            job::Action::JobOpen(_) => panic!("{action:?}"),
+            _ => panic!("{action:?}"),
         };
         let before = self.purses(id);
         let (cause, s) = settled(&self.ok(seed, action)).unwrap();

@@ -14,6 +14,7 @@
 //! | 9 | `market` | terms of the market, prepaid money, earnings |
 //! | 10 | `job` | escrowed agreements about work |
 //! | 11 | `receipt` | metered work |
+//! | 12 | `dispute` | contested claims, and who decides |
 //!
 //! To add a family: write its folder, then add its line to each of the four places marked
 //! `FAMILY` below. Everything else (RPC, CLI, generic tests) iterates `FAMILIES`.
@@ -24,6 +25,7 @@ pub mod account;
 pub mod anchor;
 pub mod asset;
 pub mod authority;
+pub mod dispute;
 pub mod job;
 pub mod market;
 pub mod model;
@@ -72,6 +74,7 @@ pub enum Action {
     Market(market::Action) = 9,
     Job(job::Action) = 10,
     Receipt(receipt::Action) = 11,
+    Dispute(dispute::Action) = 12,
     // FAMILY (2 of 4): <Family>(<family>::Action) = <number>,
 }
 
@@ -93,6 +96,7 @@ pub enum Event {
     Market(market::Event) = 9,
     Job(job::Event) = 10,
     Receipt(receipt::Event) = 11,
+    Dispute(dispute::Event) = 12,
     // FAMILY (3 of 4): <Family>(<family>::Event) = <number>,
 }
 
@@ -154,6 +158,7 @@ pub const FAMILIES: &[Family] = &[
     family!(Market, market, 9),
     family!(Job, job, 10),
     family!(Receipt, receipt, 11),
+    family!(Dispute, dispute, 12),
     // FAMILY (4 of 4): family!(<Family>, <family>, <number>),
 ];
 
@@ -168,6 +173,7 @@ const AT_BLOCK_END: &[AtBlockEnd] = &[
     staking::at_block_end,
     market::at_block_end,
     provider::at_block_end,
+    dispute::at_block_end,
     job::at_block_end,
 ];
 

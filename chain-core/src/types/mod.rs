@@ -3,6 +3,7 @@
 //!
 //! Not here: transactions (`tx`), blocks (`block`), anything that changes.
 
+mod ack;
 mod address;
 mod amount;
 mod certificate;
@@ -16,6 +17,7 @@ mod token;
 mod validators;
 mod vote;
 
+pub use ack::{Ack, Acknowledged};
 pub use address::{Address, AddressError, ModuleAccount};
 pub use amount::Amount;
 pub use certificate::{Certificate, CertificateError, SignerBitmap};

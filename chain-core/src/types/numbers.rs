@@ -99,6 +99,13 @@ number! {
     ModelProposalId
 }
 
+impl Units {
+    /// Whether there are none.
+    pub const fn is_zero(self) -> bool {
+        self.get() == 0
+    }
+}
+
 impl MarketMs {
     /// So many seconds later.
     pub const fn plus_s(self, seconds: u32) -> Self {

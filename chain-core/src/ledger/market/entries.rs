@@ -65,8 +65,8 @@ pub(super) struct JobEntry {
 impl JobEntry {
     pub fn of(job: &Job) -> Self {
         let settled = match job.status {
-            Status::Active => None,
             Status::Settled { at, .. } => Some(at),
+            Status::Active | Status::Closing { .. } | Status::Disputed { .. } => None,
         };
         let Job { payer, opener, provider, model, asset, .. } = *job;
         Self { payer, opener, provider, model, asset, escrow: job.escrow(), settled }

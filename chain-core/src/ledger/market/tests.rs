@@ -177,7 +177,7 @@ impl Listed {
 }
 
 fn claim((id, row): &(JobId, Job), units: u64) -> Action {
-    let receipt::Action::ReceiptSubmit { receipt } = receipt::examples().remove(0);
+    let receipt::Action::ReceiptSubmit { receipt, .. } = receipt::examples().remove(0);
     let receipt = receipt::Receipt {
         job: *id,
         leg: row.leg,
@@ -187,7 +187,7 @@ fn claim((id, row): &(JobId, Job), units: u64) -> Action {
         model: row.model,
         ..receipt
     };
-    Action::Receipt(receipt::Action::ReceiptSubmit { receipt })
+    Action::Receipt(receipt::Action::ReceiptSubmit { receipt, ack: None })
 }
 
 fn committed(height: Height, results: Results) -> CommittedBlock {

@@ -77,6 +77,7 @@ impl Trade {
             duration_s: 100,
             silence_s: 60,
             mode: Mode::ProviderClaims { proof_interval: Units::new(100) },
+            dispute_terms: None,
             client_ref: None,
         });
         (BUYER, Action::Job(action))
@@ -84,7 +85,7 @@ impl Trade {
 
     fn claim(&self, id: u64) -> (u8, Action, crate::crypto::Hash) {
         let row: Job = JOBS.get(&self.maker.chain.head().tree, &JobId::new(id)).unwrap().unwrap();
-        let receipt::Action::ReceiptSubmit { receipt } = receipt::examples().remove(0);
+        let receipt::Action::ReceiptSubmit { receipt, .. } = receipt::examples().remove(0);
         let receipt = receipt::Receipt {
             job: JobId::new(id),
             seq: row.meter.seq + 1,
@@ -94,7 +95,7 @@ impl Trade {
             ..receipt
         };
         let hash = receipt.hash(&self.maker.chain.id());
-        (SELLER, Action::Receipt(receipt::Action::ReceiptSubmit { receipt }), hash)
+        (SELLER, Action::Receipt(receipt::Action::ReceiptSubmit { receipt, ack: None }), hash)
     }
 
     fn block(&self, actions: Vec<(u8, Action)>) {

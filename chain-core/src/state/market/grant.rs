@@ -63,8 +63,8 @@ pub struct Grant {
 /// What somebody wants to spend.
 #[derive(Clone, Copy, Debug)]
 pub struct Spending {
-    /// With which provider.
-    pub provider: Address,
+    /// With which provider; `None`: not known yet, and asked for by [`Grant::covers`] later.
+    pub provider: Option<Address>,
     /// For which model.
     pub model: ModelId,
     /// Which money.
@@ -78,6 +78,17 @@ pub struct Spending {
 }
 
 impl Grant {
+    /// Whether it holds now, and for this provider.
+    ///
+    /// # Errors
+    /// `OUT_OF_SCOPE` says what is not allowed.
+    pub fn covers(&self, provider: Option<Address>, now: TimestampMs) -> Result<(), Rejected> {
+        let Scope { providers, expires_at, .. } = &self.scope;
+        refuse_unless(expires_at.is_none_or(|until| now <= until), "a grant that has not expired", now)?;
+        let Some(provider) = provider else { return Ok(()) };
+        refuse_unless(providers.is_empty() || providers.contains(&provider), "another provider", provider)
+    }
+
     /// What was spent of an asset.
     pub fn spent(&self, asset: AssetId) -> Amount {
         self.spent.iter().find(|(of, _)| *of == asset).map_or(Amount::ZERO, |(_, spent)| *spent)
@@ -89,9 +100,8 @@ impl Grant {
     /// `OUT_OF_SCOPE` says what is not allowed.
     pub fn spend(mut self, spending: &Spending, now: TimestampMs) -> Result<Self, Failure> {
         let Spending { provider, model, asset, price, amount, job_total } = *spending;
-        let Scope { providers, models, assets, expires_at } = &self.scope;
-        refuse_unless(expires_at.is_none_or(|until| now <= until), "a grant that has not expired", now)?;
-        refuse_unless(providers.is_empty() || providers.contains(&provider), "another provider", provider)?;
+        let Scope { models, assets, .. } = &self.scope;
+        self.covers(provider, now)?;
         refuse_unless(models.is_empty() || models.contains(&model), "another model", model)?;
         let allowance = assets.iter().find(|allowance| allowance.asset == asset).copied();
         let allowance = allowance.ok_or_else(|| OUT_OF_SCOPE.because("another asset", asset))?;

@@ -4,11 +4,13 @@
 //! Not here: who may do what, and when (the families `model`, `provider`, `market`, `job`, `receipt`).
 
 mod clock;
+pub mod dispute;
 pub mod fading;
 pub mod grant;
 pub mod job;
 pub mod model;
 mod params;
+pub mod post;
 pub mod provider;
 pub mod purse;
 pub mod reputation;
@@ -52,6 +54,16 @@ rejections! {
     87 OUT_OF_SCOPE "out_of_scope" "the payer does not let this account do so";
     88 BOND_FREE "bond_free" "the bond is free and can't be slashed any more";
     89 NOT_A_VICTIM "not_a_victim" "the named job is not one of another account with this provider";
+    90 ACK_OTHER_JOB "ack_other_job" "the acknowledgement is for another job";
+    91 ACK_OTHER_LEG "ack_other_leg" "the acknowledgement is for another leg of the job";
+    92 ACK_OTHER_PROVIDER "ack_other_provider" "the acknowledgement is for another provider";
+    93 ACK_OTHER_KEY "ack_other_key" "the acknowledgement is not signed with the job's key";
+    94 ACK_OLD "ack_old" "no more is acknowledged than was paid already";
+    95 NO_ACKS "no_acks" "work of this job is not acknowledged";
+    96 JOB_CLOSING "job_closing" "the job is closing: acknowledgements can be redeemed, and nothing else";
+    97 JOB_DISPUTED "job_disputed" "the job is disputed";
+    98 NOT_THE_PAYER "not_the_payer" "only the job's payer may do this";
+    99 DISPUTE_TERMS_CHANGED "dispute_terms_changed" "disputes would be decided on other terms than this was signed for";
 }
 
 /// Whether an account has one of these roles.

@@ -105,6 +105,8 @@ market_params! {
     /// Tokens a second that can be claimed without an acknowledgement, where a model has no rate of its own.
     /// Copied into jobs.
     rate: u32 = 2_000, (MIN_RATE.into(), MAX_RATE.into());
+    /// How long acknowledgements of a job that is over can be redeemed, in seconds. Copied into jobs.
+    close_window_s: u32 = 600, (30, 86_400);
     /// So many seconds of the rate can be claimed at once. Copied into jobs.
     burst_s: u32 = 300, (10, 3_600);
     /// Least tokens of a claim; no more than fit into the smallest bucket. Copied into jobs.
@@ -113,6 +115,14 @@ market_params! {
     early_cancel_units: u32 = 0, (0, 10_000);
     /// Most open jobs of one payer with one provider.
     open_per_pair: u32 = 32, (1, 10_000);
+    /// What each side of a dispute deposits, in basis points of the contested amount. Copied into jobs.
+    dispute_bond_bps: u16 = 1_000, (100, BPS);
+    /// How long a provider can answer a dispute, in seconds. Copied into jobs.
+    dispute_respond_s: u32 = 86_400, (60, YEAR_S);
+    /// How long there can be a verdict after the answer, in seconds. Copied into jobs.
+    dispute_verdict_s: u32 = 259_200, (60, YEAR_S);
+    /// What both deposits lose where there is no verdict, in basis points. Copied into jobs.
+    bond_loss_no_verdict_bps: u16 = 2_000, (0, BPS);
     /// What proposing a model costs unless it is approved, in base units of the stake asset.
     proposal_fee: Amount = Amount::new(10u128.pow(20)), (1, MAX_AMOUNT);
     /// How long votes on a model are taken, in seconds.

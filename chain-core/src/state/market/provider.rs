@@ -7,7 +7,8 @@
 use super::clock::Market;
 use super::fading::Fading;
 use super::{NO_OFFER, PROVIDER_NOT_ACTIVE, UNKNOWN_PROVIDER};
-use crate::codec::{List, Text};
+use crate::codec::{self, List, Text};
+use crate::crypto::{Hash, digest};
 use crate::fault::{Failure, Fault};
 use crate::limits::{
     MAX_ARBITERS, MAX_LABEL_BYTES, MAX_LIST, MAX_METADATA_BYTES, MAX_OFFERS, MAX_REASON_BYTES, MAX_URL_BYTES,
@@ -93,7 +94,7 @@ pub struct Profile {
     #[serde(default)]
     pub hardware: Text<MAX_REASON_BYTES>,
     /// The key for encrypting to it.
-    pub encryption_key: crate::crypto::Hash,
+    pub encryption_key: Hash,
     /// Its class of performance.
     #[serde(default)]
     pub class: Text<MAX_LABEL_BYTES>,
@@ -156,6 +157,37 @@ pub struct Compensation {
     pub payer: Address,
     /// How much, in base units of the stake asset.
     pub amount: Amount,
+}
+
+/// How disputes of a job are decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DisputeTerms {
+    /// Who decides; nobody: the council.
+    #[serde(default)]
+    pub arbiters: List<Address, MAX_ARBITERS>,
+    /// How many of them must agree.
+    #[serde(default)]
+    pub arbiters_needed: u8,
+    /// The provider's part of a contested amount nobody decides about, in basis points.
+    #[serde(default)]
+    pub no_verdict_provider_bps: u16,
+}
+
+impl DisputeTerms {
+    /// What a payer signs that means these terms and no others.
+    pub fn hash(&self) -> Hash {
+        digest(&codec::encode(self))
+    }
+}
+
+impl OfferTerms {
+    /// Its part about disputes.
+    pub fn dispute(&self) -> DisputeTerms {
+        let Self { arbiters, arbiters_needed, no_verdict_provider_bps, .. } = self;
+        let (arbiters_needed, no_verdict_provider_bps) = (*arbiters_needed, *no_verdict_provider_bps);
+        DisputeTerms { arbiters: arbiters.clone(), arbiters_needed, no_verdict_provider_bps }
+    }
 }
 
 impl Provider {

@@ -2,23 +2,27 @@
 //! does. All numbers fade with the half-life `reputation_half_life_s`.
 //!
 //! What counts:
-//! 1. A payer's completion of work that was accepted and paid: one job, and its units.
-//! 2. A timeout after accepted work: one timeout with work, and its units. Nobody can say who stopped.
+//! 1. An end after work the payer acknowledged, or a payer's completion or handing over of work that was accepted
+//!    and paid: one job, and its units.
+//! 2. A timeout after accepted work that nobody acknowledged: one timeout with work, and its units. Nobody can say
+//!    who stopped.
 //! 3. A timeout without any accepted work: one empty timeout. A provider prevents it, at a third of what opening
 //!    the job costs, by declining at any time before; so a payer who opens jobs to spoil a record achieves
 //!    nothing against a provider that is there, and a provider that never answers can't hide it.
 //! 4. A slash: its part of the bond, or of `min_bond` where that is less, rounded up, in basis points. It counts
 //!    for all models.
+//! 5. A dispute that a verdict, or a newer acknowledgement, decided for the provider: one won, besides what rule 1
+//!    says. One it did not answer, or a verdict for the payer: one lost. Without a verdict: nothing.
 //!
 //! What does not count:
-//! 5. A decline, a payer who completes before anything was accepted, and a provider who completes: that the payer
+//! 6. A decline, a payer who completes before anything was accepted, and a provider who completes: that the payer
 //!    did not object is no praise.
-//! 6. Work for which no market fee came in, unless the job is from a time without fees. Amounts of fees are not
+//! 7. Work for which no market fee came in, unless the job is from a time without fees. Amounts of fees are not
 //!    added up: those of different assets can't be compared. They are in the events of the ends.
-//! 7. Work, if payer or opener is the provider, its operator, its payout or the job's, or if of payer and provider
+//! 8. Work and disputes, if payer or opener is the provider, its operator, its payout or the job's, or if of payer and provider
 //!    one has let the other spend its money. Such a payer's empty timeouts do count: relations are the provider's
 //!    to make, and must not excuse it.
-//! 8. Any job of an account that has a role, or is the plain account of a validator: who judges providers neither
+//! 9. Any job of an account that has a role, or is the plain account of a validator: who judges providers neither
 //!    makes nor spoils records.
 //!
 //! Two accounts of one person are not known as such. So nobody is kept from praising itself; it costs at least the
@@ -27,7 +31,8 @@
 //! The score, in basis points, of the faded numbers:
 //!
 //! ```text
-//! score = ⌊ 10000 · jobs / (jobs + empty timeouts + 10) ⌋ · (10000 − min(slashed, 10000)) / 10000, rounded down
+//! score = ⌊ 10000 · jobs / (jobs + empty timeouts + 10 · lost disputes + 10) ⌋ · (10000 − min(slashed, 10000)) / 10000,
+//!         rounded down
 //! ```
 //!
 //! Who is new has 0, the least there is; so nobody gains by leaving and coming again as another. An account keeps
@@ -35,7 +40,7 @@
 //!
 //! A settlement writes one row. Units of different kinds for one model are added up; the score has none.
 //!
-//! Not here: how numbers fade (`fading`), slashes' row (`provider`), disputes.
+//! Not here: how numbers fade (`fading`), slashes' row (`provider`), how disputes end (`dispute`).
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
@@ -61,11 +66,13 @@ pub const RECORDS: Table<(ProviderId, ModelId), Record> = Table::new(54);
 
 /// So many jobs without praise or blame stand before every record: few jobs are not yet a high score.
 const PRIOR_JOBS: u128 = 10;
+/// A lost dispute weighs as so many empty timeouts.
+const LOST_DISPUTE: u128 = 10;
 
 /// What jobs of one model say of a provider.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize)]
 pub struct Record {
-    /// Jobs with accepted work that the payer completed.
+    /// Jobs with work that the payer acknowledged, or completed.
     pub jobs: Fading,
     /// Units that were paid for.
     pub units: Fading,
@@ -73,6 +80,10 @@ pub struct Record {
     pub timeouts_with_work: Fading,
     /// Timeouts of jobs without.
     pub timeouts_empty: Fading,
+    /// Disputes that were decided for the provider.
+    pub disputes_won: Fading,
+    /// Disputes that were decided against it.
+    pub disputes_lost: Fading,
 }
 
 /// A record as it is at one time, and what follows from it.
@@ -95,6 +106,8 @@ impl Record {
             units: at(self.units),
             timeouts_with_work: at(self.timeouts_with_work),
             timeouts_empty: at(self.timeouts_empty),
+            disputes_won: at(self.disputes_won),
+            disputes_lost: at(self.disputes_lost),
         }
     }
 }
@@ -118,7 +131,8 @@ pub fn reputation(
 
 /// As in the formula above. No sum or product leaves 128 bits: fading numbers are at most 2^112.
 fn score(record: &Record, slashed_bps: Fading) -> u16 {
-    let (good, bad) = (record.jobs.millionths, record.timeouts_empty.millionths);
+    let lost = record.disputes_lost.millionths.saturating_mul(LOST_DISPUTE);
+    let (good, bad) = (record.jobs.millionths, record.timeouts_empty.millionths.saturating_add(lost));
     let all = good.saturating_add(bad).saturating_add(PRIOR_JOBS.saturating_mul(MILLION));
     let share = good.saturating_mul(BPS).checked_div(all).unwrap_or_default();
     let kept = BPS.saturating_sub(slashed_bps.millionths.div_ceil(MILLION));
@@ -131,6 +145,8 @@ enum Count {
     Job,
     TimeoutWithWork,
     TimeoutEmpty,
+    DisputeWon,
+    DisputeLost,
 }
 
 /// Counts an end of a job: at most one row.
@@ -141,43 +157,59 @@ pub(super) fn count_end(
     now: MarketMs,
     params: &Params,
 ) -> Result<(), Fault> {
-    let Some(count) = counts_as(overlay, (job, provider), (cause, settlement))? else { return Ok(()) };
+    let (count, dispute) = (counts_as(job, cause), dispute_counts_as(cause));
+    if (count.is_none() && dispute.is_none()) || judges(overlay, &job.payer)? {
+        return Ok(());
+    }
+    let paid = !settlement.fee.is_zero() || (job.terms.fee_bps == 0 && !settlement.gross.is_zero());
+    let related = are_related(overlay, job, provider)?;
+    let count = count.filter(|count| *count == Count::TimeoutEmpty || (paid && !related));
+    let dispute = dispute.filter(|_| !related);
+    if count.is_none() && dispute.is_none() {
+        return Ok(());
+    }
     let (key, half_life_s) = ((job.provider_id, job.model), params.market.reputation_half_life_s);
     let mut record = RECORDS.get(overlay, &key)?.unwrap_or_default();
-    let number = match count {
-        Count::Job => &mut record.jobs,
-        Count::TimeoutWithWork => &mut record.timeouts_with_work,
-        Count::TimeoutEmpty => &mut record.timeouts_empty,
-    };
-    *number = number.plus_whole(1, now, half_life_s);
-    if count != Count::TimeoutEmpty {
+    for counted in [count, dispute].into_iter().flatten() {
+        let number = match counted {
+            Count::Job => &mut record.jobs,
+            Count::TimeoutWithWork => &mut record.timeouts_with_work,
+            Count::TimeoutEmpty => &mut record.timeouts_empty,
+            Count::DisputeWon => &mut record.disputes_won,
+            Count::DisputeLost => &mut record.disputes_lost,
+        };
+        *number = number.plus_whole(1, now, half_life_s);
+    }
+    if matches!(count, Some(Count::Job | Count::TimeoutWithWork)) {
         record.units = record.units.plus_whole(settlement.billable.get(), now, half_life_s);
     }
     RECORDS.put(overlay, &key, &record);
     Ok(())
 }
 
-fn counts_as(
-    rows: &impl Rows,
-    (job, provider): (&Job, &Provider),
-    (cause, settlement): (Cause, &Settlement),
-) -> Result<Option<Count>, Fault> {
-    let worked = job.meter.last_claim.is_some();
-    let count = match (cause, worked) {
-        (Cause::PayerCompleted, true) => Count::Job,
-        (Cause::DurationOver | Cause::Silence, true) => Count::TimeoutWithWork,
-        (Cause::DurationOver | Cause::Silence, false) => Count::TimeoutEmpty,
-        (Cause::PayerCompleted | Cause::ProviderCompleted | Cause::Declined, _) => return Ok(None),
-    };
-    if judges(rows, &job.payer)? {
-        return Ok(None);
+/// Rules 1 to 3 and 6.
+fn counts_as(job: &Job, cause: Cause) -> Option<Count> {
+    let (worked, acknowledged) = (!job.meter.used.is_zero(), job.is_acknowledged() && !job.meter.paid.is_zero());
+    match cause {
+        Cause::Unanswered | Cause::VerdictForPayer | Cause::NoVerdict | Cause::Declined => None,
+        _ if acknowledged => Some(Count::Job),
+        Cause::PayerCompleted | Cause::HandedOver | Cause::VerdictForProvider if worked => Some(Count::Job),
+        Cause::DurationOver | Cause::Silence if worked => Some(Count::TimeoutWithWork),
+        Cause::DurationOver | Cause::Silence => Some(Count::TimeoutEmpty),
+        _ => None,
     }
-    let paid = !settlement.fee.is_zero() || (job.terms.fee_bps == 0 && !settlement.gross.is_zero());
-    let counts = count == Count::TimeoutEmpty || (paid && !are_related(rows, job, provider)?);
-    Ok(counts.then_some(count))
 }
 
-/// Rule 8.
+/// Rule 5.
+fn dispute_counts_as(cause: Cause) -> Option<Count> {
+    match cause {
+        Cause::VerdictForProvider | Cause::NewerAck => Some(Count::DisputeWon),
+        Cause::Unanswered | Cause::VerdictForPayer => Some(Count::DisputeLost),
+        _ => None,
+    }
+}
+
+/// Rule 9.
 fn judges(rows: &impl Rows, account: &Address) -> Result<bool, Fault> {
     let roles = roles(rows)?;
     if Role::ALL.iter().any(|role| roles.get(*role).as_ref() == Some(account)) {
@@ -187,7 +219,7 @@ fn judges(rows: &impl Rows, account: &Address) -> Result<bool, Fault> {
     Ok(record.is_some_and(|record| record.standing != Standing::Removed))
 }
 
-/// Rule 7.
+/// Rule 8.
 fn are_related(rows: &impl Rows, job: &Job, provider: &Provider) -> Result<bool, Fault> {
     let theirs = [Some(job.provider), provider.operator, Some(provider.payout), Some(job.payout)];
     let known = [job.payer, job.opener].iter().any(|account| theirs.contains(&Some(*account)));

@@ -348,6 +348,7 @@ impl Draw<'_, '_> {
             duration_s: self.seconds(60, 1_800),
             silence_s: self.seconds(60, 600),
             mode: Mode::ProviderClaims { proof_interval },
+            dispute_terms: None,
             client_ref: self.one_in(5).then(|| text(&format!("order {}", self.below(12)))),
         });
         step(by, action)
@@ -359,7 +360,7 @@ impl Draw<'_, '_> {
         let by = self.worker_of(&job);
         let failed = self.one_in(10);
         let more = if failed { 0 } else { self.claimable(&job) };
-        let receipt::Action::ReceiptSubmit { receipt } = receipt::examples().remove(0);
+        let receipt::Action::ReceiptSubmit { receipt, .. } = receipt::examples().remove(0);
         let mut receipt = Receipt {
             job: id,
             leg: job.leg,
@@ -382,14 +383,16 @@ impl Draw<'_, '_> {
                 _ => receipt.finished = TimestampMs::ZERO,
             }
         }
-        step(by, receipt::Action::ReceiptSubmit { receipt })
+        step(by, receipt::Action::ReceiptSubmit { receipt, ack: None })
     }
 
     /// More units that the next block would accept, if any.
     fn claimable(&mut self, job: &Job) -> u64 {
         let soon = stored(self.state).unwrap().now.saturating_add(2_000);
-        let Mode::ProviderClaims { proof_interval } = job.mode;
-        let first = if job.meter.last_claim.is_none() { proof_interval.get() } else { 0 };
+        let first = match job.mode {
+            Mode::ProviderClaims { proof_interval } if job.meter.used.is_zero() => proof_interval.get(),
+            _ => 0,
+        };
         let least = first.max(job.terms.min_claim.into());
         let paid = job.max_units().unwrap_or(Units::MAX).get().saturating_sub(job.meter.used.get());
         self.count(least, (job.bucket(soon) / 1_000).min(paid))

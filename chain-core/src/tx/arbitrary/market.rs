@@ -4,18 +4,19 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::codec::{List, Text};
-use crate::crypto::Hash;
+use crate::crypto::{Hash, PublicKey};
 use crate::state::Role;
 use crate::state::market::grant::{Allowance, Scope};
-use crate::state::market::job::{Funding, Mode};
+use crate::state::market::job::{Funding, Handover, Mode};
 use crate::state::market::model::ModelSpec;
-use crate::state::market::provider::{OfferTerms, Profile};
+use crate::state::market::post::Requirements;
+use crate::state::market::provider::{DisputeTerms, OfferTerms, Profile};
 use crate::state::market::terms::AssetTerms;
 use crate::testing::{address, key};
-use crate::tx::{Action, account, authority, job, market, model, provider, receipt};
+use crate::tx::{Action, account, authority, dispute, job, market, model, provider, receipt};
 use crate::types::{
-    Address, Amount, AssetId, JobId, ModelId, ModelProposalId, ModuleAccount, Price, ProposalId, TimestampMs, UnitKind,
-    Units,
+    Ack, Acknowledged, Address, Amount, AssetId, JobId, ModelId, ModelProposalId, ModuleAccount, Price, ProposalId,
+    TimestampMs, UnitKind, Units,
 };
 use proptest::prelude::*;
 
@@ -170,16 +171,27 @@ fn of_the_market() -> impl Strategy<Value = market::Action> {
     ]
 }
 
-fn openings() -> impl Strategy<Value = job::Action> {
-    let funding = prop_oneof![
+fn fundings() -> impl Strategy<Value = Funding> {
+    prop_oneof![
         Just(Funding::Wallet {}),
         Just(Funding::Prepaid {}),
         accounts().prop_map(|payer| Funding::OnBehalf { payer })
-    ];
-    let mode = units().prop_map(|proof_interval| Mode::ProviderClaims { proof_interval });
+    ]
+}
+
+fn modes() -> impl Strategy<Value = Mode> {
+    let ack_key = prop_oneof![9 => (1u8..=9).prop_map(|seed| key(seed).public()), 1 => Just(PublicKey([0; 32]))];
+    prop_oneof![
+        units().prop_map(|proof_interval| Mode::ProviderClaims { proof_interval }),
+        (units(), ack_key).prop_map(|(quantum, ack_key)| Mode::ClientAcks { quantum, ack_key }),
+    ]
+}
+
+fn openings() -> impl Strategy<Value = job::Action> {
     let what = (accounts(), models(), assets(), unit_kinds(), amounts(), prices());
-    (funding, what, seconds(), seconds(), mode, some(text())).prop_map(
-        |(funding, what, duration_s, silence_s, mode, client_ref)| {
+    let rest = (some(hashes()), some(text()));
+    (fundings(), what, seconds(), seconds(), modes(), rest).prop_map(
+        |(funding, what, duration_s, silence_s, mode, (dispute_terms, client_ref))| {
             let (provider, model, asset, unit_kind, deposit, price) = what;
             job::Action::JobOpen(job::Opening {
                 funding,
@@ -192,20 +204,80 @@ fn openings() -> impl Strategy<Value = job::Action> {
                 duration_s,
                 silence_s,
                 mode,
+                dispute_terms,
                 client_ref,
             })
         },
     )
 }
 
+fn postings() -> impl Strategy<Value = job::Action> {
+    let what = (models(), assets(), unit_kinds(), amounts(), prices());
+    let requirements = (text(), text(), amounts(), any::<u16>())
+        .prop_map(|(region, class, min_bond, min_score_bps)| Requirements { region, class, min_bond, min_score_bps });
+    (fundings(), what, (seconds(), seconds(), seconds()), modes(), requirements, some(text())).prop_map(
+        |(funding, what, (duration_s, silence_s, bidding_s), mode, requirements, client_ref)| {
+            let (model, asset, unit_kind, deposit, max_price) = what;
+            job::Action::JobPost(job::Posting {
+                funding,
+                model,
+                asset,
+                unit_kind,
+                deposit,
+                max_price,
+                duration_s,
+                silence_s,
+                mode,
+                bidding_s,
+                requirements,
+                client_ref,
+            })
+        },
+    )
+}
+
+fn disputes() -> impl Strategy<Value = DisputeTerms> {
+    (list(accounts(), 3), 0u8..4, any::<u16>()).prop_map(|(arbiters, arbiters_needed, no_verdict_provider_bps)| {
+        DisputeTerms { arbiters, arbiters_needed, no_verdict_provider_bps }
+    })
+}
+
 fn of_jobs() -> impl Strategy<Value = job::Action> {
     use job::Action::*;
+    let handover = (accounts(), prices(), units(), some(hashes()))
+        .prop_map(|(to, price, max_units, dispute_terms)| Handover { to, price, max_units, dispute_terms });
     prop_oneof![
         3 => openings(),
+        2 => postings(),
         1 => (jobs(), amounts()).prop_map(|(job, amount)| JobTopUp { job, amount }),
         1 => jobs().prop_map(|job| JobDecline { job }),
         1 => (jobs(), units()).prop_map(|(job, max_units)| JobComplete { job, max_units }),
         1 => jobs().prop_map(|job| JobExpire { job }),
+        1 => jobs().prop_map(|job| JobCancel { job }),
+        1 => (jobs(), prices(), units(), disputes())
+            .prop_map(|(job, price, quantum, disputes)| BidPlace { job, price, quantum, disputes }),
+        1 => (jobs(), accounts(), prices(), some(hashes()))
+            .prop_map(|(job, provider, price, dispute_terms)| BidAccept { job, provider, price, dispute_terms }),
+        1 => (jobs(), some(handover)).prop_map(|(job, handover)| JobHandoverOffer { job, handover }),
+        1 => (jobs(), prices()).prop_map(|(job, price)| JobHandoverAccept { job, price }),
+    ]
+}
+
+fn acks() -> impl Strategy<Value = Ack> {
+    ((jobs(), 0u32..2, accounts(), units()), 1u8..=9, any::<bool>()).prop_map(|(said, seed, forged)| {
+        let (job, leg, provider, cumulative_units) = said;
+        let said = Acknowledged { job, leg, provider, cumulative_units };
+        let ack = said.sign(&crate::testing::chain(), &key(seed));
+        Ack { acknowledged: Acknowledged { leg: leg + u32::from(forged), ..said }, ..ack }
+    })
+}
+
+fn of_disputes() -> impl Strategy<Value = dispute::Action> {
+    use dispute::Action::*;
+    prop_oneof![
+        (jobs(), units()).prop_map(|(job, from)| DisputeOpen { job, from }),
+        (jobs(), some(acks())).prop_map(|(job, ack)| DisputeRespond { job, ack }),
+        (jobs(), any::<bool>()).prop_map(|(job, for_provider)| DisputeVote { job, for_provider }),
     ]
 }
 
@@ -215,29 +287,28 @@ fn receipts() -> impl Strategy<Value = receipt::Action> {
         prop_oneof![Just(WorkOutcome::Ok {}), any::<u16>().prop_map(|code| WorkOutcome::Failed { code })].boxed();
     let place = (prop_oneof![9 => Just(2u8), 1 => any::<u8>()], jobs(), 0u32..2, numbers(), hashes());
     let work = (units(), unit_kinds(), models(), hashes(), hashes());
-    (place, work, any::<u64>(), any::<u64>(), outcome, text()).prop_map(
-        |(place, work, started, finished, outcome, content_ref)| {
+    (place, work, (any::<u64>(), any::<u64>()), outcome, text(), some(acks())).prop_map(
+        |(place, work, (started, finished), outcome, content_ref, ack)| {
             let (version, job, leg, seq, previous) = place;
             let (cumulative_units, unit_kind, model, input_hash, output_hash) = work;
             let (started, finished) = (TimestampMs::new(started), TimestampMs::new(finished));
-            receipt::Action::ReceiptSubmit {
-                receipt: Receipt {
-                    version,
-                    job,
-                    leg,
-                    seq,
-                    previous,
-                    cumulative_units,
-                    unit_kind,
-                    model,
-                    input_hash,
-                    output_hash,
-                    started,
-                    finished,
-                    outcome,
-                    content_ref,
-                },
-            }
+            let receipt = Receipt {
+                version,
+                job,
+                leg,
+                seq,
+                previous,
+                cumulative_units,
+                unit_kind,
+                model,
+                input_hash,
+                output_hash,
+                started,
+                finished,
+                outcome,
+                content_ref,
+            };
+            receipt::Action::ReceiptSubmit { receipt, ack }
         },
     )
 }
@@ -289,6 +360,7 @@ pub(crate) fn market_action() -> impl Strategy<Value = Action> {
         3 => of_jobs().prop_map(Action::Job),
         1 => receipts().prop_map(Action::Receipt),
         1 => of_delegates().prop_map(Action::Account),
+        1 => of_disputes().prop_map(Action::Dispute),
         1 => of_the_council().prop_map(Action::Authority),
     ]
 }

@@ -6,7 +6,7 @@
 //!
 //! Not here: the arithmetic of the set (`epoch`).
 
-use super::council::{Member, carry_out, close, council, settle};
+use super::council::{carry_out, close, settle};
 use super::epoch::{Plan, Wanted, plan};
 use super::measure::check_parameter;
 use super::proposal::{ACTIVATIONS, DEADLINES, FORGETTING, PROPOSALS, Status, Tally, due, existing, wait_no_more};

@@ -10,38 +10,8 @@ use super::*;
 use crate::limits::MAX_OPEN_PROPOSALS;
 use crate::state::market::{self, provider::PROVIDERS, slash::Victim};
 use crate::state::protocol::{ROLES, roles};
-use crate::state::stakes::mode;
-use crate::state::validators::{JAILED_AWAY, VALIDATORS, enrol, next_members, records, roster};
-use crate::state::{Now, Overlay, Rows};
-use crate::types::ConsensusMode;
-
-/// Somebody who votes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Its key.
-    pub key: PublicKey,
-    /// What its vote weighs: 1, or in mode `pos` its weight in the set.
-    pub weight: u64,
-}
-
-/// Who votes, ascending by key: rules 1 and 18.
-pub fn council(rows: &impl Rows) -> Result<Vec<Member>, Fault> {
-    let (records, set, by_stake) = (records(rows)?, next_members(rows)?, mode(rows)? == ConsensusMode::Pos);
-    let place = |key: &PublicKey| set.binary_search_by_key(key, |member| member.public_key).ok();
-    let in_set = |key: &PublicKey| place(key).and_then(|place| set.get(place));
-    let weight = |key: &PublicKey| if by_stake { in_set(key).map_or(0, |member| member.weight) } else { 1 };
-    let members = |may: &dyn Fn(&PublicKey, &ValidatorRecord) -> bool| -> Vec<Member> {
-        let keys = records.iter().filter(|(key, record)| may(key, record)).map(|(key, _)| *key);
-        keys.map(|key| Member { key, weight: weight(&key) }).filter(|member| member.weight > 0).collect()
-    };
-    let active = members(&|_, record| record.is_active());
-    if !active.is_empty() {
-        return Ok(active);
-    }
-    let signs = |key: &PublicKey| in_set(key).is_some();
-    let innocent = members(&|key, record| signs(key) && record.equivocation.is_none());
-    Ok(if innocent.is_empty() { members(&|key, _| signs(key)) } else { innocent })
-}
+use crate::state::validators::{JAILED_AWAY, VALIDATORS, enrol, roster};
+use crate::state::{Now, Overlay};
 
 /// The sender as a member of the council, with the council.
 fn member(context: &Context<'_, '_>) -> Result<(PublicKey, Vec<Member>), Failure> {

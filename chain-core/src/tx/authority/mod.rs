@@ -84,8 +84,8 @@ mod evidence;
 mod measure;
 pub mod proposal;
 
+pub use crate::state::council::{Member, council};
 pub(super) use block_end::at_block_end;
-pub use council::{Member, council};
 pub use measure::Measure;
 
 use self::epoch::Waiting;

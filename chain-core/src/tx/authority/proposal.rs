@@ -2,12 +2,12 @@
 //!
 //! Not here: what a vote does (`council`), what happens when something is due (`block_end`).
 
-use super::council::Member;
 use super::measure::Measure;
 use crate::codec::List;
 use crate::crypto::PublicKey;
 use crate::fault::Fault;
 use crate::limits::MAX_VALIDATORS;
+use crate::state::council::Member;
 use crate::state::market::slash::Victim;
 use crate::state::{Overlay, Rows, Table, Tree};
 use crate::types::{Height, ProposalId, TimestampMs};

@@ -1,27 +1,40 @@
-//! What time alone does to jobs, at the end of a block: those that are due are settled, those settled long ago are
-//! forgotten. Rules 11 and 12.
+//! What time alone does to jobs, at the end of a block: those that are due take their next step, posted jobs nobody
+//! took are given back, jobs settled long ago are forgotten. Rules 11, 12 and 17.
 //!
-//! The queue holds one row per open job, under a time that is never later than when the job is due. Receipts
-//! move that time on and leave the row: whoever stands in front and is not due yet is put back to its place.
+//! The queue holds one row per active or closing job, under a time that is never later than when the job is due.
+//! Receipts move that time on and leave the row: whoever stands in front and is not due yet is put back to its place.
 
-use super::end::{cause_of_time, settled};
+use super::end::go_on;
+use super::post::give_back;
 use crate::fault::Fault;
-use crate::limits::{MAX_JOB_ENDS_PER_BLOCK, MAX_JOBS_FORGOTTEN_PER_BLOCK, MAX_JOBS_LOOKED_AT_PER_BLOCK};
-use crate::state::market::job::{JOB_ENDS, JOB_FORGETTING, JOBS, Job};
-use crate::state::market::settle::{end, forget};
+use crate::limits::{
+    MAX_JOB_ENDS_PER_BLOCK, MAX_JOBS_FORGOTTEN_PER_BLOCK, MAX_JOBS_LOOKED_AT_PER_BLOCK, MAX_POST_ENDS_PER_BLOCK,
+};
+use crate::state::market::job::{JOB_ENDS, JOB_FORGETTING, JOBS, requeue};
+use crate::state::market::post::{POST_ENDS, POSTS};
+use crate::state::market::settle::forget;
 use crate::state::market::{Market, due};
-use crate::tx::BlockEnd;
-use crate::types::{JobId, MarketMs};
+use crate::tx::{BlockEnd, Event};
+use crate::types::JobId;
 
 /// Everything that is due.
 pub(in crate::tx) fn at_block_end(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
     let market = block.market()?;
     let mut ends = 0;
-    for (at, id) in due(&JOB_ENDS, block.state, market.now, MAX_JOBS_LOOKED_AT_PER_BLOCK)? {
+    for (_, id) in due(&JOB_ENDS, block.state, market.now, MAX_JOBS_LOOKED_AT_PER_BLOCK)? {
         if ends == MAX_JOB_ENDS_PER_BLOCK {
             break;
         }
-        ends += usize::from(look_at(block, at, id, &market)?);
+        ends += usize::from(look_at(block, id, &market)?);
+    }
+    // Bids are taken in the last moment, too.
+    for (until, id) in due(&POST_ENDS, block.state, market.now, MAX_POST_ENDS_PER_BLOCK)? {
+        if until < market.now {
+            let post = POSTS.get(block.state, &id)?;
+            let post = post.ok_or_else(|| Fault::new(format!("posted job {id} is queued but has no row")))?;
+            let event = give_back(block.state, id, &post, None)?;
+            block.report(vec![Event::Job(event)]);
+        }
     }
     for (at, id) in due(&JOB_FORGETTING, block.state, market.now, MAX_JOBS_FORGOTTEN_PER_BLOCK)? {
         forget(block.state, at, id)?;
@@ -29,19 +42,16 @@ pub(in crate::tx) fn at_block_end(block: &mut BlockEnd<'_, '_>) -> Result<(), Fa
     Ok(())
 }
 
-/// Settles a job that is due, or puts it back to its place; answers whether it was due.
-fn look_at(block: &mut BlockEnd<'_, '_>, at: MarketMs, id: JobId, market: &Market) -> Result<bool, Fault> {
+/// Takes the next step of a job that is due, or puts it back to its place; answers whether it was due.
+fn look_at(block: &mut BlockEnd<'_, '_>, id: JobId, market: &Market) -> Result<bool, Fault> {
     let missing = || Fault::new(format!("job {id} is queued but has no row"));
-    let job = JOBS.get(block.state, &id)?.ok_or_else(missing)?;
+    let mut job = JOBS.get(block.state, &id)?.ok_or_else(missing)?;
     if !job.is_due(market.now) {
-        let queued = job.due_at();
-        JOB_ENDS.remove(block.state, &(at, id));
-        JOB_ENDS.put(block.state, &(queued, id), &());
-        JOBS.put(block.state, &id, &Job { queued, ..job });
+        requeue(block.state, id, &mut job);
+        JOBS.put(block.state, &id, &job);
         return Ok(false);
     }
-    let cause = cause_of_time(&job);
-    let ended = end(block.state, (id, job), cause, market, block.params)?;
-    block.report(vec![crate::tx::Event::Job(settled(id, ended, cause, None, market))]);
+    let event = go_on(block.state, (id, job), None, (market, block.params))?;
+    block.report(vec![Event::Job(event)]);
     Ok(true)
 }

@@ -6,7 +6,7 @@ use crate::tx::market_testkit::*;
 use crate::tx::{self, market, provider};
 
 fn submit_of(receipt: Receipt) -> Action {
-    Action::ReceiptSubmit { receipt }
+    Action::ReceiptSubmit { receipt, ack: None }
 }
 
 /// A job of one NAT, opened by P1 at t = 1000.
@@ -156,7 +156,7 @@ fn prf_11_no_bond_comes_back_while_claims_can_be_credited() {
     world.later(7 * DAY);
     world.ok(H1, provider::Action::ProviderBondWithdraw {});
     // By then the job is forgotten; before that, it had ended.
-    let Action::ReceiptSubmit { receipt } = examples().remove(0);
+    let Action::ReceiptSubmit { receipt, .. } = examples().remove(0);
     let late = Receipt { job: JobId::new(id), ..receipt };
     assert_eq!(world.no(H1, submit_of(late)), "unknown_job");
 }
@@ -264,7 +264,7 @@ fn rule_7_the_rest_of_a_deposit_can_be_claimed_however_small() {
 
 #[test]
 fn a_receipts_hash_is_of_its_chain_and_of_all_its_fields() {
-    let Action::ReceiptSubmit { receipt } = examples().remove(0);
+    let Action::ReceiptSubmit { receipt, .. } = examples().remove(0);
     let here = crate::testing::chain();
     assert_ne!(receipt.hash(&here), receipt.hash(&ChainId::default()));
     let other = Receipt { output_hash: Hash([3; 32]), ..receipt.clone() };

@@ -327,7 +327,7 @@ fn rule_7_a_job_keeps_the_parameters_of_its_opening() {
     assert_eq!(world.end(P1, complete(cancelled)).1.early_fee.get(), 0);
     // The next job is under the new ones.
     let next = world.open(P1, Opening { interval: 700, ..opening(USD, 10 * E6, 5_000) });
-    let Terms { fee_bps, window_s, rate, burst_s, min_claim, early_cancel_units } = world.job(next).terms;
+    let Terms { fee_bps, window_s, rate, burst_s, min_claim, early_cancel_units, .. } = world.job(next).terms;
     assert_eq!((fee_bps, window_s, rate, burst_s, min_claim, early_cancel_units), (0, 10, 100, 10, 700, 1_000));
     assert_eq!(world.end(P1, complete(next)).1.early_fee.get(), 5_000);
 }

@@ -1,0 +1,45 @@
+//! Answers of providers. Rules 3 and 4.
+
+use super::*;
+use crate::state::market::provider::provider;
+use crate::state::market::settle::pay_up_to;
+use crate::state::market::{NOT_THE_PROVIDER, Purse};
+
+/// Rule 4.
+pub(super) fn deposit(context: &mut Context<'_, '_>, id: JobId) -> Result<(), Failure> {
+    let (by, market) = (context.sender, context.market()?);
+    let (job, mut dispute) = disputed(context, id, &market)?;
+    if by != job.provider {
+        return Err(NOT_THE_PROVIDER.because(job.provider, by).into());
+    }
+    if let Some(at) = dispute.answered {
+        return Err(ALREADY_ANSWERED.because("a dispute without an answer", at).into());
+    }
+    let Dispute { asset, bond, .. } = dispute;
+    Purse::Account(by).take(context.state, asset, bond)?;
+    DISPUTE_ENDS.remove(context.state, &(dispute.until, id));
+    let verdict_until = market.now.plus_s(job.terms.dispute_verdict_s);
+    (dispute.answered, dispute.until) = (Some(market.now), verdict_until);
+    DISPUTE_ENDS.put(context.state, &(verdict_until, id), &());
+    DISPUTES.put(context.state, &id, &dispute);
+    let (payer, provider) = (job.payer, job.provider);
+    let said = Event::DisputeAnswered { job: id, payer, provider, asset, bond, verdict_until };
+    context.emit(crate::tx::Event::Dispute(said));
+    Ok(())
+}
+
+/// Rule 3.
+pub(super) fn prove(context: &mut Context<'_, '_>, id: JobId, ack: &Ack) -> Result<(), Failure> {
+    let (by, market) = (context.sender, context.market()?);
+    let (mut job, dispute) = disputed(context, id, &market)?;
+    if !provider(context.state, &job.provider)?.acts(&job.provider, &by) {
+        return Err(NOT_THE_PROVIDER.because(job.provider, by).into());
+    }
+    let units = job.acknowledged(id, ack)?;
+    pay_up_to(context.state, &mut job, units)?;
+    job.meter.used = job.meter.used.max(units);
+    let now = (&market, context.params);
+    let said = end(context.state, (id, job), dispute, (Cause::NewerAck, Some(by)), now)?;
+    context.emit(crate::tx::Event::Dispute(said));
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! Rule n of the family is tested by `rule_n_…`.
