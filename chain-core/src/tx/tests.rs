@@ -205,6 +205,15 @@ fn market_words(receiver: &str) -> Vec<String> {
          class \"fast\", encryption key 0x{}, metadata \"{{}}\"",
         "06".repeat(32)
     );
+    let claim = format!(
+        "Claim work for job 7, leg 0, receipt 1 after 0x{}: 500 tokens so far, done, with the model {five}, from \
+         1700000000000 ms to 1700000005000 ms, input 0x{}, output 0x{}, see \"ipfs://answer\" (version 2)",
+        "00".repeat(32),
+        "01".repeat(32),
+        "02".repeat(32)
+    );
+    let acknowledged =
+        format!("the key {} acknowledges 500 units of {receiver} for job 7, leg 0", crate::testing::key(3).public());
     vec![
         format!("Let in as curator 1 models: \"llama-3\" \"8b-q4.gguf\" (\"gguf\", weights {five})"),
         format!(
@@ -257,22 +266,45 @@ fn market_words(receiver: &str) -> Vec<String> {
         "Complete job 7, with at most 100000 units used".to_owned(),
         "Settle job 7, whose time is over".to_owned(),
         format!(
-            "Claim work for job 7, leg 0, receipt 1 after 0x{}: 500 tokens so far, done, with the model {five}, from \
-             1700000000000 ms to 1700000005000 ms, input 0x{}, output 0x{}, see \"ipfs://answer\" (version 2)",
-            "00".repeat(32),
-            "01".repeat(32),
-            "02".repeat(32)
+            "Put 10USD into escrow for a job with the model {five} that providers bid on for 3600 s, at no more than \
+             0.005USD per 1000 tokens, for at most 86400 s and until 86400 s of silence; the key {} acknowledges, and at \
+             most 1000 units are claimed beyond that; providers of region \"eu\", class \"\", a bond of at least 0 base \
+             units and a score of at least 0 basis points",
+            crate::testing::key(1).public()
         ),
+        "Take back the posted job 7".to_owned(),
+        format!(
+            "Bid on job 7: 4000 base units of its asset per 1000 units, at most 2000 units ahead of acknowledgements; \
+             disputes: 1 of {} decide, without a verdict the provider has 5000 basis points of what is contested",
+            Address::from_bytes([9; 32])
+        ),
+        format!(
+            "Accept the bid of {receiver} on job 7 at 4000 base units of its asset per 1000 units, disputes decided as in \
+             0x{}",
+            "06".repeat(32)
+        ),
+        format!(
+            "Offer job 7 to {receiver} at 5000 base units of its asset per 1000 units, if at most 500 units were used \
+             until then"
+        ),
+        "Take over job 7 at 5000 base units of its asset per 1000 units".to_owned(),
+        claim.clone(),
+        format!("{claim}; {acknowledged}"),
+        "Contest the claims of job 7 from unit 400 on, and deposit for it".to_owned(),
+        "Deposit against the dispute about job 7".to_owned(),
+        format!("End the dispute about job 7: {acknowledged}"),
+        "Decide the dispute about job 7 for the provider".to_owned(),
     ]
 }
 
 /// A JSON value with one leaf changed into another of its form, once for every leaf and form. Proofs of possession
-/// are left as they are: words name the keys they are of.
+/// and signatures are left as they are: words name the keys they are of.
 fn variations(json: &serde_json::Value) -> Vec<serde_json::Value> {
     use serde_json::{Value, json};
     match json {
         Value::Object(fields) => {
-            let fields = fields.iter().filter(|(name, _)| !["proof", "proofs", "type"].contains(&name.as_str()));
+            let fields =
+                fields.iter().filter(|(name, _)| !["proof", "proofs", "signature", "type"].contains(&name.as_str()));
             let inner = fields.flat_map(|(name, value)| variations(value).into_iter().map(move |new| (name, new)));
             let with = |(name, new): (&String, Value)| {
                 let mut whole = json.clone();

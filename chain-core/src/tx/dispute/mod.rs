@@ -58,7 +58,7 @@ rejections! {
     1205 DISPUTE_TIME_OVER "dispute_time_over" "the time for this is over";
     1206 NOT_AN_ARBITER "not_an_arbiter" "this account does not decide this dispute";
     1207 PARTY_VOTES "party_votes" "a party of the job, or a delegate of one, does not decide its dispute";
-    1208 ALREADY_VOTED_SO "already_voted" "this account has voted on this dispute";
+    1208 DISPUTE_VOTED "dispute_voted" "this account has voted on this dispute";
 }
 
 /// Names and numbers of this family's actions.

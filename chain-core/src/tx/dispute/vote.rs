@@ -20,7 +20,7 @@ pub(super) fn vote(context: &mut Context<'_, '_>, id: JobId, for_provider: bool)
         return Err(PARTY_VOTES.because("somebody without a part in the job", voter).into());
     }
     if dispute.votes.iter().any(|ballot| ballot.voter == voter) {
-        return Err(ALREADY_VOTED_SO.because("one vote per account", voter).into());
+        return Err(DISPUTE_VOTED.because("one vote per account", voter).into());
     }
     let mut votes = dispute.votes.into_inner();
     votes.push(Ballot { voter, for_provider });

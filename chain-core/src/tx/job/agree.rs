@@ -69,7 +69,7 @@ pub(super) fn check_form(mode: &Mode, price: Price, (duration_s, silence_s): (u3
 pub(super) fn mode_text(mode: &Mode) -> String {
     match mode {
         Mode::ProviderClaims { proof_interval } => {
-            format!("the provider claims, at least {proof_interval} units first")
+            format!("the provider claims, at least {proof_interval} units at first")
         }
         Mode::ClientAcks { quantum, ack_key } => {
             format!("the key {ack_key} acknowledges, and at most {quantum} units are claimed beyond that")

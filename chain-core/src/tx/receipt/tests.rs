@@ -86,7 +86,7 @@ fn prf_06_no_receipt_is_accepted_twice() {
     let proof = world.proof(id, 500);
     world.ok(H1, proof.clone());
     world.later(5);
-    assert_eq!(world.no(H1, proof), "wrong_place");
+    assert_eq!(world.no(H1, proof), "receipt_repeated");
     assert_eq!(world.job(id).meter.used.get(), 500);
 }
 
@@ -193,7 +193,7 @@ fn rule_3_and_4_a_receipt_has_its_place() {
         (Receipt { model: m2(), ..next.clone() }, "wrong_job"),
         (Receipt { unit_kind: UnitKind::Images, ..next.clone() }, "wrong_job"),
         (Receipt { seq: 3, ..next.clone() }, "wrong_place"),
-        (Receipt { seq: 1, ..next.clone() }, "wrong_place"),
+        (Receipt { seq: 1, ..next.clone() }, "receipt_old"),
         (Receipt { previous: Hash::ZERO, ..next.clone() }, "wrong_place"),
         (Receipt { job: JobId::new(99), ..next.clone() }, "unknown_job"),
         (Receipt { finished: TimestampMs::ZERO, ..next.clone() }, "receipt_times"),

@@ -93,7 +93,7 @@ fn jobs_that_work_are_looked_at_without_using_up_the_ends() {
     let mut overlay = Overlay::new(&world.chain.tree);
     for n in 1..count {
         let mut job = world.job(n);
-        job.meter.last_claim = Some(MarketMs::new(1_200_000));
+        (job.meter.last_claim, job.meter.active_at) = (Some(MarketMs::new(1_200_000)), MarketMs::new(1_200_000));
         JOBS.put(&mut overlay, &JobId::new(n), &job);
     }
     let changes = overlay.into_changes();
