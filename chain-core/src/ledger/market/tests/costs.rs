@@ -132,11 +132,11 @@ fn late_blocks_are_read_once_and_only_what_is_asked_for_is_looked_at() {
     listed.block(vec![(H1, claim(&rows[0], 500))], 5);
     let blocks = listed.inner.lock().unwrap().blocks.clone();
     let events = blocks.last().unwrap().results.events.iter().flatten();
-    let accepted = events.filter_map(|event| match event {
+    let mut accepted = events.filter_map(|event| match event {
         crate::tx::Event::Receipt(receipt::Event::ReceiptAccepted { hash, .. }) => Some(*hash),
         _ => None,
     });
-    let hash = accepted.last().unwrap();
+    let hash = accepted.next().unwrap();
     let counted = |read: &dyn Fn()| {
         listed.read_blocks.store(0, Ordering::Relaxed);
         listed.looks.store(0, Ordering::Relaxed);
