@@ -3,19 +3,17 @@
 
 use benches::Result;
 use benches::chain::{BenchChain, transfer};
+use benches::listing::open_job;
 use benches::yardstick::{BATCH, THREADS, Yardstick};
 use chain_core::codec;
-use chain_core::crypto::Hash;
 use chain_core::execute::{BlockContext, execute_block};
 use chain_core::limits::MAX_TX_BYTES;
 use chain_core::state::market::fading::Fading;
-use chain_core::state::market::job::{JOB_ENDS, JOBS, Job, Meter, Mode, OPEN_PAIRS, Status, Terms};
+use chain_core::state::market::job::{JOB_ENDS, JOBS, OPEN_PAIRS};
 use chain_core::state::market::provider::{PROVIDERS, Provider, ProviderState};
 use chain_core::state::{Change, Overlay, Tree};
 use chain_core::tx::{Checked, Formed, Signed, check_many};
-use chain_core::types::{
-    Address, Amount, AssetId, Height, JobId, MarketMs, ModelId, Price, ProviderId, TimestampMs, UnitKind, Units, View,
-};
+use chain_core::types::{Amount, Height, JobId, MarketMs, ProviderId, TimestampMs, View};
 use criterion::{BatchSize, Criterion, Throughput};
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
@@ -113,31 +111,6 @@ fn with_jobs(chain: &BenchChain, jobs: u64, queued: MarketMs, silence_s: u32) ->
     let delta = tree.preview(overlay.into_changes());
     tree.commit(delta)?;
     Ok(tree)
-}
-
-fn open_job(payer: Address, provider: Address, queued: MarketMs, silence_s: u32) -> Job {
-    Job {
-        payer,
-        opener: payer,
-        provider,
-        provider_id: ProviderId::new(1),
-        payout: provider,
-        model: ModelId(Hash([5; 32])),
-        asset: AssetId::NATIVE,
-        unit_kind: UnitKind::Tokens,
-        price: Price::new(5_000),
-        deposit: Amount::new(10_000_000),
-        mode: Mode::ProviderClaims { proof_interval: Units::new(100) },
-        terms: Terms { fee_bps: 1_000, window_s: 30, rate: 2_000, burst_s: 300, min_claim: 100, early_cancel_units: 0 },
-        started: MarketMs::ZERO,
-        duration_s: 86_400,
-        silence_s,
-        leg: 0,
-        meter: Meter::new(MarketMs::ZERO),
-        queued,
-        client_ref: None,
-        status: Status::Active,
-    }
 }
 
 fn checked(chain: &BenchChain) -> Result<Vec<Checked>> {

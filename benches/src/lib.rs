@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod feed;
 pub mod head;
 pub mod http;
+pub mod listing;
 pub mod machine;
 pub mod network;
 pub mod node;

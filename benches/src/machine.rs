@@ -72,8 +72,22 @@ fn process_seconds(pid: u32) -> Result<f64> {
 
 /// Bytes of a process that are in memory.
 pub fn resident_bytes(pid: u32) -> Result<u64> {
+    status_bytes(pid, "VmRSS:")
+}
+
+/// The most bytes of a process that were in memory at a time, since its start or [`reset_peak`].
+pub fn peak_bytes(pid: u32) -> Result<u64> {
+    status_bytes(pid, "VmHWM:")
+}
+
+/// From now on the peak of this process counts anew.
+pub fn reset_peak() -> Result<()> {
+    Ok(fs::write("/proc/self/clear_refs", "5")?)
+}
+
+fn status_bytes(pid: u32, field: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("/proc/PID/status has no VmRSS")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("/proc/PID/status lacks a field")?;
     let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
     Ok(kib * 1024)
 }

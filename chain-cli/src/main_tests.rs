@@ -109,7 +109,7 @@ fn the_commands_of_the_documents_are_known() {
         "job expire 1 --from dev5",
         "job list --payer dev1 --state active --oldest",
         "job show 1",
-        "job show name --payer dev1",
+        "job show name --opener dev1",
         "job watch 1 --from-height 1",
         "receipt submit f.json --from dev3",
         "receipt show 1 --seq 2",

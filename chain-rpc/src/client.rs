@@ -273,9 +273,9 @@ impl Client {
         self.call_with("get_jobs", params).await
     }
 
-    /// The job an account calls so.
-    pub async fn get_job_of(&self, payer: Address, client_ref: &str) -> Result<JobAnswer, ClientError> {
-        let params = JobParams { job: None, payer: Some(payer), client_ref: Some(client_ref.into()) };
+    /// The job its opener calls so.
+    pub async fn get_job_of(&self, opener: Address, client_ref: &str) -> Result<JobAnswer, ClientError> {
+        let params = JobParams { job: None, opener: Some(opener), client_ref: Some(client_ref.into()) };
         self.call_with("get_job", &params).await
     }
 

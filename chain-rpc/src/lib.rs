@@ -18,7 +18,7 @@ pub mod server;
 pub mod view;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use api::Context;
 pub use backend::Backend;

@@ -196,7 +196,7 @@ async fn work_is_bought_in_three_ways_and_every_unit_ends_where_it_should() {
     let last = told.last().unwrap();
     assert_eq!((&last["event"]["cause"], &last["event"]["by"]), (&json!("silence"), &Value::Null));
     assert_eq!(balance(&cluster, "dev1", "USD"), 999_500_000);
-    let quiet = said(&cluster, 0, "job show quiet --payer dev1");
+    let quiet = said(&cluster, 0, "job show quiet --opener dev1");
     assert_eq!((number(&quiet["settled"]["refund"]), &quiet["state"]), (7 * USD, &json!("settled")));
     refused(&cluster, "job expire 1 --from dev5", 81);
 

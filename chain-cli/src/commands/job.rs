@@ -78,11 +78,11 @@ enum JobAction {
     },
     /// Show a job
     Show {
-        /// Its number, or with --payer what the payer calls it
+        /// Its number, or with --opener what who opened it calls it
         job: String,
-        /// Whose name for it that is
+        /// Whose name for it that is: who opened it, which may be a delegate of who pays
         #[arg(long, value_name = "NAME|ADDRESS")]
-        payer: Option<String>,
+        opener: Option<String>,
     },
     /// Tell what happens to a job until it is settled
     Watch {
@@ -195,7 +195,7 @@ pub async fn run(app: &App, args: &JobArgs) -> Answer<()> {
         }
         JobAction::Expire(which) => act(app, &node, &which.send, Job::JobExpire { job: JobId::new(which.job) }).await,
         JobAction::List { filter, paging } => list(app, &node, filter, paging).await,
-        JobAction::Show { job, payer } => show(app, &node, job, payer.as_ref()).await,
+        JobAction::Show { job, opener } => show(app, &node, job, opener.as_ref()).await,
         JobAction::Watch { job, from_height } => watch(app, node, JobId::new(*job), from_height.map(Height::new)).await,
     }
 }
@@ -245,7 +245,7 @@ async fn list(app: &App, node: &Node, filter: &Filter, paging: &Paging) -> Answe
     let read = paging.read(async |cursor, limit| {
         let page = node.client.get_jobs(&JobsParams { cursor, limit: Some(limit), ..asked.clone() }).await?;
         now = page.now;
-        Ok((page.jobs, page.next))
+        Ok((page.list.jobs, page.next))
     });
     let (jobs, next) = read.await?;
     let tokens = Tokens::of(node, jobs.iter().map(|job| job.asset)).await?;
@@ -277,11 +277,12 @@ fn cause(ended: &SettledView) -> String {
     name.as_str().unwrap_or_default().replace('_', " ")
 }
 
-async fn show(app: &App, node: &Node, which: &str, payer: Option<&String>) -> Answer<()> {
-    let answer = match payer {
-        Some(payer) => node.client.get_job_of(app.address(payer)?, which).await?,
+async fn show(app: &App, node: &Node, which: &str, opener: Option<&String>) -> Answer<()> {
+    let answer = match opener {
+        Some(opener) => node.client.get_job_of(app.address(opener)?, which).await?,
         None => {
-            let bad = || CliError::Usage(format!("'{which}' is no job's number; what a payer calls it needs --payer"));
+            let bad =
+                || CliError::Usage(format!("'{which}' is no job's number; what its opener calls it needs --opener"));
             node.client.get_job(JobId::new(which.parse().map_err(|_| bad())?)).await?
         }
     };

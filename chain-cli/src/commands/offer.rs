@@ -167,7 +167,7 @@ async fn list(app: &App, node: &Node, filter: &Filter, paging: &Paging) -> Answe
     let read = paging.read(async |cursor, limit| {
         let page = node.client.get_offers(&OffersParams { cursor, limit: Some(limit), ..asked.clone() }).await?;
         now = Some(page.now);
-        Ok((page.offers, page.next))
+        Ok((page.list.offers, page.next))
     });
     let (offers, next) = read.await?;
     let (now, names) = (now.unwrap_or_default(), app.names());

@@ -335,7 +335,7 @@ async fn list(app: &App, node: &Node, filter: &Filter, paging: &Paging) -> Answe
     let read = paging.read(async |cursor, limit| {
         let page = node.client.get_providers(&ProvidersParams { cursor, limit: Some(limit), ..asked.clone() }).await?;
         now = page.now;
-        Ok((page.providers, page.next))
+        Ok((page.list.providers, page.next))
     });
     let (mut providers, next) = read.await?;
     if filter.sort == Sort::Reputation {

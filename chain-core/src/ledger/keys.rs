@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | meta | `chain_id`, `genesis`, `head`, `flushed`, `history` | 32 bytes · canonical genesis · height u64 BE (three times) |
 //! | meta | `oldest_body` | height u64 BE: bodies, results and index entries below it are gone; absent = 0 |
-//! | meta | `market` | height u64 BE: the lists of the market have come to it; absent: they are to be made anew |
+//! | meta | `market.2` | height u64 BE: the lists of the market have come to it; absent: they are to be made anew |
 //! | meta | `importing` | height u64 BE: a snapshot is being written and is not complete |
 //! | meta | `set/` ‖ height u64 BE | the members of the set that signs the next height, where this height changed it |
 //! | headers, bodies, certificates, events | height u64 BE | borsh of header, body, certificate, results |
@@ -23,7 +23,7 @@ pub(super) const GENESIS: &[u8] = b"genesis";
 pub(super) const HEAD: &[u8] = b"head";
 pub(super) const FLUSHED: &[u8] = b"flushed";
 pub(super) const HISTORY: &[u8] = b"history";
-pub(super) const MARKET: &[u8] = b"market";
+pub(super) const MARKET: &[u8] = b"market.2";
 pub(super) const OLDEST_BODY: &[u8] = b"oldest_body";
 pub(super) const IMPORTING: &[u8] = b"importing";
 pub(super) const SET_PREFIX: &[u8] = b"set/";

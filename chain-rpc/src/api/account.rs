@@ -7,12 +7,19 @@ use super::tx::{known_asset, limit};
 use super::{Context, Method, entry, look, to_tx_view};
 use crate::errors::RpcError;
 use crate::view::*;
-use chain_core::state::market::grant::{GRANTS, grant};
+use chain_core::Fault;
+use chain_core::state::Tree;
+use chain_core::state::market::grant::{GRANTS, Grant, grant};
+use chain_core::types::Address;
 
 /// Most transactions in one page.
 const MAX_PAGE: u32 = 1000;
 /// Most blocks a page is collected from: each may be several MiB.
 const MAX_PAGE_BLOCKS: usize = 200;
+/// Most grants in one page: each may be several KiB.
+const MAX_PAGE_GRANTS: usize = 200;
+/// Grants that are read while a commit may wait.
+const GRANTS_PER_LOOK: usize = 16;
 
 /// The methods of this namespace.
 pub const METHODS: &[Method] = &[
@@ -25,7 +32,7 @@ pub const METHODS: &[Method] = &[
     entry!("account", disk get_history, HistoryParams => HistoryView, 50, r#"{"address":"$address","limit":10}"#,
         [(Get, "/rpc/history/{address}")],
         "get_history", "Final transactions that concern an account, and what blocks did to it by themselves, newest first, in pages."),
-    entry!("account", now get_delegates, DelegatesParams => DelegatesView, 10, r#"{"account":"$address","limit":10}"#,
+    entry!("account", disk get_delegates, DelegatesParams => DelegatesView, 50, r#"{"account":"$address","limit":10}"#,
         [(Get, "/v1/accounts/{account}/delegates")],
         "get_delegates", "Who may spend an account's money on jobs, on which, and what they have spent."),
 ];
@@ -82,34 +89,82 @@ fn get_history(context: &Context, params: HistoryParams) -> Result<HistoryView, 
 }
 
 fn get_delegates(context: &Context, asked: DelegatesParams) -> Result<DelegatesView, RpcError> {
-    let limit = limit(asked.limit, 100, MAX_PAGE)?;
-    let after = read_cursor(asked.cursor.as_deref(), 14)?.unwrap_or_default();
-    look(context, |block, tree| {
-        let (mut delegates, mut last) = (Vec::new(), None);
-        if let Some(delegate) = &asked.delegate {
-            delegates.extend(grant(tree, &asked.account, delegate)?.map(DelegateView::from));
-        } else {
-            let from = [asked.account.as_bytes().as_slice(), &after].concat();
-            for row in GRANTS.scan_from(tree, &from) {
-                let (key, grant) = row?;
-                let Some(own) = key.strip_prefix(asked.account.as_bytes().as_slice()) else { break };
-                if own == after {
-                    continue;
-                }
-                // One more than asked for says that there are more.
-                if delegates.len() == limit {
-                    last = delegates_cursor(&delegates);
-                    break;
-                }
-                delegates.push(grant.into());
-            }
+    let limit = limit(asked.limit, 100, MAX_PAGE)?.min(MAX_PAGE_GRANTS);
+    let mut after = read_cursor(asked.cursor.as_deref(), 14)?.unwrap_or_default();
+    let (height, timestamp) = look(context, |block, _| Ok((block.header.height, block.header.timestamp_ms)))?;
+    let mut view = DelegatesView { account: asked.account, height, timestamp, delegates: Vec::new(), next: None };
+    if let Some(delegate) = &asked.delegate {
+        let found = look(context, |_, tree| grant(tree, &asked.account, delegate))?;
+        view.delegates.extend(found.map(DelegateView::from));
+        return Ok(view);
+    }
+    // A grant can be long: a commit waits for few of them at a time.
+    loop {
+        let some = GRANTS_PER_LOOK.min(limit.saturating_sub(view.delegates.len()));
+        let (found, more) = look(context, |_, tree| grants(tree, &asked.account, &after, some))?;
+        view.delegates.extend(found.into_iter().map(DelegateView::from));
+        let last = view.delegates.last().and_then(|last| last.delegate.as_bytes().get(..14)).unwrap_or_default();
+        if !more {
+            return Ok(view);
         }
-        let (height, timestamp) = (block.header.height, block.header.timestamp_ms);
-        Ok(DelegatesView { account: asked.account, height, timestamp, delegates, next: last })
-    })
+        if view.delegates.len() >= limit {
+            view.next = Some(last_page(last));
+            return Ok(view);
+        }
+        after = last.to_vec();
+    }
 }
 
-/// The beginning of the last one's address: what its row is kept under.
-fn delegates_cursor(delegates: &[DelegateView]) -> Option<String> {
-    delegates.last().and_then(|last| last.delegate.as_bytes().get(..14)).map(last_page)
+/// So many grants of an account after that one, and whether there are more.
+fn grants(tree: &Tree, account: &Address, after: &[u8], limit: usize) -> Result<(Vec<Grant>, bool), Fault> {
+    let from = [account.as_bytes().as_slice(), after].concat();
+    let mut found = Vec::new();
+    for row in GRANTS.scan_from(tree, &from) {
+        let (key, grant) = row?;
+        let Some(own) = key.strip_prefix(account.as_bytes().as_slice()) else { break };
+        if own == after {
+            continue;
+        }
+        // One more than asked for says that there are more.
+        if found.len() == limit {
+            return Ok((found, true));
+        }
+        found.push(grant);
+    }
+    Ok((found, false))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::server::Limits;
+    use crate::tests::node::{TestNode, address};
+    use crate::{Context, Metrics};
+
+    /// Four blocks of 300 things that concern an account: a page reads each of its blocks once, and writes down
+    /// what it shows and no more.
+    #[tokio::test]
+    async fn a_page_of_a_history_costs_what_it_shows() {
+        let node = TestNode::new();
+        (0..4).for_each(|_| node.push_own(300, address(7)));
+        let context = Context::new(node.clone(), Metrics::new(Default::default()).unwrap(), Limits::default());
+        let (mut cursor, mut found) = (None, Vec::new());
+        loop {
+            node.block_reads();
+            let before = EVENTS_SHOWN.get();
+            let asked = HistoryParams { address: address(7), limit: Some(150), cursor };
+            let page = get_history(&context, asked).unwrap();
+            assert_eq!((page.own.len(), page.transactions.len()), (150, 0));
+            assert_eq!(node.block_reads(), 1, "150 entries of one block");
+            assert_eq!(EVENTS_SHOWN.get() - before, 150, "one event each");
+            found.extend(page.own.iter().map(|own| (own.height.get(), own.item.index)));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let all = (1..=4u64).flat_map(|height| (0..300u32).map(move |index| (height, index)));
+        assert_eq!(found, all.rev().collect::<Vec<_>>());
+    }
 }

@@ -1,46 +1,45 @@
 //! Which of the things that happened in a block somebody wants to hear of.
 //!
-//! Filters look at the events' JSON form, so they hold for every family there is and will be: a field `job`,
-//! `provider` or `model` at any depth, an account as any value.
+//! Whom an event is about, which job and which provider, the families say themselves (`About`). What they don't say is
+//! looked for in the event's JSON form, so it holds for every family there is and will be: a field `job`, `provider`
+//! or `model` at any depth.
 //!
 //! Not here: when a block is told (`feed`).
 
 use crate::errors::{RpcError, bad_params};
 use crate::view::{EventSourceView, EventsParams, EventsView};
-use chain_core::codec;
 use chain_core::ledger::CommittedBlock;
 use chain_core::tx::{Event, FAMILIES};
+use chain_core::types::{Address, JobId};
 use serde_json::Value;
 
 /// What is wanted; all of it must hold.
 pub(crate) struct EventFilter {
     types: Option<Vec<String>>,
-    /// The numbers of the families.
-    families: Option<Vec<u8>>,
-    account: Option<String>,
-    /// Names of fields and the values they must have somewhere.
-    fields: Vec<(&'static str, String)>,
+    families: Option<Vec<String>>,
+    account: Option<Address>,
+    job: Option<JobId>,
+    provider: Option<Address>,
+    /// As JSON has it.
+    model: Option<String>,
 }
 
 impl EventFilter {
     /// What these parameters ask for.
     pub(crate) fn new(params: &EventsParams) -> Result<Self, RpcError> {
         let list = |text: &String| text.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>();
-        let number = |name: &String| {
-            let known = FAMILIES.iter().find(|family| family.name == name);
-            known.map(|family| family.number).ok_or_else(|| bad_params(format_args!("no family is called '{name}'")))
-        };
-        let families = params.family.as_ref().map(|text| list(text).iter().map(number).collect()).transpose()?;
-        let fields = [
-            ("job", params.job.map(|job| job.to_string())),
-            ("provider", params.provider.map(|provider| provider.to_string())),
-            ("model", params.model.map(|model| model.to_string())),
-        ];
+        let families = params.family.as_ref().map(list);
+        let is_known = |name: &String| FAMILIES.iter().any(|family| family.name == name);
+        if let Some(name) = families.iter().flatten().find(|name| !is_known(name)) {
+            return Err(bad_params(format_args!("no family is called '{name}'")));
+        }
         Ok(Self {
             types: params.types.as_ref().map(list),
             families,
-            account: params.account.map(|account| account.to_string()),
-            fields: fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+            account: params.account,
+            job: params.job,
+            provider: params.provider,
+            model: params.model.map(|model| model.to_string()),
         })
     }
 
@@ -58,29 +57,60 @@ impl EventFilter {
         EventsView { height: block.header.height, hash: block.id, timestamp: block.header.timestamp_ms, sources }
     }
 
-    /// The JSON form of an event that is wanted.
+    /// The JSON form of an event that is wanted; most are found out without it.
     fn pass(&self, event: &Event) -> Option<Value> {
-        let of_family = |families: &Vec<u8>| codec::encode(event).first().is_some_and(|own| families.contains(own));
-        if !self.families.as_ref().is_none_or(of_family) {
+        let listed = event.listed();
+        let may = |wanted: bool, said: Option<bool>| !wanted || said.unwrap_or_else(|| may_name(event));
+        let job = self.job.and_then(|job| Some(listed.job? == job));
+        let provider = self.provider.and_then(|provider| Some(listed.provider? == provider));
+        let can_be = self.families.as_ref().is_none_or(|families| families.iter().any(|name| name == family(event)))
+            && may(self.job.is_some(), job)
+            && may(self.provider.is_some(), provider)
+            && may(self.model.is_some(), None)
+            && self.account.is_none_or(|account| event.accounts().contains(&account));
+        if !can_be {
             return None;
         }
         // No event holds a map with keys that are no text, so none is refused.
         let json = serde_json::to_value(event).unwrap_or_default();
         let kind = json.get("type").and_then(Value::as_str).unwrap_or_default();
+        let names = |field: &str, text: String| names(&json, field, &text);
         let is_meant = self.types.as_ref().is_none_or(|types| types.iter().any(|wanted| wanted == kind))
-            && self.account.as_ref().is_none_or(|account| names(&json, None, account))
-            && self.fields.iter().all(|(field, value)| names(&json, Some(field), value));
+            && job.unwrap_or_else(|| self.job.is_none_or(|job| names("job", job.to_string())))
+            && provider.unwrap_or_else(|| self.provider.is_none_or(|own| names("provider", own.to_string())))
+            && self.model.as_ref().is_none_or(|model| names("model", model.clone()));
         is_meant.then_some(json)
     }
 }
 
-/// Whether a text stands anywhere in a value, or in a field of this name.
-fn names(json: &Value, field: Option<&str>, text: &str) -> bool {
+/// The name of an event's family.
+fn family(event: &Event) -> &'static str {
+    match event {
+        Event::Transfer(_) => "transfer",
+        Event::Account(_) => "account",
+        Event::Asset(_) => "asset",
+        Event::Anchor(_) => "anchor",
+        Event::Authority(_) => "authority",
+        Event::Staking(_) => "staking",
+        Event::Model(_) => "model",
+        Event::Provider(_) => "provider",
+        Event::Market(_) => "market",
+        Event::Job(_) => "job",
+        Event::Receipt(_) => "receipt",
+    }
+}
+
+/// Whether there are events of its family that name a job, a provider or a model.
+fn may_name(event: &Event) -> bool {
+    !matches!(event, Event::Transfer(_) | Event::Asset(_) | Event::Anchor(_) | Event::Staking(_))
+}
+
+/// Whether a text stands in a field of this name.
+fn names(json: &Value, field: &str, text: &str) -> bool {
     match json {
-        Value::String(own) => field.is_none() && own == text,
         Value::Array(items) => items.iter().any(|item| names(item, field, text)),
-        Value::Object(fields) => fields.iter().any(|(name, value)| match field {
-            Some(wanted) if wanted == name && value.as_str() == Some(text) => true,
+        Value::Object(fields) => fields.iter().any(|(name, value)| match value {
+            Value::String(own) => name == field && own == text,
             _ => names(value, field, text),
         }),
         _ => false,

@@ -6,6 +6,7 @@ use super::tx::{to_pooled_view, to_status_view};
 use super::{Context, write_result};
 use crate::errors::{NOT_FOUND, RpcError};
 use crate::hub::Live;
+use crate::server::{Payer, length_cost};
 use crate::view::*;
 use chain_core::consensus::ConsensusEvent;
 use chain_core::ledger::CommittedBlock;
@@ -17,6 +18,9 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+
+/// So many transactions of an old block, and things it did by itself, cost a unit.
+const OUTCOMES_PER_UNIT: usize = 64;
 
 /// One thing to tell.
 pub(crate) enum Told {
@@ -44,9 +48,9 @@ pub(crate) enum Feed {
 
 impl Feed {
     /// Waits for the next thing to tell.
-    pub(crate) async fn next(&mut self, context: &Arc<Context>) -> Result<Told, RpcError> {
+    pub(crate) async fn next(&mut self, context: &Arc<Context>, payer: &Payer) -> Result<Told, RpcError> {
         match self {
-            Self::Blocks(blocks) => blocks.next(context).await,
+            Self::Blocks(blocks) => blocks.next(context, payer).await,
             Self::Transactions(live) => told(live.recv().await, |tx| to_pooled_view(tx, Status::Pending)),
             Self::Steps(live) => told(live.recv().await, |event| event.as_ref().clone()),
             Self::Watch(watch) => watch.next(context).await,
@@ -79,7 +83,9 @@ pub(crate) struct Blocks {
     /// Whether it has caught up with the head once. While it reads old blocks, the live channel
     /// overflows by itself; that says nothing about the client.
     live_once: bool,
-    shape: Shape,
+    shape: Arc<Shape>,
+    /// What the block that was read last costs besides, for its length: paid before the next one.
+    owed: u32,
 }
 
 /// What is told of each block.
@@ -88,6 +94,43 @@ enum Shape {
     Block(Include),
     /// What happened in it of what was asked for; nothing where nothing did.
     Events(EventFilter),
+}
+
+impl Shape {
+    /// What is told of a block; `None`: nothing.
+    fn tell(&self, block: &CommittedBlock) -> Result<Option<Box<RawValue>>, RpcError> {
+        Ok(Some(match self {
+            Self::Block(Include::None) => write_result(&HeadView::of(block))?,
+            Self::Block(include) => write_result(&to_block_view(block, *include)?)?,
+            Self::Events(filter) => {
+                let view = filter.view(block);
+                if view.sources.is_empty() {
+                    return Ok(None);
+                }
+                write_result(&view)?
+            }
+        }))
+    }
+
+    /// The same of the head, which is in memory: what is soon written down needs no other thread.
+    async fn tell_newest(
+        self: &Arc<Self>,
+        head: Arc<CommittedBlock>,
+        context: &Arc<Context>,
+    ) -> Result<Option<Box<RawValue>>, RpcError> {
+        if matches!(**self, Self::Block(Include::None)) || head.results.events.is_empty() {
+            return self.tell(&head);
+        }
+        let shape = self.clone();
+        context.blocking(move |_| shape.tell(&head)).await
+    }
+}
+
+/// What looking through a block costs beyond one unit: by its length, and by how much was done in it.
+fn work(block: &CommittedBlock) -> u32 {
+    let bytes = block.body.transactions().iter().map(Vec::len).sum();
+    let done = u32::try_from(block.results.events.len() / OUTCOMES_PER_UNIT).unwrap_or(u32::MAX);
+    length_cost(bytes).saturating_add(done)
 }
 
 impl Blocks {
@@ -113,19 +156,21 @@ impl Blocks {
             // Says at once, and not in the middle, if this node no longer keeps it.
             context.backend.block(next)?;
         }
-        Ok(Self { live, next, stored, live_once: false, shape })
+        Ok(Self { live, next, stored, live_once: false, shape: Arc::new(shape), owed: 0 })
     }
 
-    async fn next(&mut self, context: &Arc<Context>) -> Result<Told, RpcError> {
+    async fn next(&mut self, context: &Arc<Context>, payer: &Payer) -> Result<Told, RpcError> {
         loop {
-            if let Some(told) = self.next_block(context).await? {
+            if let Some(told) = self.next_block(context, payer).await? {
                 return Ok(told);
             }
         }
     }
 
-    /// What is to tell of the next block; `None`: nothing.
-    async fn next_block(&mut self, context: &Arc<Context>) -> Result<Option<Told>, RpcError> {
+    /// What is to tell of the next block; `None`: nothing. Blocks below the head are charged as they are read, so
+    /// whoever has old ones told waits when its account is empty. Only once a block is read and written down does
+    /// this one go on: it may be given up while it waits.
+    async fn next_block(&mut self, context: &Arc<Context>, payer: &Payer) -> Result<Option<Told>, RpcError> {
         while self.next > self.stored {
             match self.live.recv().await {
                 // Below `next` stand blocks that were read before they were heard of.
@@ -140,29 +185,19 @@ impl Blocks {
                 Err(RecvError::Closed) => return Ok(Some(Told::End)),
             }
         }
-        let (height, known) = (self.next, context.backend.head());
-        let block = if known.header.height == height {
-            known
+        let (height, head, shape) = (self.next, context.backend.head(), self.shape.clone());
+        let (told, owed) = if head.header.height == height {
+            (shape.tell_newest(head, context).await?, 0)
         } else {
-            context.blocking(move |context| Ok(context.backend.block(height)?)).await?
+            payer.pay(self.owed.saturating_add(1)).await;
+            let read = move |context: &Context| {
+                let block = context.backend.block(height)?;
+                Ok((shape.tell(&block)?, work(&block)))
+            };
+            context.blocking(read).await?
         };
-        self.tell(&block)
-    }
-
-    fn tell(&mut self, block: &CommittedBlock) -> Result<Option<Told>, RpcError> {
-        self.next = self.next.next();
-        let item = match &self.shape {
-            Shape::Block(Include::None) => write_result(&HeadView::of(block))?,
-            Shape::Block(include) => write_result(&to_block_view(block, *include)?)?,
-            Shape::Events(filter) => {
-                let view = filter.view(block);
-                if view.sources.is_empty() {
-                    return Ok(None);
-                }
-                write_result(&view)?
-            }
-        };
-        Ok(Some(Told::Item(item)))
+        (self.next, self.owed) = (height.next(), owed);
+        Ok(told.map(Told::Item))
     }
 
     fn lagged(&self, context: &Context) -> Result<Told, RpcError> {

@@ -10,14 +10,14 @@ use crate::backend::BackendError;
 use crate::errors::{BUSY, RpcError, bad_params};
 use crate::view::*;
 use chain_core::Fault;
-use chain_core::ledger::market::{ListError, locked};
+use chain_core::ledger::market::{ListError, Page, locked};
 use chain_core::state::market::model::{MODEL_PROPOSALS, MODEL_VOTES, MODELS, NEXT_MODEL_PROPOSAL, Tier};
 use chain_core::state::market::purse::{EARNINGS, PREPAID, REJECTED_POOL, TREASURY};
 use chain_core::state::market::terms::{ASSET_TERMS, AssetTerms};
 use chain_core::state::market::{UNKNOWN_MODEL, stored};
 use chain_core::state::money::ASSETS;
 use chain_core::state::{Tree, params};
-use chain_core::types::{Address, Amount, AssetId, Height, ModelProposalId};
+use chain_core::types::{Address, Amount, AssetId, Height, MarketMs, ModelProposalId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most entries in one page.
@@ -58,6 +58,12 @@ pub(super) fn read_cursor(cursor: Option<&str>, length: usize) -> Result<Option<
 /// The cursor of a page that ended here.
 pub(super) fn last_page(place: &[u8]) -> String {
     hex::encode(place)
+}
+
+/// A page as it is told.
+pub(super) fn page_view<T, V>(page: Page<T>, now: MarketMs, list: impl FnOnce(Vec<T>) -> V) -> PageView<V> {
+    let Page { items, next, height, complete_to, .. } = page;
+    PageView { height, complete_to, now, list: list(items), next: next.as_deref().map(last_page) }
 }
 
 /// Why something could not be listed.

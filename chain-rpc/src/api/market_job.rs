@@ -3,7 +3,7 @@
 //! Not here: the rules and the rows (chain-core), how pages are found (`chain_core::ledger::market`).
 
 use super::Verb::Get;
-use super::market::{MAX_PAGE, last_page, read_cursor, unlisted};
+use super::market::{MAX_PAGE, last_page, page_view, read_cursor, unlisted};
 use super::tx::limit;
 use super::{Context, Method, entry, look};
 use crate::backend::BackendError;
@@ -13,7 +13,7 @@ use chain_core::Fault;
 use chain_core::codec::Text;
 use chain_core::ledger::CommittedBlock;
 use chain_core::ledger::market::{
-    JobFilter, ReceiptPlace, Sorting, find_receipt, list_jobs, list_receipts, receipt_place,
+    JobFilter, Reading, ReceiptPlace, Sorting, find_receipt, list_jobs, list_receipts, receipt_place,
 };
 use chain_core::state::Tree;
 use chain_core::state::market::job::{CLIENT_REFS, ClientRef, JOBS, Job, ref_row};
@@ -30,7 +30,7 @@ pub const METHODS: &[Method] = &[
     entry!("market", disk get_jobs, JobsParams => JobsView, 50, r#"{"limit":10}"#, [(Get, "/v1/jobs")],
         "get_jobs", "Jobs by payer, opener, provider, model, state and asset, newest or oldest first, in pages."),
     entry!("market", now get_job, JobParams => JobAnswer, 2, r#"{"job":"$job"}"#, [(Get, "/v1/jobs/{job}")],
-        "get_job", "A job by its number, or by what its payer calls it."),
+        "get_job", "A job by its number, or by what its opener calls it."),
     entry!("market", disk get_receipts, ReceiptsParams => ReceiptsView, 50, r#"{"job":"$job"}"#,
         [(Get, "/v1/jobs/{job}/receipts"), (Get, "/v1/receipts")],
         "get_receipts", "The accepted receipts of a job this node has the blocks of, in pages."),
@@ -46,10 +46,10 @@ enum Named {
 }
 
 fn get_job(context: &Context, asked: JobParams) -> Result<JobAnswer, RpcError> {
-    let named = match (asked.job, asked.payer, asked.client_ref) {
+    let named = match (asked.job, asked.opener, asked.client_ref) {
         (Some(id), None, None) => Named::Number(id),
-        (None, Some(payer), Some(name)) => Named::Ref(payer, Text::new(name).map_err(bad_params)?),
-        _ => return Err(bad_params("give job, or payer and client_ref")),
+        (None, Some(opener), Some(name)) => Named::Ref(opener, Text::new(name).map_err(bad_params)?),
+        _ => return Err(bad_params("give job, or opener and client_ref")),
     };
     let found = look(context, |block, tree| {
         let Some(id) = number(tree, &named)? else { return Ok(None) };
@@ -67,7 +67,7 @@ fn get_job(context: &Context, asked: JobParams) -> Result<JobAnswer, RpcError> {
 fn number(tree: &Tree, named: &Named) -> Result<Option<JobId>, Fault> {
     match named {
         Named::Number(id) => Ok(Some(*id)),
-        Named::Ref(payer, name) => CLIENT_REFS.get(tree, &ref_row(payer, name)),
+        Named::Ref(opener, name) => CLIENT_REFS.get(tree, &ref_row(opener, name)),
     }
 }
 
@@ -78,14 +78,13 @@ fn get_jobs(context: &Context, asked: JobsParams) -> Result<JobsView, RpcError> 
     let active = state.map(|state| state == JobState::Active);
     let filter = JobFilter { payer, opener, provider, model, active };
     let now = head_now(context)?;
-    let mut take = |_: &Tree, (id, job): (JobId, Job)| {
+    let mut take = |_: &Reading<'_>, (id, job): (JobId, Job)| {
         let is_meant = asset.is_none_or(|asset| asset == job.asset);
         Ok(is_meant.then(|| JobView::of(id, &job, now)))
     };
     let at = (after.as_deref(), limit);
     let page = list_jobs(context.backend.market(), &filter, sorting(asked.sort), at, &mut take).map_err(unlisted)?;
-    let next = page.next.as_deref().map(last_page);
-    Ok(JobsView { height: page.height, complete_to: page.complete_to, now, jobs: page.items, next })
+    Ok(page_view(page, now, |jobs| Jobs { jobs }))
 }
 
 fn sorting(asked: Option<JobSort>) -> Sorting {
@@ -107,21 +106,48 @@ fn get_receipts(context: &Context, asked: ReceiptsParams) -> Result<ReceiptsView
     let page = list_receipts(context.backend.market(), asked.job, sorting(asked.sort), at).map_err(unlisted)?;
     let (mut receipts, mut open) = (Vec::with_capacity(page.items.len()), None);
     for place in page.items {
-        receipts.push(receipt_at(context, &mut open, asked.job, &place)?);
+        match receipt_at(context, &mut open, asked.job, &place) {
+            Ok(receipt) => receipts.push(receipt),
+            // Dropped since the list was read: a moment later it would not be listed either.
+            Err(Missing::Pruned) => {}
+            Err(Missing::Other(error)) => return Err(error),
+        }
     }
-    Ok(ReceiptsView { job: asked.job, receipts, next: page.next.as_deref().map(last_page) })
+    let (oldest_block, next) = (context.backend.market().oldest_body(), page.next.as_deref().map(last_page));
+    Ok(ReceiptsView { job: asked.job, oldest_block, receipts, next })
 }
 
 fn get_receipt(context: &Context, asked: ReceiptParams) -> Result<ReceiptView, RpcError> {
     let source = context.backend.market();
-    let (job, leg, seq) = match (asked.receipt, asked.job, asked.seq) {
+    let leg = asked.leg;
+    let (job, place) = match (asked.receipt, asked.job, asked.seq) {
         (Some(hash), None, None) => find_receipt(source, &hash).map_err(unlisted)?.ok_or_else(|| no_receipt(hash))?,
-        (None, Some(job), Some(U64(seq))) => (job, asked.leg, seq),
+        (None, Some(job), Some(U64(seq))) => {
+            let place = receipt_place(source, job, leg, seq).map_err(unlisted)?;
+            (job, place.ok_or_else(|| no_receipt(format_args!("receipt {seq} of job {job}, leg {leg}")))?)
+        }
         _ => return Err(bad_params("give receipt, or job and seq")),
     };
-    let place = receipt_place(source, job, leg, seq).map_err(unlisted)?;
-    let place = place.ok_or_else(|| no_receipt(format_args!("receipt {seq} of job {job}, leg {leg}")))?;
-    receipt_at(context, &mut None, job, &place)
+    receipt_at(context, &mut None, job, &place).map_err(|missing| match missing {
+        Missing::Pruned => BackendError::Pruned.into(),
+        Missing::Other(error) => error,
+    })
+}
+
+/// Why a receipt that is listed can't be shown.
+enum Missing {
+    /// This node has dropped its block.
+    Pruned,
+    Other(RpcError),
+}
+
+impl From<BackendError> for Missing {
+    fn from(error: BackendError) -> Self {
+        match error {
+            BackendError::Pruned => Self::Pruned,
+            other => Self::Other(other.into()),
+        }
+    }
 }
 
 fn no_receipt(got: impl std::fmt::Display) -> RpcError {
@@ -134,7 +160,7 @@ fn receipt_at(
     open: &mut Option<Arc<CommittedBlock>>,
     job: JobId,
     place: &ReceiptPlace,
-) -> Result<ReceiptView, RpcError> {
+) -> Result<ReceiptView, Missing> {
     let known = open.take().filter(|block| block.header.height == place.height);
     let block = match known {
         Some(block) => block,

@@ -3,19 +3,19 @@
 //! Not here: the rules and the rows (chain-core), how pages are found (`chain_core::ledger::market`).
 
 use super::Verb::Get;
-use super::market::{MAX_PAGE, last_page, read_cursor, unlisted};
+use super::market::{MAX_PAGE, page_view, read_cursor, unlisted};
 use super::tx::limit;
 use super::{Context, Method, entry, look};
 use crate::errors::{RpcError, bad_params};
 use crate::view::*;
 use chain_core::Fault;
-use chain_core::ledger::market::{OfferFilter, ProviderOrder, list_offers, list_providers};
+use chain_core::ledger::market::{OfferFilter, ProviderOrder, Reading, list_offers, list_providers};
 use chain_core::state::market::provider::{
     OFFERS, Offer, OfferKey, PROFILES, PROVIDERS, Provider, ProviderState, offer_list, offer_row,
 };
 use chain_core::state::market::reputation::reputation;
 use chain_core::state::market::{UNKNOWN_PROVIDER, stored};
-use chain_core::state::{Params, Tree, params};
+use chain_core::state::{Params, Rows, Tree, params};
 use chain_core::types::{Address, MarketMs, Price, ProviderId};
 
 /// Bytes of an offer's place: model, asset, kind of units, price, number of the provider.
@@ -62,8 +62,8 @@ impl Now {
     }
 }
 
-fn provider_view(tree: &Tree, at: &Now, provider: Address, row: Provider) -> Result<ProviderView, Fault> {
-    let profile = PROFILES.get(tree, &provider)?.map(Into::into);
+fn provider_view(rows: &impl Rows, at: &Now, provider: Address, row: Provider) -> Result<ProviderView, Fault> {
+    let profile = PROFILES.get(rows, &provider)?.map(Into::into);
     let (live, bonded_slots) = (at.is_live(&row), at.slots(&row));
     let Provider { id, state, bond, open_jobs, free_from, operator, payout, last_slash, last_seen, .. } = row;
     Ok(ProviderView {
@@ -116,20 +116,19 @@ fn get_providers(context: &Context, asked: ProvidersParams) -> Result<ProvidersV
     if asked.min_reputation.is_some() && asked.model.is_none() {
         return Err(bad_params("reputation is won with a model: give model"));
     }
-    let mut take = |tree: &Tree, (account, row): (Address, Provider)| {
-        let view = provider_view(tree, &at, account, row)?;
-        if !is_meant(tree, &at, &asked, &view)? {
+    let mut take = |rows: &Reading<'_>, (account, row): (Address, Provider)| {
+        let view = provider_view(rows, &at, account, row)?;
+        if !is_meant(rows, &at, &asked, &view)? {
             return Ok(None);
         }
         let Some(model) = &asked.model else { return Ok(Some(view)) };
-        let score_bps = reputation(tree, &account, model, (at.now, &at.params))?.score_bps;
+        let score_bps = reputation(rows, &account, model, (at.now, &at.params))?.score_bps;
         let is_good = asked.min_reputation.is_none_or(|least| score_bps >= least);
         Ok(is_good.then_some(ProviderView { score_bps: Some(score_bps), ..view }))
     };
     let page =
         list_providers(context.backend.market(), &order, (after.as_deref(), limit), &mut take).map_err(unlisted)?;
-    let next = page.next.as_deref().map(last_page);
-    Ok(ProvidersView { height: page.height, complete_to: page.complete_to, now: at.now, providers: page.items, next })
+    Ok(page_view(page, at.now, |providers| Providers { providers }))
 }
 
 /// The list to read, and how long its cursors are.
@@ -145,7 +144,7 @@ fn order(asked: &ProvidersParams) -> Result<(ProviderOrder, usize), RpcError> {
     }
 }
 
-fn is_meant(tree: &Tree, at: &Now, asked: &ProvidersParams, view: &ProviderView) -> Result<bool, Fault> {
+fn is_meant(rows: &impl Rows, at: &Now, asked: &ProvidersParams, view: &ProviderView) -> Result<bool, Fault> {
     let profile = view.profile.as_ref();
     let serves = |model| profile.is_some_and(|profile| profile.models.contains(model));
     let is_there = asked.active.is_none_or(|active| active == (view.state == ProviderState::Active))
@@ -156,11 +155,11 @@ fn is_meant(tree: &Tree, at: &Now, asked: &ProvidersParams, view: &ProviderView)
     if !is_there || !wants_offer {
         return Ok(is_there);
     }
-    for key in offer_list(tree, view.id)? {
+    for key in offer_list(rows, view.id)? {
         let fits = asked.model.is_none_or(|model| model == key.model)
             && asked.asset.is_none_or(|asset| asset == key.asset)
             && asked.unit_kind.is_none_or(|kind| kind == key.unit_kind);
-        if fits && holds(tree, at, view.id, &key, asked.max_price)? {
+        if fits && holds(rows, at, view.id, &key, asked.max_price)? {
             return Ok(true);
         }
     }
@@ -168,8 +167,8 @@ fn is_meant(tree: &Tree, at: &Now, asked: &ProvidersParams, view: &ProviderView)
 }
 
 /// Whether an offer holds now and costs at most this.
-fn holds(tree: &Tree, at: &Now, id: ProviderId, key: &OfferKey, max_price: Option<Price>) -> Result<bool, Fault> {
-    let offer = OFFERS.get(tree, &offer_row(id, key))?;
+fn holds(rows: &impl Rows, at: &Now, id: ProviderId, key: &OfferKey, max_price: Option<Price>) -> Result<bool, Fault> {
+    let offer = OFFERS.get(rows, &offer_row(id, key))?;
     Ok(offer.is_some_and(|offer| {
         offer.valid_until.is_none_or(|until| at.now <= until) && max_price.is_none_or(|most| offer.terms.price <= most)
     }))
@@ -181,12 +180,11 @@ fn get_offers(context: &Context, asked: OffersParams) -> Result<OffersView, RpcE
     let at = look(context, |_, tree| Now::of(tree))?;
     let OffersParams { provider, model, asset, unit_kind, max_price, .. } = asked;
     let filter = OfferFilter { provider, model, asset, unit_kind, max_price };
-    let mut take = |_: &Tree, (account, row, key, offer): (Address, Provider, OfferKey, Offer)| {
+    let mut take = |_: &Reading<'_>, (account, row, key, offer): (Address, Provider, OfferKey, Offer)| {
         let view = OfferView::of(&at.offered_by(account, &row), &key, offer, at.now);
         Ok(asked.open.is_none_or(|open| open == view.open).then_some(view))
     };
     let page =
         list_offers(context.backend.market(), &filter, (after.as_deref(), limit), &mut take).map_err(unlisted)?;
-    let next = page.next.as_deref().map(last_page);
-    Ok(OffersView { height: page.height, complete_to: page.complete_to, now: at.now, offers: page.items, next })
+    Ok(page_view(page, at.now, |offers| Offers { offers }))
 }

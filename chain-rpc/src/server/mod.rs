@@ -31,7 +31,7 @@ use jsonrpsee::server::{
     BatchRequestConfig, Methods, PingConfig, Server, ServerConfig, ServerHandle, StopHandle, TowerService,
     TowerServiceBuilder, stop_channel,
 };
-use rate::Rate;
+pub(crate) use rate::{Payer, Rate, length_cost};
 use rpc::GuardLayer;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -66,6 +66,8 @@ type Rpc = TowerService<Stack<GuardLayer, Identity>, Identity>;
 pub(crate) struct Client {
     /// Whom its requests are charged to.
     pub(crate) account: IpAddr,
+    /// The same, for what goes on: subscriptions.
+    pub(crate) payer: Payer,
     rpc: Rpc,
 }
 
@@ -107,9 +109,9 @@ fn config(limits: &Limits) -> ServerConfig {
 impl Door {
     /// A new connection's view of the methods.
     pub(crate) fn client(&self, account: IpAddr) -> Client {
-        let layer = GuardLayer { rate: self.rate.clone(), account };
+        let (layer, payer) = (GuardLayer { rate: self.rate.clone(), account }, Payer::new(self.rate.clone(), account));
         let guarded = self.builder.clone().set_rpc_middleware(RpcServiceBuilder::new().layer(layer));
-        Client { account, rpc: guarded.build(self.methods.clone(), self.stop.clone()) }
+        Client { account, payer, rpc: guarded.build(self.methods.clone(), self.stop.clone()) }
     }
 }
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 /// The accounts of all addresses.
 pub(crate) struct Rate {
-    others: DefaultKeyedRateLimiter<IpAddr>,
-    loopback: DefaultKeyedRateLimiter<IpAddr>,
+    others: (DefaultKeyedRateLimiter<IpAddr>, u32),
+    loopback: (DefaultKeyedRateLimiter<IpAddr>, u32),
     metrics: Metrics,
 }
 
@@ -19,7 +19,8 @@ impl Rate {
     pub(crate) fn new(limits: &Limits, metrics: Metrics) -> Arc<Self> {
         let limiter = |per_second, burst| {
             let at_least_one = |units| NonZeroU32::new(units).unwrap_or(NonZeroU32::MIN);
-            RateLimiter::keyed(Quota::per_second(at_least_one(per_second)).allow_burst(at_least_one(burst)))
+            let quota = Quota::per_second(at_least_one(per_second)).allow_burst(at_least_one(burst));
+            (RateLimiter::keyed(quota), burst.max(1))
         };
         Arc::new(Self {
             others: limiter(limits.rate_per_second, limits.rate_burst),
@@ -31,8 +32,7 @@ impl Rate {
     /// Charges an address, or refuses.
     pub(crate) fn charge(&self, who: IpAddr, cost: u32) -> Result<(), RpcError> {
         let Some(cost) = NonZeroU32::new(cost) else { return Ok(()) };
-        let limiter = if who.is_loopback() { &self.loopback } else { &self.others };
-        match limiter.check_key_n(&who, cost) {
+        match self.limiter(who).0.check_key_n(&who, cost) {
             Ok(Ok(())) => Ok(()),
             // More than could ever be saved up, or more than there is now.
             Ok(Err(_)) | Err(_) => {
@@ -42,10 +42,40 @@ impl Rate {
         }
     }
 
+    /// The accounts an address belongs to, and how much each can save up.
+    fn limiter(&self, who: IpAddr) -> (&DefaultKeyedRateLimiter<IpAddr>, u32) {
+        let (limiter, burst) = if who.is_loopback() { &self.loopback } else { &self.others };
+        (limiter, *burst)
+    }
+
     /// Forgets addresses that have their whole burst again.
     pub(crate) fn forget_idle(&self) {
-        self.others.retain_recent();
-        self.loopback.retain_recent();
+        self.others.0.retain_recent();
+        self.loopback.0.retain_recent();
+    }
+}
+
+/// Whom something that goes on is charged to.
+#[derive(Clone)]
+pub(crate) struct Payer {
+    rate: Arc<Rate>,
+    account: IpAddr,
+}
+
+impl Payer {
+    /// An address with its account.
+    pub(crate) fn new(rate: Arc<Rate>, account: IpAddr) -> Self {
+        Self { rate, account }
+    }
+
+    /// Charges the address as soon as it can pay; waits till then. What is more than it could ever save up costs
+    /// all it can.
+    pub(crate) async fn pay(&self, cost: u32) {
+        let (limiter, burst) = self.rate.limiter(self.account);
+        if let Some(cost) = NonZeroU32::new(cost.min(burst)) {
+            // Only more than the burst is refused.
+            let _ = limiter.until_key_n_ready(&self.account, cost).await;
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The methods as a JSON-RPC module, and the guard every call passes: charged by cost in single
 //! calls, in batches and in notifications alike.
 
-use super::rate::{Rate, length_cost};
+use super::Client;
+use super::rate::{Payer, Rate, length_cost};
 use crate::api::subscriptions::{self, Subscription, subscription};
 use crate::api::{self, Context, method, methods};
 use crate::errors::{INTERNAL, METHOD_NOT_FOUND, NO_SUBSCRIPTION, RATE_LIMITED, RpcError};
@@ -23,8 +24,10 @@ pub(crate) fn module(context: Arc<Context>) -> Result<RpcModule<Context>, Regist
     }
     for subscription in subscriptions::SUBSCRIPTIONS {
         let (start, name, end) = (subscription.subscribe, subscription.name, subscription.unsubscribe);
-        module.register_subscription(start, name, end, move |params, pending, context, _| {
-            serve(subscription, params, pending, context)
+        module.register_subscription(start, name, end, move |params, pending, context, extensions| {
+            // Every connection is a client; see `Door::client`.
+            let payer = extensions.get::<Client>().map(|client| client.payer.clone());
+            serve(subscription, params, pending, context, payer)
         })?;
     }
     Ok(module)
@@ -36,7 +39,13 @@ async fn serve(
     params: Params<'static>,
     pending: PendingSubscriptionSink,
     context: Arc<Context>,
+    payer: Option<Payer>,
 ) -> Result<(), SubscriptionError> {
+    let Some(payer) = payer else {
+        tracing::error!("a subscription nobody can be charged for");
+        pending.reject(INTERNAL.error()).await;
+        return Ok(());
+    };
     let text = params.as_str().unwrap_or_default().to_owned();
     let mut feed = match subscriptions::start(&context, subscription, text).await {
         Ok(feed) => feed,
@@ -51,7 +60,7 @@ async fn serve(
     loop {
         let told = tokio::select! {
             () = sink.closed() => return Ok(()),
-            told = feed.next(&context) => told,
+            told = feed.next(&context, &payer) => told,
         };
         let (message, last) = match told.map(|told| told.counted(&context, subscription.name)) {
             Ok(Some(message)) => message,

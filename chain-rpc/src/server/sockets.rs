@@ -1,7 +1,7 @@
 //! Plain sockets: one WebSocket per subscription, parameters in the query, items as text frames.
 
 use super::rest::to_params;
-use super::{Client, Door};
+use super::{Client, Door, Payer};
 use crate::api::subscriptions::{self, SUBSCRIPTIONS, Subscription};
 use axum::Router;
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
@@ -35,7 +35,7 @@ async fn open(
     match subscriptions::start(&door.context, subscription, params).await {
         Ok(feed) => {
             let upgrade = upgrade.max_message_size(MAX_FRAME).max_frame_size(MAX_FRAME);
-            upgrade.on_upgrade(move |socket| serve(subscription, door, feed, socket))
+            upgrade.on_upgrade(move |socket| serve(subscription, door, feed, (socket, who.payer)))
         }
         Err(error) => error.into_response(),
     }
@@ -45,7 +45,7 @@ async fn serve(
     subscription: &'static Subscription,
     door: Arc<Door>,
     mut feed: subscriptions::Started,
-    mut socket: WebSocket,
+    (mut socket, payer): (WebSocket, Payer),
 ) {
     let context = &door.context;
     let _counted = context.metrics.subscriber(subscription.name);
@@ -59,7 +59,7 @@ async fn serve(
                 Some(Ok(Message::Close(_))) | Some(Err(_)) | None => return,
                 Some(Ok(_)) => continue,
             },
-            told = feed.next(context) => told,
+            told = feed.next(context, &payer) => told,
         };
         let (text, last) = match told.map(|told| told.counted(context, subscription.name)) {
             Ok(Some((message, last))) => (String::from(Box::<str>::from(message)), last),

@@ -271,7 +271,8 @@ async fn every_action_is_carried_out_and_its_events_are_shown() {
     assert_eq!((offers.len(), offers[0].free_slots, offers[0].open), (1, 50, true));
     // Jobs in all fundings.
     let funded = |funding, deposit| {
-        let Action::Job(mut action) = open(SELLER, model(), asset, deposit, None) else { panic!("it was just made") };
+        let name = matches!(funding, Funding::OnBehalf { .. }).then_some("of 2");
+        let Action::Job(mut action) = open(SELLER, model(), asset, deposit, name) else { panic!("it was just made") };
         let job::Action::JobOpen(chain_core::tx::job::Opening { funding: own, .. }) = &mut action else {
             panic!("it opens")
         };
@@ -317,6 +318,13 @@ async fn every_action_is_carried_out_and_its_events_are_shown() {
     assert_eq!(parts.map(Amount::get), [2_500, 250, 2_250, 0, 8_500]);
     let named = client.get_job_of(address(4), "mine").await.unwrap();
     assert_eq!((named.job.job.get(), named.job.client_ref.as_deref()), (3, Some("mine")));
+    // A delegate's name for a job it opened is the delegate's, not the payer's.
+    let named = client.get_job_of(address(2), "of 2").await.unwrap().job;
+    assert_eq!((named.job.get(), named.opener, named.payer), (2, address(2), address(BUYER)));
+    assert!(client.get_job_of(address(BUYER), "of 2").await.is_err());
+    let to = council.world.door.address;
+    let as_payer = call(to, "get_job", &json!({ "payer": address(2), "client_ref": "of 2" })).await;
+    assert_eq!(as_payer["error"]["code"], -32602, "{as_payer}");
     act(SELLER, Action::Job(job::Action::JobDecline { job: JobId::new(2) }), &["job_settled"]).await;
     // In the one block in which it is due and not yet settled by itself.
     while row(node, 3).due_at().get() > market_now(node) + 2_000 {
@@ -396,7 +404,7 @@ async fn what_is_not_there_is_said_by_its_name() {
         ("get_model", json!({ "model": nothing }), "unknown_model"),
         ("get_provider", json!({ "provider": nobody }), "unknown_provider"),
         ("get_job", json!({ "job": "9" }), "unknown_job"),
-        ("get_job", json!({ "payer": nobody, "client_ref": "first" }), "unknown_job"),
+        ("get_job", json!({ "opener": nobody, "client_ref": "first" }), "unknown_job"),
         ("get_job", json!({}), "invalid_params"),
         ("get_job", json!({ "job": "1", "client_ref": "first" }), "invalid_params"),
         ("get_receipt", json!({ "receipt": nothing }), "not_found"),

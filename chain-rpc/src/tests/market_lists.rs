@@ -48,7 +48,7 @@ async fn jobs(council: &Council, asked: &JobsParams, mut between: impl AsyncFnMu
     loop {
         let page = council.client.get_jobs(&asked).await.unwrap();
         assert_eq!(page.height, page.complete_to);
-        all.extend(page.jobs.iter().map(|job| job.job.get()));
+        all.extend(page.list.jobs.iter().map(|job| job.job.get()));
         asked.cursor = page.next;
         if asked.cursor.is_none() {
             return all;
@@ -126,7 +126,7 @@ async fn what_the_lists_have_not_come_to_is_in_them() {
     let asked = OffersParams { model: Some(model()), asset, unit_kind, ..OffersParams::default() };
     let prices = async || {
         let page = council.client.get_offers(&asked).await.unwrap();
-        page.offers.iter().map(|offer| offer.price.get()).collect::<Vec<_>>()
+        page.list.offers.iter().map(|offer| offer.price.get()).collect::<Vec<_>>()
     };
     assert_eq!(prices().await, [4_000, 4_500, 5_000]);
     node.index();
@@ -163,7 +163,7 @@ async fn providers_and_offers_by_what_they_offer() {
         let (mut found, mut asked) = (Vec::new(), asked);
         loop {
             let page = client.get_providers(&asked).await.unwrap();
-            found.extend(page.providers.iter().map(|provider| provider.provider));
+            found.extend(page.list.providers.iter().map(|provider| provider.provider));
             asked.cursor = page.next;
             if asked.cursor.is_none() {
                 break;
@@ -186,7 +186,7 @@ async fn providers_and_offers_by_what_they_offer() {
         let (mut found, mut asked) = (Vec::new(), asked);
         loop {
             let page = client.get_offers(&asked).await.unwrap();
-            found.extend(page.offers.iter().map(|offer| offer.price.get()));
+            found.extend(page.list.offers.iter().map(|offer| offer.price.get()));
             asked.cursor = page.next;
             if asked.cursor.is_none() {
                 break;
@@ -271,7 +271,7 @@ async fn reputation_is_told_by_model_and_filters_providers() {
         (ProvidersParams { limit: Some(1), ..ProvidersParams::default() }, vec![(address(SELLER), None)]),
     ] {
         let page = client.get_providers(&asked).await.unwrap();
-        let found: Vec<_> = page.providers.iter().map(|one| (one.provider, one.score_bps)).collect();
+        let found: Vec<_> = page.list.providers.iter().map(|one| (one.provider, one.score_bps)).collect();
         assert_eq!(found, expected, "{asked:?}");
     }
     assert!(client.get_providers(&good(None, 1)).await.is_err(), "of which model?");
@@ -279,4 +279,58 @@ async fn reputation_is_told_by_model_and_filters_providers() {
     assert!(both.is_err(), "a cursor of one model");
     let unknown = client.get_reputation(address(BUYER), None, None, None).await.unwrap_err();
     assert_eq!(unknown.refusal().unwrap().data.reason, "unknown_provider");
+}
+
+#[tokio::test]
+async fn a_page_of_receipts_leaves_out_what_was_dropped_meanwhile_and_says_from_where_on_there_is_all() {
+    let council = busy().await;
+    let (node, client) = (&council.world.node, &council.client);
+    let mut heights = Vec::new();
+    for _ in 0..3 {
+        done(node, SELLER, submit(claim(node, 1, 100))).await;
+        heights.push(node.head().header.height);
+    }
+    let asked = ReceiptsParams { job: JobId::new(1), sort: Some(JobSort::Oldest), cursor: None, limit: None };
+    let all = client.get_receipts(&asked).await.unwrap();
+    assert_eq!((all.receipts.len(), all.oldest_block), (3, Height::ZERO));
+    // The lists still know of the first, its block is gone.
+    node.drop_below(heights[1].get());
+    let rest = client.get_receipts(&asked).await.unwrap();
+    assert_eq!((&rest.receipts[..], rest.oldest_block), (&all.receipts[1..], heights[1]));
+    let of_place = |seq| ReceiptParams { job: Some(JobId::new(1)), seq: Some(U64(seq)), ..ReceiptParams::default() };
+    let gone = client.get_receipt(&of_place(1)).await.unwrap_err();
+    assert_eq!(gone.refusal().unwrap().data.reason, "pruned");
+    assert_eq!(client.get_receipt(&of_place(2)).await.unwrap(), all.receipts[1]);
+}
+
+#[tokio::test]
+async fn delegates_come_in_bounded_pages() {
+    let council = busy().await;
+    let (node, client) = (&council.world.node, &council.client);
+    let allowance = json!({ "asset": 0, "max_price": null, "max_job": "20000", "max_total": "30000" });
+    let scope: chain_core::state::market::grant::Scope =
+        serde_json::from_value(json!({ "assets": [allowance], "expires_at": null })).unwrap();
+    let mut expected: Vec<Address> = (10..50).map(address).collect();
+    for delegate in &expected {
+        let (delegate, scope) = (*delegate, scope.clone());
+        let set = chain_core::tx::account::Action::DelegateSet { delegate, scope, reset_spent: false };
+        done(node, BUYER, chain_core::tx::Action::Account(set)).await;
+    }
+    expected.sort();
+    for limit in [1, 7, 16, 17, 39, 40, 1000] {
+        let (mut found, mut cursor) = (Vec::new(), None);
+        loop {
+            node.looks();
+            let page = client.get_delegates(address(BUYER), None, cursor, Some(limit)).await.unwrap();
+            assert!(page.delegates.len() <= limit as usize);
+            // One look is for the head; none reads more than 16 of these rows, which can be long.
+            assert!(page.delegates.len() <= 16 * (node.looks() - 1), "{limit}");
+            found.extend(page.delegates.iter().map(|one| one.delegate));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, expected, "{limit}");
+    }
 }

@@ -8,7 +8,7 @@ mod http;
 mod market;
 mod market_lists;
 mod methods;
-mod node;
+pub(crate) mod node;
 mod staking;
 mod streams;
 

@@ -1,7 +1,7 @@
 //! A chain in memory with one validator that makes a block when told to.
 
 use crate::backend::*;
-use chain_core::block::{BLOCK_VERSION, Body, Header};
+use chain_core::block::{BLOCK_VERSION, Body, Header, Outcome, Results, Verdict};
 use chain_core::crypto::{Hash, PublicKey, SecretKey};
 use chain_core::engine::Announcement;
 use chain_core::execute::{BlockContext, Execution, execute_block};
@@ -18,6 +18,7 @@ use chain_core::storage::{MemoryStore, Store};
 use chain_core::tx::{Action, Checked, Signed, Transaction, check_one, transfer};
 use chain_core::types::*;
 use futures_util::future::BoxFuture;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::broadcast;
 
@@ -26,11 +27,17 @@ pub(super) const STK: AssetId = AssetId::new(1);
 /// Who votes on proposals.
 pub(super) const COUNCIL: std::ops::RangeInclusive<u8> = 100..=103;
 
-pub(super) struct TestNode {
+pub(crate) struct TestNode {
     facts: ChainFacts,
     inner: Mutex<Inner>,
     lists: MemoryStore,
     announcements: broadcast::Sender<Announcement>,
+    /// Blocks below this height are said to be dropped, though the lists know of them.
+    dropped_below: AtomicU64,
+    /// How many blocks were asked for.
+    block_reads: AtomicUsize,
+    /// How often the state was looked at.
+    looks: AtomicUsize,
 }
 
 struct Inner {
@@ -44,14 +51,14 @@ pub(super) fn key(seed: u8) -> SecretKey {
     SecretKey::from_seed(&[seed; 32])
 }
 
-pub(super) fn address(seed: u8) -> Address {
+pub(crate) fn address(seed: u8) -> Address {
     Address::of_key(&key(seed).public())
 }
 
 impl TestNode {
     /// Accounts 1 to 9 and those of the council, 100 to 103, hold a million base units each. Of the council
     /// only 100 validates. A proposal expires after 60 s.
-    pub(super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Self::made("poa", |_| Params { proposal_ttl_s: 60, ..Params::default() })
     }
 
@@ -168,7 +175,9 @@ impl TestNode {
         let genesis = block(&facts, &tree, None, vec![], Default::default());
         let inner = Inner { tree, blocks: vec![Arc::new(genesis)], pool: vec![], agreeing: true };
         let announcements = broadcast::channel(100_000).0;
-        let node = Self { facts, inner: Mutex::new(inner), lists: MemoryStore::new(), announcements };
+        let (lists, inner) = (MemoryStore::new(), Mutex::new(inner));
+        let (dropped_below, block_reads, looks) = Default::default();
+        let node = Self { facts, inner, lists, announcements, dropped_below, block_reads, looks };
         node.index();
         Arc::new(node)
     }
@@ -242,6 +251,38 @@ impl TestNode {
         let mut made = block(&self.facts, &inner.tree, Some(&parent), vec![], Default::default());
         made.body = Body::new(vec![vec![7; 50_000]; bytes / 50_000]);
         inner.blocks.push(Arc::new(made));
+    }
+
+    /// A final block that did so many things by itself, each about this account.
+    pub(crate) fn push_own(&self, count: usize, about: Address) {
+        let mut inner = self.inner.lock().unwrap();
+        let parent = inner.blocks.last().unwrap().clone();
+        let burned = transfer::Event::Burned { from: about, asset: AssetId::NATIVE, amount: Amount::new(1) };
+        let events = vec![vec![chain_core::tx::Event::Transfer(burned)]; count];
+        let outcome = Outcome {
+            wire_id: WireId(Hash([3; 32])),
+            verdict: Verdict::Ok,
+            fee: Amount::ZERO,
+            events_hash: Outcome::events_hash(&events[0], &self.facts.id),
+        };
+        let results = Results { outcomes: vec![outcome; count], events };
+        let made = block(&self.facts, &inner.tree, Some(&parent), vec![], results);
+        inner.blocks.push(Arc::new(made));
+    }
+
+    /// From now on blocks below this height are dropped.
+    pub(super) fn drop_below(&self, height: u64) {
+        self.dropped_below.store(height, Ordering::Relaxed);
+    }
+
+    /// How many blocks were asked for since this was asked last.
+    pub(crate) fn block_reads(&self) -> usize {
+        self.block_reads.swap(0, Ordering::Relaxed)
+    }
+
+    /// How often the state was looked at since this was asked last.
+    pub(super) fn looks(&self) -> usize {
+        self.looks.swap(0, Ordering::Relaxed)
     }
 
     pub(super) fn disagree(&self) {
@@ -341,7 +382,7 @@ impl lists::Source for TestNode {
         Ok(self.inner.lock().unwrap().blocks.get(height.get() as usize).cloned())
     }
     fn oldest_body(&self) -> Height {
-        Height::ZERO
+        Height::new(self.dropped_below.load(Ordering::Relaxed))
     }
 }
 
@@ -366,6 +407,7 @@ impl Backend for TestNode {
         Ok(vec![])
     }
     fn look(&self, look: &mut dyn FnMut(&CommittedBlock, &Tree) -> Result<(), chain_core::Fault>) -> Answer<()> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
         let inner = self.inner.lock().unwrap();
         look(inner.blocks.last().unwrap(), &inner.tree).map_err(fault)
     }
@@ -388,6 +430,10 @@ impl Backend for TestNode {
         Ok(money::account(&inner.tree, address).map_err(fault)?.nonce + pooled)
     }
     fn block(&self, height: Height) -> Answer<Arc<CommittedBlock>> {
+        self.block_reads.fetch_add(1, Ordering::Relaxed);
+        if height < lists::Source::oldest_body(self) {
+            return Err(BackendError::Pruned);
+        }
         let inner = self.inner.lock().unwrap();
         inner.blocks.get(height.get() as usize).cloned().ok_or(BackendError::NotFound)
     }
@@ -411,6 +457,9 @@ impl Backend for TestNode {
         let inner = self.inner.lock().unwrap();
         let mut all = Vec::new();
         for block in inner.blocks.iter().rev() {
+            let own = block.results.events.iter().enumerate().skip(block.body.transactions().len());
+            let own = own.filter(|(_, events)| events.iter().any(|event| event.accounts().contains(address)));
+            all.extend(own.map(|(index, _)| (block.header.height, index as u32)).rev());
             for (index, bytes) in block.body.transactions().iter().enumerate().rev() {
                 let signed: Signed = chain_core::codec::decode(bytes, usize::MAX).unwrap();
                 let others = signed.transaction.actions.iter().flat_map(|a| a.rules().accounts());

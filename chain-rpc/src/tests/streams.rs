@@ -2,15 +2,17 @@
 
 use super::World;
 use super::http::{call, get_with};
-use super::node::TestNode;
-use crate::Limits;
+use super::node::{TestNode, address};
 use crate::api::subscriptions::{SUBSCRIPTIONS, start};
 use crate::backend::Backend;
 use crate::client::{Client, ClientError};
+use crate::server::{Payer, Rate};
 use crate::view::*;
+use crate::{Limits, Metrics};
 use chain_core::consensus::ConsensusEvent;
 use chain_core::engine::Announcement;
-use chain_core::types::{Height, View};
+use chain_core::tx::transfer;
+use chain_core::types::{Amount, AssetId, Height, View};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -22,6 +24,12 @@ fn height(notice: Notice<HeadView>) -> u64 {
         Notice::Item(head) => head.height.get(),
         Notice::Lagged { lagged } => panic!("{lagged:?}"),
     }
+}
+
+/// Somebody who can pay for everything.
+fn payer() -> Payer {
+    let rate = Rate::new(&Limits::default(), Metrics::new(Default::default()).unwrap());
+    Payer::new(rate, std::net::Ipv4Addr::LOCALHOST.into())
 }
 
 /// The next message that is no ping.
@@ -110,8 +118,9 @@ async fn a_feed_of_blocks_that_fell_behind_ends_with_where_to_resume() {
     let blocks = SUBSCRIPTIONS.iter().find(|s| s.name == "new_blocks").unwrap();
     let mut feed = start(&world.context, blocks, "{}".into()).await.unwrap();
     world.node.produce();
+    let payer = payer();
     let mut next = async || {
-        let told = feed.next(&world.context).await.unwrap();
+        let told = feed.next(&world.context, &payer).await.unwrap();
         told.counted(&world.context, "new_blocks").unwrap()
     };
     assert!(!next().await.1);
@@ -195,10 +204,98 @@ async fn reading_old_blocks_is_not_falling_behind() {
         world.node.produce();
         live.recv().await.unwrap();
     }
+    let payer = payer();
     for expected in 0..=1500u64 {
-        let told = feed.next(&world.context).await.unwrap();
+        let told = feed.next(&world.context, &payer).await.unwrap();
         let (message, last) = told.counted(&world.context, "new_blocks").unwrap();
         let head: HeadView = serde_json::from_str(message.get()).unwrap();
         assert_eq!((head.height.get(), last), (expected, false));
     }
+}
+
+/// The socket of a client whose account fills by so much a second.
+async fn paced(per_second: u32, burst: u32, blocks: u64) -> (World, Client) {
+    let limits = Limits { loopback_rate_per_second: per_second, loopback_rate_burst: burst, ..Limits::default() };
+    let world = World::new(limits).await;
+    (0..blocks).for_each(|_| world.node.produce());
+    let client = Client::connect(&world.url("ws")).await.unwrap();
+    (world, client)
+}
+
+#[tokio::test]
+async fn old_blocks_are_charged_as_they_are_read_even_if_there_is_nothing_to_tell() {
+    let (world, client) = paced(1, 60, 30).await;
+    // Nobody is called so: all blocks are read for nothing but the last.
+    let about = EventsParams { from_height: Some(Height::ZERO), account: Some(address(1)), ..EventsParams::default() };
+    let mut feed = client.events_of(&about).await.unwrap();
+    let bytes = world.node.transfer(1, 0, 1);
+    world.node.submit(vec![bytes]).await.pop().unwrap().unwrap();
+    world.node.produce();
+    let Notice::Item(told) = feed.next().await.unwrap().unwrap() else { panic!("nothing is missed") };
+    assert_eq!(told.height, Height::new(31));
+    // 60, less 10 for the subscription, less 31 blocks: a call of 50 is too dear.
+    let answer = call(world.door.address, "get_history", &json!({ "address": address(1) })).await;
+    assert_eq!(answer["error"]["data"]["reason"], "rate_limited", "{answer}");
+}
+
+#[tokio::test]
+async fn who_can_not_pay_waits_and_is_told_all_the_same() {
+    // More blocks than can be paid at once, by far.
+    let (world, client) = paced(2_000, 12, 300).await;
+    let mut feed = client.new_blocks(Some(Height::ZERO)).await.unwrap();
+    world.node.produce();
+    for expected in 0..=301 {
+        assert_eq!(height(feed.next().await.unwrap().unwrap()), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_text_that_reads_like_an_account_is_not_about_it() {
+    let world = World::new(Limits::default()).await;
+    let client = Client::connect(&world.url("ws")).await.unwrap();
+    let about = EventsParams { account: Some(address(7)), ..EventsParams::default() };
+    let mut feed = client.events_of(&about).await.unwrap();
+    for (nonce, (to, memo)) in (0..).zip([(8, address(7).to_string()), (7, String::new())]) {
+        let memo = chain_core::codec::Text::new(memo).unwrap();
+        let (asset, amount) = (AssetId::NATIVE, Amount::new(1));
+        let action = transfer::Action::Transfer { to: address(to), asset, amount, memo };
+        let bytes = world.node.sign(1, nonce, chain_core::tx::Action::Transfer(action));
+        world.node.submit(vec![bytes]).await.pop().unwrap().unwrap();
+        world.node.produce();
+    }
+    let Notice::Item(told) = feed.next().await.unwrap().unwrap() else { panic!("nothing is missed") };
+    assert_eq!((told.height, &told.sources[0].events[0]["to"]), (Height::new(2), &json!(address(7))));
+}
+
+#[tokio::test]
+async fn what_happened_in_the_newest_block_is_written_down_on_another_thread() {
+    let world = World::new(Limits { heavy_reads: 1, ..Limits::default() }).await;
+    let events = SUBSCRIPTIONS.iter().find(|s| s.name == "events").unwrap();
+    let mut feed = start(&world.context, events, "{}".into()).await.unwrap();
+    // The only place on those threads is taken.
+    let (free, taken) = std::sync::mpsc::channel::<()>();
+    let (begun, beginning) = tokio::sync::oneshot::channel();
+    let context = world.context.clone();
+    let other = tokio::spawn(async move {
+        let wait = move |_: &crate::Context| {
+            begun.send(()).unwrap();
+            taken.recv().unwrap();
+            Ok(())
+        };
+        context.blocking(wait).await
+    });
+    beginning.await.unwrap();
+    let mut live = world.context.hub.blocks();
+    let bytes = world.node.transfer(1, 0, 1);
+    world.node.submit(vec![bytes]).await.pop().unwrap().unwrap();
+    world.node.produce();
+    live.recv().await.unwrap();
+    let payer = payer();
+    assert!(futures_util::FutureExt::now_or_never(feed.next(&world.context, &payer)).is_none());
+    free.send(()).unwrap();
+    other.await.unwrap().unwrap();
+    // It was given up in the middle, and nothing is lost.
+    let (message, _) = feed.next(&world.context, &payer).await.unwrap().counted(&world.context, "events").unwrap();
+    let told: EventsView = serde_json::from_str(message.get()).unwrap();
+    assert_eq!((told.height, told.sources.len()), (Height::new(1), 1));
 }

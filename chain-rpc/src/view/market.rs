@@ -81,6 +81,28 @@ pub struct AssetTermsView {
     pub max_price: Price,
 }
 
+/// A page of a list of the market: its head, and what it lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "{T}View")]
+pub struct PageView<T> {
+    /// The newest final block.
+    #[schemars(with = "Decimal")]
+    pub height: Height,
+    /// Up to this block nothing is missing: the newest one, but for a node that is catching up.
+    #[schemars(with = "Decimal")]
+    pub complete_to: Height,
+    /// The market's clock.
+    #[schemars(with = "Decimal")]
+    pub now: MarketMs,
+    /// What it lists.
+    #[serde(flatten)]
+    pub list: T,
+    /// Give it back as `cursor` for the next page; absent after the last. A page may be short, even empty, and
+    /// have a next one: so many rows are read for one page and no more, those a filter needs included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
 /// Whose money in the market.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -171,7 +193,7 @@ pub struct DelegatesParams {
     /// `next` of the page before.
     #[serde(default)]
     pub cursor: Option<String>,
-    /// At most this many delegates, up to 1000. Default: 100.
+    /// At most this many delegates, up to 1000; a page is at most 200 long. Default: 100.
     #[serde(default)]
     pub limit: Option<u32>,
 }

@@ -4,7 +4,7 @@
 //! Not here: events (they are told as they were stored).
 
 use super::text::{optional_hex, text_or_number};
-use super::{AddressText, Decimal, Hex32, Number32, Object, U64};
+use super::{AddressText, Decimal, Hex32, Number32, Object, PageView, U64};
 use chain_core::crypto::Hash;
 use chain_core::state::market::job::{Job, Meter, Mode, Status, Terms};
 use chain_core::state::market::settle::{Cause, Settlement};
@@ -76,7 +76,7 @@ pub struct JobsParams {
     pub limit: Option<u32>,
 }
 
-/// Which job: `job`, or `payer` and `client_ref`.
+/// Which job: `job`, or `opener` and `client_ref`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JobParams {
@@ -84,34 +84,24 @@ pub struct JobParams {
     #[serde(default)]
     #[schemars(with = "Option<Decimal>")]
     pub job: Option<JobId>,
-    /// Instead: who pays it …
+    /// Instead: who opened it, for itself or as a delegate of who pays …
     #[serde(default)]
     #[schemars(with = "Option<AddressText>")]
-    pub payer: Option<Address>,
-    /// … and what the payer calls it.
+    pub opener: Option<Address>,
+    /// … and what the opener calls it.
     #[serde(default, deserialize_with = "text_or_number")]
     pub client_ref: Option<String>,
 }
 
 /// A page of jobs.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct JobsView {
-    /// The newest final block.
-    #[schemars(with = "Decimal")]
-    pub height: Height,
-    /// Up to this block nothing is missing: the newest one, but for a node that is catching up.
-    #[schemars(with = "Decimal")]
-    pub complete_to: Height,
-    /// The market's clock.
-    #[schemars(with = "Decimal")]
-    pub now: MarketMs,
+pub type JobsView = PageView<Jobs>;
+
+/// What a page of jobs lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Jobs {
     /// The jobs. One that changes its state while pages are read is in no page twice; it may be in none if its
     /// state was asked for.
     pub jobs: Vec<JobView>,
-    /// Give it back as `cursor` for the next page; absent after the last. A page may be short, even empty, and
-    /// have a next one: so many rows are looked at for one page and no more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
 }
 
 /// A job at a time of the market.
@@ -201,7 +191,7 @@ pub struct JobView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Decimal>")]
     pub completable_at: Option<MarketMs>,
-    /// What the payer calls it.
+    /// What the opener calls it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_ref: Option<String>,
     /// How it ended.
@@ -364,6 +354,10 @@ pub struct ReceiptsView {
     /// Of which job.
     #[schemars(with = "Decimal")]
     pub job: JobId,
+    /// Blocks from here on are on this node. What it has dropped the block of is left out, also where that
+    /// happens while a page is read; numbers (`seq`) go up by one, so it shows where something is.
+    #[schemars(with = "Decimal")]
+    pub oldest_block: Height,
     /// The accepted receipts this node still has the blocks of.
     pub receipts: Vec<ReceiptView>,
     /// Give it back as `cursor` for the next page; absent after the last.

@@ -4,7 +4,7 @@
 //! Not here: jobs (`market_job`).
 
 use super::text::{any_hex, optional_hex};
-use super::{AddressText, Decimal, Hex32, Number32};
+use super::{AddressText, Decimal, Hex32, Number32, PageView};
 use chain_core::crypto::Hash;
 use chain_core::state::market::model::{Model, ModelProposal, ModelSpec, ProposalOutcome, Tier};
 use chain_core::state::market::provider::{Offer, OfferKey, Profile, ProviderState};
@@ -253,23 +253,13 @@ pub struct ProviderParams {
 }
 
 /// A page of providers.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct ProvidersView {
-    /// At which final block.
-    #[schemars(with = "Decimal")]
-    pub height: Height,
-    /// Up to this block nothing is missing: the newest one, but for a node that is catching up.
-    #[schemars(with = "Decimal")]
-    pub complete_to: Height,
-    /// The market's clock.
-    #[schemars(with = "Decimal")]
-    pub now: MarketMs,
+pub type ProvidersView = PageView<Providers>;
+
+/// What a page of providers lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Providers {
     /// The providers, without their offers.
     pub providers: Vec<ProviderView>,
-    /// Give it back as `cursor` for the next page; absent after the last. A page may be short, even empty, and
-    /// have a next one: so many rows are looked at for one page and no more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
 }
 
 /// Somebody who sells compute.
@@ -398,23 +388,13 @@ pub struct OffersParams {
 }
 
 /// A page of offers, by model, asset, kind of units, price and the provider's number.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct OffersView {
-    /// At which final block.
-    #[schemars(with = "Decimal")]
-    pub height: Height,
-    /// Up to this block nothing is missing: the newest one, but for a node that is catching up.
-    #[schemars(with = "Decimal")]
-    pub complete_to: Height,
-    /// The market's clock.
-    #[schemars(with = "Decimal")]
-    pub now: MarketMs,
+pub type OffersView = PageView<Offers>;
+
+/// What a page of offers lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Offers {
     /// The offers.
     pub offers: Vec<OfferView>,
-    /// Give it back as `cursor` for the next page; absent after the last. A page may be short, even empty, and
-    /// have a next one: so many rows are looked at for one page and no more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
 }
 
 /// What a provider asks for, and on which terms.

@@ -136,7 +136,7 @@ pub struct EventsParams {
     /// Only events of this family, or of these, separated by commas. Default: all.
     #[serde(default)]
     pub family: Option<String>,
-    /// Only events that name this account, in whatever part.
+    /// Only events about this account: those that stand in its history.
     #[serde(default)]
     #[schemars(with = "Option<super::AddressText>")]
     pub account: Option<Address>,

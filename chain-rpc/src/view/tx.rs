@@ -396,8 +396,16 @@ impl OutcomeView {
 
 /// Events in their JSON form.
 pub fn events_view(events: &[Event]) -> Vec<serde_json::Value> {
+    #[cfg(test)]
+    EVENTS_SHOWN.with(|shown| shown.set(shown.get() + events.len()));
     // No event holds a map with keys that are no text, so none is refused.
     events.iter().map(|event| serde_json::to_value(event).unwrap_or_default()).collect()
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many events this thread has given their JSON form.
+    pub(crate) static EVENTS_SHOWN: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// A transaction of a final block.

@@ -9,7 +9,7 @@ use benches::head::{self, BareServer};
 use benches::node::{NodeProcess, node_binary};
 use benches::report::{Figure, Run};
 use benches::yardstick::{Rate, Yardstick};
-use benches::{Result, machine, pipeline, rpc, startup};
+use benches::{Result, listing, machine, pipeline, rpc, startup};
 use clap::{Parser, Subcommand};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ const WARM_UP: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_secs(5);
 const B_SIG: &str = "B_sig";
 /// The modes with one validator, and those with several.
-const ALONE: [Mode; 5] = [Mode::Signatures, Mode::Pipeline, Mode::Rpc, Mode::Head, Mode::Startup];
+const ALONE: [Mode; 6] = [Mode::Signatures, Mode::Pipeline, Mode::Rpc, Mode::Head, Mode::Startup, Mode::Listing];
 const TOGETHER: [Mode; 4] = [Mode::Finality, Mode::Outages, Mode::Validators, Mode::Sync];
 
 /// Measures the chain against fixed yardsticks.
@@ -49,6 +49,9 @@ struct Options {
     /// Accounts that send; the official figures take at least 10,000
     #[arg(long, global = true, default_value_t = 10_240)]
     senders: usize,
+    /// Jobs that are listed
+    #[arg(long, global = true, default_value_t = 1_000_000)]
+    jobs: u64,
     /// How long each run measures, after two seconds of warm-up
     #[arg(long, global = true, default_value_t = 10)]
     seconds: u64,
@@ -78,6 +81,8 @@ enum Mode {
     Head,
     /// P20 and P11: restart with many accounts; memory per account
     Startup,
+    /// Lists of very many jobs, page by page
+    Listing,
     /// P5 and P6: how soon blocks of four validators are final, with delayed lines and without
     Finality,
     /// P7 and P8: one of four validators dead; two of four missing, and one back
@@ -130,6 +135,7 @@ impl Options {
             Mode::Rpc => self.rpc(),
             Mode::Head => runtime()?.block_on(self.head()),
             Mode::Startup => self.startup(),
+            Mode::Listing => self.listing(),
             Mode::Finality => self.finality(),
             Mode::Outages => self.outages(),
             Mode::Validators => self.validators(),
@@ -260,6 +266,30 @@ impl Options {
             memory.runs.push(plain(start.resident as f64 / accounts as f64, 1.0));
         }
         Ok(vec![restart, memory])
+    }
+}
+
+impl Options {
+    /// A page near the end against one at the beginning: what a page costs does not depend on where it is.
+    fn listing(&self) -> Result<Vec<Figure>> {
+        let command = format!("load listing --jobs {}", self.jobs);
+        let listed = listing::run(self.jobs)?.into_iter().map(|list| {
+            let what = format!(
+                "{} of {} jobs ({}): a page of {} near the end",
+                list.jobs,
+                self.jobs,
+                list.list,
+                listing::PAGE
+            );
+            let ms = |time: Duration| time.as_secs_f64() * 1e3;
+            let mut run = plain(ms(list.last), ms(list.first));
+            run.notes.insert("jobs/s".into(), list.jobs as f64 / list.whole.as_secs_f64());
+            run.notes.insert("pages".into(), list.pages as f64);
+            run.notes.insert("memory grew by MB".into(), list.grown as f64 / 1e6);
+            let listed = figure("–", &what, "ms", (10.0, 2.0), command.clone());
+            Figure { runs: vec![run], yardstick: "first pages", ..listed }
+        });
+        Ok(listed.collect())
     }
 }
 

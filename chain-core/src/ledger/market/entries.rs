@@ -2,11 +2,11 @@
 //!
 //! | tag | rest of the key | value after the version byte |
 //! |---|---|---|
-//! | 1 | job u64 | what its entries follow from (`JobEntry`) |
+//! | 1 | job u64 | what its entries follow from (`Filed`) |
 //! | 2 payer, 3 opener, 4 provider | account 32 ‖ job u64 | nothing |
 //! | 5 | model 32 ‖ job u64 | nothing |
 //! | 6 | state u8 ‖ job u64 | nothing |
-//! | 7 | settled at u64 ‖ job u64 | nothing |
+//! | 7 | when the state forgets it u64 ‖ job u64 | nothing |
 //! | 8 | payer 32 ‖ asset u32 | what is in escrow of its open jobs u128 |
 //! | 16 | provider 32 | the keys of its entries |
 //! | 17 | provider's number u64 | provider 32 |
@@ -19,7 +19,7 @@
 //! All numbers are big-endian: the order of the keys is the order of the lists.
 
 use crate::fault::Fault;
-use crate::state::Tree;
+use crate::state::Rows;
 use crate::state::market::job::{Job, Status};
 use crate::state::market::provider::{OFFERS, OfferKey, PROFILES, PROVIDERS, ProviderState, offer_list, offer_row};
 use crate::types::{Address, Amount, AssetId, JobId, MarketMs, ModelId, Price, ProviderId};
@@ -31,7 +31,7 @@ pub(super) const JOB_OPENER: u8 = 3;
 pub(super) const JOB_PROVIDER: u8 = 4;
 pub(super) const JOB_MODEL: u8 = 5;
 pub(super) const JOB_STATE: u8 = 6;
-pub(super) const SETTLED: u8 = 7;
+pub(super) const FORGETTING: u8 = 7;
 pub(super) const LOCKED: u8 = 8;
 pub(super) const PROVIDER: u8 = 16;
 pub(super) const PROVIDER_ID: u8 = 17;
@@ -50,7 +50,7 @@ pub(super) fn key(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     [&[tag][..], &parts.concat()].concat()
 }
 
-/// What a job's entries follow from.
+/// What a job's row says of its place in lists.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(super) struct JobEntry {
     pub payer: Address,
@@ -72,18 +72,33 @@ impl JobEntry {
         Self { payer, opener, provider, model, asset, escrow: job.escrow(), settled }
     }
 
-    /// The keys of a job's entries but its record.
+    /// The keys of a job's entries in lists.
     pub fn keys(&self, id: JobId) -> Vec<Vec<u8>> {
         let id = id.get().to_be_bytes();
         let account = |tag: u8, account: &Address| key(tag, &[account.as_bytes(), &id]);
-        let mut keys = vec![
+        vec![
             account(JOB_PAYER, &self.payer),
             account(JOB_OPENER, &self.opener),
             account(JOB_PROVIDER, &self.provider),
             key(JOB_MODEL, &[self.model.0.as_bytes(), &id]),
             key(JOB_STATE, &[&[if self.settled.is_some() { DONE } else { ACTIVE }], &id]),
-        ];
-        keys.extend(self.settled.map(|at| key(SETTLED, &[&at.get().to_be_bytes(), &id])));
+        ]
+    }
+}
+
+/// What a job's entries follow from.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Filed {
+    pub entry: JobEntry,
+    /// When the state forgets it; nothing while it goes on.
+    pub forgotten: Option<MarketMs>,
+}
+
+impl Filed {
+    /// The keys of a job's entries but its record.
+    pub fn keys(&self, id: JobId) -> Vec<Vec<u8>> {
+        let mut keys = self.entry.keys(id);
+        keys.extend(self.forgotten.map(|at| key(FORGETTING, &[&at.get().to_be_bytes(), &id.get().to_be_bytes()])));
         keys
     }
 }
@@ -99,16 +114,16 @@ pub(super) fn locked_key(payer: &Address, asset: AssetId) -> Vec<u8> {
 }
 
 /// The keys of a provider's entries but its record, ascending; none where there is no provider any more.
-pub(super) fn provider_keys(tree: &Tree, account: &Address) -> Result<Vec<Vec<u8>>, Fault> {
-    let row = PROVIDERS.get(tree, account)?.filter(|row| row.state != ProviderState::Gone);
+pub(super) fn provider_keys(rows: &impl Rows, account: &Address) -> Result<Vec<Vec<u8>>, Fault> {
+    let row = PROVIDERS.get(rows, account)?.filter(|row| row.state != ProviderState::Gone);
     let Some(row) = row else { return Ok(Vec::new()) };
     let id = row.id.get().to_be_bytes();
     let mut keys = vec![key(PROVIDER_ID, &[&id]), key(PROVIDER_SEEN, &[&row.last_seen.get().to_be_bytes(), &id])];
-    for model in PROFILES.get(tree, account)?.iter().flat_map(|profile| profile.models.iter()) {
+    for model in PROFILES.get(rows, account)?.iter().flat_map(|profile| profile.models.iter()) {
         keys.push(key(PROVIDER_MODEL, &[model.0.as_bytes(), &id]));
     }
-    for offered in offer_list(tree, row.id)? {
-        let offer = OFFERS.get(tree, &offer_row(row.id, &offered))?;
+    for offered in offer_list(rows, row.id)? {
+        let offer = OFFERS.get(rows, &offer_row(row.id, &offered))?;
         let offer = offer.ok_or_else(|| Fault::new(format!("an offer of provider {} has no row", row.id)))?;
         keys.push(offer_key(&offered, offer.terms.price, row.id));
     }

@@ -1,16 +1,17 @@
 //! The index follows the chain; where it can't, it is made anew from the state.
 
-use super::entries::{JobEntry, PROVIDER, SETTLED, job_key, key, locked_key, provider_keys, read_job};
+use super::entries::{FORGETTING, Filed, JobEntry, PROVIDER, job_key, key, locked_key, provider_keys, read_job};
 use super::touched::Touched;
 use super::{CHUNK, Source, head};
 use crate::codec;
 use crate::fault::Fault;
 use crate::ledger::keys::{self, MARKET, height_key};
 use crate::limits::MAX_FRAME_BYTES;
-use crate::state::market::job::JOBS;
+use crate::state::market::job::{JOB_FORGETTING, JOBS};
 use crate::state::market::provider::PROVIDERS;
+use crate::state::params;
 use crate::storage::{Batch, Direction, Durability, KeyRange, Store, Table};
-use crate::types::{Address, Amount, AssetId, Height, JobId};
+use crate::types::{Address, Amount, AssetId, Height, JobId, MarketMs};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Entries that are removed with one batch when the index is made anew.
@@ -53,10 +54,11 @@ pub fn index_market(source: &dyn Source, limit: u64) -> Result<u64, Fault> {
     Ok(last.get().saturating_sub(done.get()))
 }
 
-/// Removes what is left of jobs the state has forgotten: those settled longest ago come first.
+/// Removes what is left of jobs the state has forgotten. They come first, for the state forgets in the same order:
+/// by the time that was set when a job was settled, whatever was voted since.
 fn sweep(source: &dyn Source) -> Result<(), Fault> {
     for _ in 0..SWEEPS {
-        let range = KeyRange::prefix(&[SETTLED]);
+        let range = KeyRange::prefix(&[FORGETTING]);
         let rows = source.store().scan(Table::Market, &range, Direction::Forward, CHUNK)?;
         let ids = rows.iter().map(|(key, _)| read_job(key)).collect::<Result<Vec<_>, _>>()?;
         let mut gone = BTreeSet::new();
@@ -82,6 +84,13 @@ fn rebuild(source: &dyn Source, follows: Height) -> Result<Height, Fault> {
     batch.delete(Table::Meta, MARKET.to_vec());
     store.write(batch, Durability::Buffered)?;
     wipe(store)?;
+    // First the settled ones, under the times they are forgotten at: so those are known.
+    each_key(source, JOB_FORGETTING.number(), |found| {
+        let mut writer = Writer::new(source);
+        writer.forgotten = found.iter().map(|key| read_forgetting(key)).collect::<Result<_, _>>()?;
+        writer.jobs(&writer.forgotten.keys().copied().collect())?;
+        writer.write()
+    })?;
     each_key(source, JOBS.number(), |found| {
         let mut writer = Writer::new(source);
         writer.jobs(&found.iter().map(|key| read_job(key)).collect::<Result<_, _>>()?)?;
@@ -140,40 +149,86 @@ struct Writer<'s> {
     source: &'s dyn Source,
     batch: Batch,
     locked: BTreeMap<(Address, AssetId), Amount>,
+    /// When settled jobs are forgotten, as far as that is known.
+    forgotten: BTreeMap<JobId, MarketMs>,
 }
 
 impl<'s> Writer<'s> {
     fn new(source: &'s dyn Source) -> Self {
-        Self { source, batch: Batch::new(), locked: BTreeMap::new() }
+        Self { source, batch: Batch::new(), locked: BTreeMap::new(), forgotten: BTreeMap::new() }
     }
 
     fn jobs(&mut self, ids: &BTreeSet<JobId>) -> Result<(), Fault> {
         let ids: Vec<_> = ids.iter().copied().collect();
         for ids in ids.chunks(CHUNK) {
             let rows = job_entries(self.source, ids)?;
+            self.find_forgotten(&rows)?;
             for (id, now) in rows {
-                self.job(id, now)?;
+                let forgotten = self.forgotten.get(&id).copied();
+                // Settled, and in no queue any more: forgotten since its row was read.
+                let now = now.filter(|entry| entry.settled.is_none() || forgotten.is_some());
+                self.job(id, now.map(|entry| Filed { forgotten: entry.settled.and(forgotten), entry }))?;
             }
         }
         Ok(())
     }
 
-    fn job(&mut self, id: JobId, now: Option<JobEntry>) -> Result<(), Fault> {
+    /// Finds out when settled jobs are forgotten: it was said before, or follows from the parameters of now. Where
+    /// these were changed since they were settled, the state's queue is looked through.
+    fn find_forgotten(&mut self, rows: &[(JobId, Option<JobEntry>)]) -> Result<(), Fault> {
+        let settled = rows.iter().filter_map(|(id, entry)| Some((*id, entry.as_ref()?.settled?)));
+        let (mut missing, found) = (BTreeMap::new(), &mut self.forgotten);
+        for (id, at) in settled {
+            match stored_job(self.source.store(), id)?.and_then(|filed| filed.forgotten) {
+                Some(known) => drop(found.insert(id, known)),
+                None if found.contains_key(&id) => {}
+                None => drop(missing.insert(id, at)),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.source.look(&mut |_, tree| {
+            let kept_s = params(tree)?.retention_s;
+            for (id, at) in &missing {
+                let forgotten = at.plus_s(kept_s);
+                if JOB_FORGETTING.get(tree, &(forgotten, *id))?.is_some() {
+                    found.insert(*id, forgotten);
+                }
+            }
+            Ok(())
+        })?;
+        missing.retain(|id, _| !found.contains_key(id));
+        if missing.is_empty() {
+            return Ok(());
+        }
+        each_key(self.source, JOB_FORGETTING.number(), |keys| {
+            for key in keys {
+                let (id, forgotten) = read_forgetting(&key)?;
+                if missing.contains_key(&id) {
+                    found.insert(id, forgotten);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn job(&mut self, id: JobId, now: Option<Filed>) -> Result<(), Fault> {
         let record = job_key(id);
         let before = stored_job(self.source.store(), id)?;
         if before == now {
             return Ok(());
         }
-        let keys = |entry: &Option<JobEntry>| entry.as_ref().map(|entry| entry.keys(id)).unwrap_or_default();
+        let keys = |filed: &Option<Filed>| filed.as_ref().map(|filed| filed.keys(id)).unwrap_or_default();
         self.replace(&keys(&before), &keys(&now), &[]);
         match &now {
             Some(now) => keys::put(&mut self.batch, Table::Market, &record, &codec::encode(now)),
             None => self.batch.delete(Table::Market, record),
         }
         // First what comes: the sum is never below what goes.
-        for (entry, comes) in [(&now, true), (&before, false)] {
-            if let Some(entry) = entry {
-                self.lock(entry, comes)?;
+        for (filed, comes) in [(&now, true), (&before, false)] {
+            if let Some(filed) = filed {
+                self.lock(&filed.entry, comes)?;
             }
         }
         Ok(())
@@ -239,7 +294,13 @@ impl<'s> Writer<'s> {
     }
 }
 
-/// What the entries of jobs follow from now.
+/// The job and the time of a row of the state's queue.
+fn read_forgetting(key: &[u8]) -> Result<(JobId, MarketMs), Fault> {
+    let at = key.first_chunk().copied().map(u64::from_be_bytes).map(MarketMs::new);
+    Ok((read_job(key)?, at.ok_or_else(|| Fault::new("a row of the queue of jobs to forget has a bad key"))?))
+}
+
+/// What the rows of jobs say of their places now.
 pub(super) fn job_entries(source: &dyn Source, ids: &[JobId]) -> Result<Vec<(JobId, Option<JobEntry>)>, Fault> {
     let mut rows = Vec::with_capacity(ids.len());
     source.look(&mut |_, tree| {
@@ -252,7 +313,7 @@ pub(super) fn job_entries(source: &dyn Source, ids: &[JobId]) -> Result<Vec<(Job
 }
 
 /// What a job's entries followed from when the index came to it.
-pub(super) fn stored_job(store: &dyn Store, id: JobId) -> Result<Option<JobEntry>, Fault> {
+pub(super) fn stored_job(store: &dyn Store, id: JobId) -> Result<Option<Filed>, Fault> {
     keys::get(store, Table::Market, &job_key(id))?.map(|bytes| decode(&bytes)).transpose()
 }
 

@@ -5,18 +5,19 @@ use super::entries::{
     PROVIDER_MODEL, PROVIDER_SEEN, RECEIPT, RECEIPT_HASH, key, offer_prefix, provider_keys, read_account, read_job,
     read_offer_key, receipt_key,
 };
-use super::follow::{job_entries, market_indexed, read_amount, stored_job};
-use super::touched::Touched;
-use super::{CHUNK, LATE_BLOCKS, MAX_LATE, MAX_LOOKS, Source, head};
+use super::follow::{market_indexed, read_amount, stored_job};
+use super::late::{Kind, Late};
+use super::{CHUNK, MAX_HELD, MAX_LOOKS, Source, UNIT_BYTES, head};
 use crate::crypto::Hash;
 use crate::fault::Fault;
 use crate::ledger::keys;
-use crate::state::Tree;
 use crate::state::market::job::{JOBS, Job, Status};
 use crate::state::market::provider::{OFFERS, Offer, OfferKey, PROVIDERS, Provider, offer_row};
+use crate::state::{RowKey, Rows, Tree};
 use crate::storage::{Direction, KeyRange, Table};
 use crate::types::{Address, Amount, AssetId, Height, JobId, MarketMs, ModelId, Price, UnitKind};
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::Cell;
+use std::collections::BTreeMap;
 
 /// How often a sum is read again because the index moved meanwhile.
 const RETRIES: usize = 8;
@@ -106,8 +107,34 @@ pub struct Page<T> {
     pub now: MarketMs,
 }
 
-/// Takes what shall be in a page: `None` leaves it out.
-pub type Take<'t, K, T> = &'t mut dyn FnMut(&Tree, K) -> Result<Option<T>, Fault>;
+/// Takes what shall be in a page: `None` leaves it out. What it reads counts for the page.
+pub type Take<'t, K, T> = &'t mut dyn FnMut(&Reading<'_>, K) -> Result<Option<T>, Fault>;
+
+/// The state as a page reads it: how much it reads is counted, so that a page and a look have an end.
+pub struct Reading<'t> {
+    tree: &'t Tree,
+    read: Cell<usize>,
+}
+
+impl<'t> Reading<'t> {
+    fn new(tree: &'t Tree) -> Self {
+        Self { tree, read: Cell::new(0) }
+    }
+
+    /// What was read so far: rows, and a long one for as many as it is long.
+    fn units(&self) -> usize {
+        self.read.get()
+    }
+}
+
+impl Rows for Reading<'_> {
+    fn row(&self, key: &RowKey) -> Option<&[u8]> {
+        let row = self.tree.row(key);
+        let units = 1 + row.map_or(0, <[u8]>::len) / UNIT_BYTES;
+        self.read.set(self.read.get().saturating_add(units));
+        row
+    }
+}
 
 /// Jobs by number. `after`: `next` of the page before.
 pub fn list_jobs<T>(
@@ -126,10 +153,10 @@ pub fn list_jobs<T>(
         lines.push(vec![JOB]);
     }
     let walk = Walk { lines, base: None, until: None, direction: sorting.direction() };
-    walk.page(source, after, limit, &mut |tree, (suffix, _)| {
+    walk.page(source, Kind::Jobs, (after, limit), &mut |rows, (suffix, _)| {
         let id = read_job(suffix)?;
-        match JOBS.get(tree, &id)? {
-            Some(job) if filter.matches(&job) => take(tree, (id, job)),
+        match JOBS.get(rows, &id)? {
+            Some(job) if filter.matches(&job) => take(rows, (id, job)),
             _ => Ok(None),
         }
     })
@@ -158,10 +185,10 @@ pub fn list_offers<T>(
     // Only where everything before the price is given do all dearer ones stand behind.
     let priced = model.and(asset).and(unit_kind).and(max_price).and_then(|price| price.get().checked_add(1));
     let until = priced.map(|price| [line.as_slice(), &price.to_be_bytes()].concat());
-    let mut see = |tree: &Tree, (suffix, value): (&[u8], &[u8])| {
+    let mut see = |rows: &Reading<'_>, (suffix, value): (&[u8], &[u8])| {
         let (offered, price) = read_offer_key(&[&[OFFER], suffix].concat())?;
-        match offer_at(tree, &read_account(value)?, &offered, price)? {
-            Some(found) if filter.matches(&found) => take(tree, found),
+        match offer_at(rows, &read_account(value)?, &offered, price)? {
+            Some(found) if filter.matches(&found) => take(rows, found),
             _ => Ok(None),
         }
     };
@@ -169,15 +196,15 @@ pub fn list_offers<T>(
         return own_offers(source, provider, (after, limit), &mut see);
     }
     let walk = Walk { lines: vec![line], base: Some(1), until, direction: Direction::Forward };
-    walk.page(source, after, limit, &mut see)
+    walk.page(source, Kind::Providers, (after, limit), &mut see)
 }
 
 type Found = (Address, Provider, OfferKey, Offer);
 
 /// The offer an entry is of, unless it has changed since.
-fn offer_at(tree: &Tree, account: &Address, key: &OfferKey, price: Price) -> Result<Option<Found>, Fault> {
-    let Some(row) = PROVIDERS.get(tree, account)? else { return Ok(None) };
-    let offer = OFFERS.get(tree, &offer_row(row.id, key))?.filter(|offer| offer.terms.price == price);
+fn offer_at(rows: &impl Rows, account: &Address, key: &OfferKey, price: Price) -> Result<Option<Found>, Fault> {
+    let Some(row) = PROVIDERS.get(rows, account)? else { return Ok(None) };
+    let offer = OFFERS.get(rows, &offer_row(row.id, key))?.filter(|offer| offer.terms.price == price);
     Ok(offer.map(|offer| (*account, row, *key, offer)))
 }
 
@@ -201,7 +228,8 @@ fn own_offers<T>(
     let (height, now) = head(source)?;
     let mut page = Page { items: Vec::new(), next: None, height, complete_to: height, now };
     source.look(&mut |_, tree| {
-        let keys = provider_keys(tree, provider)?;
+        let rows = Reading::new(tree);
+        let keys = provider_keys(&rows, provider)?;
         let offers = keys.iter().filter_map(|key| key.strip_prefix(&[OFFER]));
         let mut last = None;
         for suffix in offers.filter(|suffix| after.is_none_or(|after| *suffix > after)) {
@@ -209,7 +237,7 @@ fn own_offers<T>(
                 page.next = last;
                 break;
             }
-            page.items.extend(see(tree, (suffix, provider.as_bytes()))?);
+            page.items.extend(see(&rows, (suffix, provider.as_bytes()))?);
             last = Some(suffix.to_vec());
         }
         Ok(())
@@ -234,16 +262,16 @@ pub fn list_providers<T>(
         ProviderOrder::LastSeen => (vec![PROVIDER_SEEN], Direction::Backward),
     };
     let walk = Walk { lines: vec![line.clone()], base: None, until: None, direction };
-    walk.page(source, after, limit, &mut |tree, (suffix, value)| {
+    walk.page(source, Kind::Providers, (after, limit), &mut |rows, (suffix, value)| {
         let account = read_account(value)?;
-        let Some(row) = PROVIDERS.get(tree, &account)? else { return Ok(None) };
+        let Some(row) = PROVIDERS.get(rows, &account)? else { return Ok(None) };
         if matches!(order, ProviderOrder::Price(_)) {
             let (offered, price) = read_offer_key(&[line.as_slice(), suffix].concat())?;
-            if offer_at(tree, &account, &offered, price)?.is_none() {
+            if offer_at(rows, &account, &offered, price)?.is_none() {
                 return Ok(None);
             }
         }
-        take(tree, (account, row))
+        take(rows, (account, row))
     })
 }
 
@@ -269,7 +297,7 @@ pub fn list_receipts(
 ) -> Result<Page<ReceiptPlace>, ListError> {
     let lines = vec![key(RECEIPT, &[&job.get().to_be_bytes()])];
     let walk = Walk { lines, base: None, until: None, direction: sorting.direction() };
-    walk.page(source, after, limit, &mut |_, (suffix, value)| {
+    walk.page(source, Kind::Receipts, (after, limit), &mut |_, (suffix, value)| {
         let (_, leg, seq) = read_named(&[&job.get().to_be_bytes(), suffix].concat())?;
         let (height, index) = keys::read_place(value)?;
         Ok(Some(ReceiptPlace { leg, seq, height, index }))
@@ -278,21 +306,36 @@ pub fn list_receipts(
 
 /// Where a receipt of a job stands.
 pub fn receipt_place(source: &dyn Source, job: JobId, leg: u32, seq: u64) -> Result<Option<ReceiptPlace>, ListError> {
-    let found = find(source, &receipt_key(job, leg, seq))?;
+    let late = Late::of(source, Kind::Receipts)?;
+    place_of(source, &late, (job, leg, seq))
+}
+
+/// The receipt of a hash: its job, and where it stands.
+pub fn find_receipt(source: &dyn Source, hash: &Hash) -> Result<Option<(JobId, ReceiptPlace)>, ListError> {
+    let late = Late::of(source, Kind::Receipts)?;
+    let Some(named) = find(source, &late, &key(RECEIPT_HASH, &[hash.as_bytes()]))? else { return Ok(None) };
+    let (job, leg, seq) = read_named(&named)?;
+    Ok(place_of(source, &late, (job, leg, seq))?.map(|place| (job, place)))
+}
+
+fn place_of(
+    source: &dyn Source,
+    late: &Late,
+    (job, leg, seq): (JobId, u32, u64),
+) -> Result<Option<ReceiptPlace>, ListError> {
+    let found = find(source, late, &receipt_key(job, leg, seq))?;
     let place = found.map(|value| keys::read_place(&value)).transpose()?;
     Ok(place.map(|(height, index)| ReceiptPlace { leg, seq, height, index }))
 }
 
-/// The job, leg and number of the receipt of a hash.
-pub fn find_receipt(source: &dyn Source, hash: &Hash) -> Result<Option<(JobId, u32, u64)>, ListError> {
-    let named = find(source, &key(RECEIPT_HASH, &[hash.as_bytes()]))?;
-    Ok(named.map(|named| read_named(&named)).transpose()?)
-}
-
-fn find(source: &dyn Source, key: &[u8]) -> Result<Option<Vec<u8>>, ListError> {
-    match Late::of(source)?.entries.get(key) {
-        Some(value) => Ok(Some(value.clone())),
-        None => Ok(keys::get(source.store(), Table::Market, key)?),
+/// What stands under a key. Where the index is far behind, nobody knows that there is nothing.
+fn find(source: &dyn Source, late: &Late, key: &[u8]) -> Result<Option<Vec<u8>>, ListError> {
+    if let Some(value) = late.entries.get(key) {
+        return Ok(Some(value.clone()));
+    }
+    match keys::get(source.store(), Table::Market, key)? {
+        None if late.behind => Err(ListError::NotReady),
+        found => Ok(found),
     }
 }
 
@@ -318,7 +361,7 @@ pub fn locked(source: &dyn Source, payer: &Address) -> Result<BTreeMap<AssetId, 
 
 /// The sums of the index, brought up to the head.
 fn locked_now(source: &dyn Source, payer: &Address) -> Result<BTreeMap<AssetId, Amount>, ListError> {
-    let late = Late::of(source)?;
+    let late = Late::of(source, Kind::Jobs)?;
     if late.behind {
         return Err(ListError::NotReady);
     }
@@ -336,7 +379,7 @@ fn locked_now(source: &dyn Source, payer: &Address) -> Result<BTreeMap<AssetId, 
         changed.map(|changed| *sum = changed).ok_or_else(|| Fault::new("the sum of a payer's escrows left its range"))
     };
     for (id, now) in &late.jobs {
-        let before = stored_job(source.store(), *id)?;
+        let before = stored_job(source.store(), *id)?.map(|filed| filed.entry);
         for (entry, comes) in [(now, true), (&before, false)] {
             if let Some(entry) = entry.as_ref().filter(|entry| entry.payer == *payer) {
                 add(entry, comes)?;
@@ -347,70 +390,8 @@ fn locked_now(source: &dyn Source, payer: &Address) -> Result<BTreeMap<AssetId, 
     Ok(sums)
 }
 
-/// What the blocks above the index touched, as it is now.
-#[derive(Default)]
-struct Late {
-    /// Up to this block nothing is missing.
-    to: Height,
-    /// Whether that is where the index is, though there are blocks above.
-    behind: bool,
-    jobs: BTreeMap<JobId, Option<JobEntry>>,
-    providers: BTreeSet<Address>,
-    entries: BTreeMap<Vec<u8>, Vec<u8>>,
-}
-
-impl Late {
-    /// Nothing, if that is too much: the lists are then those of the height the index has come to.
-    fn of(source: &dyn Source) -> Result<Self, ListError> {
-        let indexed = market_indexed(source.store())?.ok_or(ListError::NotReady)?;
-        let newest = head(source)?.0;
-        let behind = Self { to: indexed, behind: true, ..Self::default() };
-        if newest.get().saturating_sub(indexed.get()) > LATE_BLOCKS {
-            return Ok(behind);
-        }
-        let (mut touched, mut height) = (Touched::default(), indexed);
-        while height < newest {
-            height = height.next();
-            // One that is gone meanwhile was pruned, and so indexed.
-            if let Some(block) = source.block(height)? {
-                touched.add(&block);
-            }
-        }
-        if touched.len() > MAX_LATE { Ok(behind) } else { Ok(Self { to: newest, ..Self::look(source, touched)? }) }
-    }
-
-    fn look(source: &dyn Source, touched: Touched) -> Result<Self, Fault> {
-        let mut entries: BTreeMap<Vec<u8>, Vec<u8>> = touched.receipts.into_iter().collect();
-        let (ids, mut jobs): (Vec<JobId>, _) = (touched.jobs.into_iter().collect(), BTreeMap::new());
-        for ids in ids.chunks(CHUNK) {
-            jobs.extend(job_entries(source, ids)?);
-        }
-        for (id, entry) in jobs.iter().filter_map(|(id, entry)| Some((id, entry.as_ref()?))) {
-            entries.insert(super::entries::job_key(*id), Vec::new());
-            entries.extend(entry.keys(*id).into_iter().map(|key| (key, Vec::new())));
-        }
-        for account in &touched.providers {
-            source.look(&mut |_, tree| {
-                let keys = provider_keys(tree, account)?;
-                entries.extend(keys.into_iter().map(|key| (key, account.as_bytes().to_vec())));
-                Ok(())
-            })?;
-        }
-        Ok(Self { jobs, providers: touched.providers, entries, ..Self::default() })
-    }
-
-    /// Whether the index may say something else of this entry's row than the state.
-    fn overrules(&self, key: &[u8], value: &[u8]) -> Result<bool, Fault> {
-        Ok(match key.first() {
-            Some(&(JOB..=JOB_STATE)) => self.jobs.contains_key(&read_job(key)?),
-            Some(&(PROVIDER_ID..=OFFER)) => self.providers.contains(&read_account(value)?),
-            _ => false,
-        })
-    }
-}
-
 /// Sees an entry: what follows the base of its key, and its value.
-type See<'s, T> = &'s mut dyn FnMut(&Tree, (&[u8], &[u8])) -> Result<Option<T>, Fault>;
+type See<'s, T> = &'s mut dyn FnMut(&Reading<'_>, (&[u8], &[u8])) -> Result<Option<T>, Fault>;
 
 /// Lists that stand beside each other: what they have in common is looked for.
 struct Walk {
@@ -423,61 +404,102 @@ struct Walk {
     direction: Direction,
 }
 
+/// An entry's place and value.
+type Entry<'e> = (&'e Vec<u8>, &'e Vec<u8>);
+
 /// The next entries of a list, by their place, and whether there are more.
 struct Chunk {
     entries: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The place up to which these are all; `None`: to the end.
     reach: Option<Vec<u8>>,
+    /// How many entries were read for it.
+    scanned: usize,
+}
+
+/// A page that is being made.
+struct Filling<T> {
+    page: Page<T>,
+    /// The last place that was seen.
+    after: Option<Vec<u8>>,
+    limit: usize,
+    /// Entries and rows that were read for it.
+    looked: usize,
+}
+
+impl<T> Filling<T> {
+    fn is_full(&self) -> bool {
+        self.page.items.len() >= self.limit || self.looked >= MAX_LOOKS
+    }
+
+    /// Sees these entries, a bounded look at a time. Answers whether it has seen them all.
+    fn fill(&mut self, source: &dyn Source, mut rows: &[Entry<'_>], see: &mut See<'_, T>) -> Result<bool, Fault> {
+        let mut first = true;
+        while !rows.is_empty() {
+            // The first entry of all is seen whatever its list cost: a page always gets on.
+            if self.page.items.len() >= self.limit || (!first && self.looked >= MAX_LOOKS) {
+                return Ok(false);
+            }
+            first = false;
+            let mut seen = 0;
+            source.look(&mut |_, tree| {
+                let reading = Reading::new(tree);
+                for (place, value) in rows {
+                    if self.page.items.len() >= self.limit || reading.units() >= MAX_HELD {
+                        break;
+                    }
+                    self.page.items.extend(see(&reading, (place, value))?);
+                    self.after = Some((*place).clone());
+                    seen += 1;
+                }
+                self.looked = self.looked.saturating_add(reading.units());
+                Ok(())
+            })?;
+            rows = rows.get(seen..).unwrap_or_default();
+        }
+        Ok(true)
+    }
 }
 
 impl Walk {
     fn page<T>(
         &self,
         source: &dyn Source,
-        after: Option<&[u8]>,
-        limit: usize,
-        see: See<'_, T>,
+        kind: Kind,
+        (after, limit): (Option<&[u8]>, usize),
+        mut see: See<'_, T>,
     ) -> Result<Page<T>, ListError> {
-        let ((height, now), late) = (head(source)?, Late::of(source)?);
-        let mut page = Page { items: Vec::new(), next: None, height, complete_to: late.to.min(height), now };
-        let (mut after, mut looked) = (after.map(<[u8]>::to_vec), 0usize);
+        let late = Late::of(source, kind)?;
+        let (height, now) = (late.height, late.now);
+        let page = Page { items: Vec::new(), next: None, height, complete_to: late.to.min(height), now };
+        let mut filling = Filling { page, after: after.map(<[u8]>::to_vec), limit, looked: 0 };
         loop {
-            let Chunk { entries, reach } = self.chunk(source, &late, after.as_deref())?;
-            looked = looked.saturating_add(entries.len().max(1));
+            let Chunk { entries, reach, scanned } = self.chunk(source, &late, filling.after.as_deref())?;
+            filling.looked = filling.looked.saturating_add(scanned.max(1));
             let rows: Vec<_> = match self.direction {
                 Direction::Forward => entries.iter().collect(),
                 Direction::Backward => entries.iter().rev().collect(),
             };
-            for rows in rows.chunks(CHUNK) {
-                source.look(&mut |_, tree| {
-                    for (place, value) in rows {
-                        if page.items.len() >= limit {
-                            page.next = after.clone();
-                            break;
-                        }
-                        page.items.extend(see(tree, (place, value))?);
-                        after = Some((*place).clone());
-                    }
-                    Ok(())
-                })?;
+            if !filling.fill(source, &rows, &mut see)? {
+                filling.page.next = filling.after;
+                return Ok(filling.page);
             }
             match reach {
-                _ if page.next.is_some() => return Ok(page),
-                None => return Ok(page),
-                Some(reach) if page.items.len() >= limit || looked >= MAX_LOOKS => {
-                    page.next = Some(reach);
-                    return Ok(page);
+                None => return Ok(filling.page),
+                Some(reach) if filling.is_full() => {
+                    filling.page.next = Some(reach);
+                    return Ok(filling.page);
                 }
-                Some(reach) => after = Some(reach),
+                Some(reach) => filling.after = Some(reach),
             }
         }
     }
 
     /// Of the next entries of every list those that get farthest: all others have fewer up to there.
     fn chunk(&self, source: &dyn Source, late: &Late, after: Option<&[u8]>) -> Result<Chunk, Fault> {
-        let mut best: Option<Chunk> = None;
+        let (mut best, mut scanned) = (None::<Chunk>, 0usize);
         for line in &self.lines {
             let chunk = self.entries(source, late, line, after)?;
+            scanned = scanned.saturating_add(chunk.scanned);
             if best.as_ref().is_none_or(|best| self.is_farther(chunk.reach.as_deref(), best.reach.as_deref())) {
                 best = Some(chunk);
             }
@@ -485,7 +507,8 @@ impl Walk {
                 break;
             }
         }
-        best.ok_or_else(|| Fault::new("nothing is listed"))
+        let best = best.ok_or_else(|| Fault::new("nothing is listed"))?;
+        Ok(Chunk { scanned, ..best })
     }
 
     fn is_farther(&self, reach: Option<&[u8]>, than: Option<&[u8]>) -> bool {
@@ -514,7 +537,7 @@ impl Walk {
             (Some(at), Direction::Backward) => all.before(at),
         };
         let rows = source.store().scan(Table::Market, &range, self.direction, CHUNK)?;
-        let full = rows.len() >= CHUNK;
+        let (full, scanned) = (rows.len() >= CHUNK, rows.len());
         let place = |key: &[u8]| key.get(base.len()..).unwrap_or_default().to_vec();
         let reach = rows.last().filter(|_| full).map(|(key, _)| place(key));
         let mut entries = BTreeMap::new();
@@ -533,6 +556,6 @@ impl Walk {
                 entries.insert(place, value.clone());
             }
         }
-        Ok(Chunk { entries, reach })
+        Ok(Chunk { entries, reach, scanned })
     }
 }

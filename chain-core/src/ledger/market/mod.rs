@@ -13,22 +13,24 @@
 //! 2. A row that was forgotten takes its entries along, soon after.
 //! 3. The height it has come to is written with the entries. Blocks stand before it in the store, so a crash leaves
 //!    no entry of a block that is not there.
-//! 4. A page looks at no more than [`MAX_LOOKS`] entries and holds the state for [`CHUNK`] of them at a time. It says
-//!    where to go on, also if it holds nothing.
+//! 4. A page reads no more than [`MAX_LOOKS`] entries and rows, and holds the state for [`MAX_HELD`] rows at a time;
+//!    what is read for a filter counts as well. It says where to go on, also if it holds nothing.
 //! 5. With filters that have a list each, of the next entries of all of them that list is taken which gets farthest.
-//! 6. Blocks the index has not come to are looked through for a page, up to [`LATE_BLOCKS`] of them and so many
-//!    touched rows as [`MAX_LATE`]. Farther behind, as while a node catches up, a page lacks what is newer.
+//! 6. Blocks the index has not come to are looked through for a page, up to [`LATE_BLOCKS`] of them with
+//!    [`MAX_LATE_OUTCOMES`], and so many touched rows as [`MAX_LATE`]. Farther behind, as while a node catches up, a
+//!    page lacks what is newer; a sum, and a single receipt that is not found, are refused then: nobody knows.
 //!
 //! Not here: the rows (`state::market`), their JSON shapes, histories of accounts (`history`).
 
 mod entries;
 mod follow;
+mod late;
 mod list;
 mod touched;
 
 pub use follow::{index_market, market_indexed};
 pub use list::{
-    JobFilter, ListError, OfferFilter, Page, ProviderOrder, ReceiptPlace, Sorting, find_receipt, list_jobs,
+    JobFilter, ListError, OfferFilter, Page, ProviderOrder, Reading, ReceiptPlace, Sorting, find_receipt, list_jobs,
     list_offers, list_providers, list_receipts, locked, receipt_place,
 };
 pub(super) use touched::receipt_keys;
@@ -41,14 +43,22 @@ use crate::storage::Store;
 use crate::types::{Height, MarketMs};
 use std::sync::Arc;
 
-/// Entries that are looked at while a commit may wait; few in tests, so that lists have several of them.
+/// Entries that are read at a time; few in tests, so that lists have several of them.
 pub const CHUNK: usize = if cfg!(test) { 4 } else { 256 };
-/// Entries that are looked at for one page.
+/// Rows that are read while a commit may wait: with so many an entry is the last of its look.
+pub const MAX_HELD: usize = 2 * CHUNK;
+/// Entries and rows that are read for one page: with so many an entry is its last.
 pub const MAX_LOOKS: usize = 64 * CHUNK;
+/// So many bytes of a row count as one row more.
+const UNIT_BYTES: usize = 1024;
 /// Blocks above the index that are looked through for a page.
 pub const LATE_BLOCKS: u64 = 8;
 /// Rows they may have touched.
 pub const MAX_LATE: usize = 4_096;
+/// Transactions they may hold, with what they did by themselves.
+pub const MAX_LATE_OUTCOMES: usize = if cfg!(test) { 128 } else { 32_768 };
+/// Entries the providers they touched may have.
+const MAX_LATE_ENTRIES: usize = 8 * MAX_LATE;
 
 /// A chain whose market is listed.
 pub trait Source: Send + Sync {

@@ -18,12 +18,18 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+mod costs;
 
 /// A market whose lists are in a store of their own.
 struct Listed {
     inner: Mutex<Inner>,
     store: Arc<MemoryStore>,
     oldest: Height,
+    /// How often the state was looked at, and a block read.
+    looks: AtomicUsize,
+    read_blocks: AtomicUsize,
 }
 
 struct Inner {
@@ -51,10 +57,12 @@ impl Source for Listed {
         &*self.store
     }
     fn look(&self, look: &mut dyn FnMut(Height, &Tree) -> Result<(), Fault>) -> Result<(), Fault> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
         let inner = self.inner.lock().unwrap();
         look(inner.world.chain.height, &inner.world.chain.tree)
     }
     fn block(&self, height: Height) -> Result<Option<Arc<CommittedBlock>>, Fault> {
+        self.read_blocks.fetch_add(1, Ordering::Relaxed);
         let inner = self.inner.lock().unwrap();
         Ok(inner.blocks.iter().find(|block| block.header.height == height && height >= self.oldest).cloned())
     }
@@ -73,7 +81,9 @@ impl Listed {
         world.at(1_000);
         world.ok(P1, grant(D, &[(USD, 10u128.pow(12), 10u128.pow(18)), (NAT, 10u128.pow(24), 10u128.pow(26))]));
         let oldest = world.chain.height.next();
-        let listed = Self { inner: Mutex::new(Inner { world, blocks: vec![] }), store: Arc::default(), oldest };
+        let inner = Mutex::new(Inner { world, blocks: vec![] });
+        let (looks, read_blocks) = Default::default();
+        let listed = Self { inner, store: Arc::default(), oldest, looks, read_blocks };
         for provider in [H1, H2] {
             listed.act(provider, register(&[m1(), m2()]));
             listed.act(provider, offer(m1(), USD, 5_000));
@@ -268,7 +278,7 @@ fn meant(listed: &Listed, filter: &JobFilter) -> Vec<JobId> {
 }
 
 fn ids(listed: &Listed, filter: &JobFilter, sorting: Sorting, limit: usize, between: impl FnMut()) -> Vec<JobId> {
-    let mut take = |_: &Tree, (id, _): (JobId, Job)| Ok(Some(id));
+    let mut take = |_: &Reading<'_>, (id, _): (JobId, Job)| Ok(Some(id));
     pages(limit, |after| list_jobs(listed, filter, sorting, (after, limit), &mut take), between)
 }
 
@@ -322,7 +332,7 @@ fn check_offers(listed: &Listed, limit: usize) {
             all_offers(tree).into_iter().filter(is_meant).map(|(place, ..)| place).collect()
         });
         let mut take =
-            |_: &Tree, (_, row, key, offer): (Address, crate::state::market::provider::Provider, _, Offer)| {
+            |_: &Reading<'_>, (_, row, key, offer): (Address, crate::state::market::provider::Provider, _, Offer)| {
                 Ok(Some((key, offer.terms.price, row.id)))
             };
         let found = pages(limit, |after| list_offers(listed, &filter, (after, limit), &mut take), || {});
@@ -357,7 +367,7 @@ fn check_providers(listed: &Listed, limit: usize) {
         (ProviderOrder::Price(offered), by_price),
     ];
     for (order, expected) in table {
-        let mut take = |_: &Tree, (account, _)| Ok(Some(account));
+        let mut take = |_: &Reading<'_>, (account, _)| Ok(Some(account));
         let found = pages(limit, |after| list_providers(listed, &order, (after, limit), &mut take), || {});
         assert_eq!(found, expected, "{order:?}");
     }
@@ -389,7 +399,7 @@ fn check_receipts(listed: &Listed, limit: usize) {
             let receipt::Receipt { job, leg, seq, .. } = *receipt;
             let place = ReceiptPlace { leg, seq, height: block.header.height, index };
             all.entry(job).or_default().push(place);
-            assert_eq!(find_receipt(listed, hash).unwrap(), Some((job, leg, seq)));
+            assert_eq!(find_receipt(listed, hash).unwrap(), Some((job, place)));
             assert_eq!(receipt_place(listed, job, leg, seq).unwrap(), Some(place));
         }
     }
@@ -518,12 +528,12 @@ fn a_page_is_bounded_and_says_where_to_go_on() {
     listed.index();
     // The provider has more jobs than may be looked at: the list of the payer leads.
     let filter = JobFilter { payer: Some(address(P2)), provider: Some(address(H1)), ..JobFilter::default() };
-    let mut take = |_: &Tree, (id, _): (JobId, Job)| Ok(Some(id));
+    let mut take = |_: &Reading<'_>, (id, _): (JobId, Job)| Ok(Some(id));
     let page = list_jobs(&listed, &filter, Sorting::Newest, (None, 10), &mut take).unwrap();
     assert_eq!((page.items, page.next), ((1..=6).rev().map(JobId::new).collect(), None));
     // What no list is of is looked for row by row, and not for ever.
     let mut looked = 0;
-    let mut nobody = |_: &Tree, _: (JobId, Job)| {
+    let mut nobody = |_: &Reading<'_>, _: (JobId, Job)| {
         looked += 1;
         Ok(None::<JobId>)
     };
@@ -535,7 +545,7 @@ fn a_page_is_bounded_and_says_where_to_go_on() {
 #[test]
 fn before_they_are_made_nothing_is_listed() {
     let listed = Listed::new();
-    let mut take = |_: &Tree, (id, _): (JobId, Job)| Ok(Some(id));
+    let mut take = |_: &Reading<'_>, (id, _): (JobId, Job)| Ok(Some(id));
     let page = list_jobs(&listed, &JobFilter::default(), Sorting::Newest, (None, 10), &mut take);
     assert!(matches!(page, Err(ListError::NotReady)));
     assert!(matches!(locked(&listed, &address(P1)), Err(ListError::NotReady)));

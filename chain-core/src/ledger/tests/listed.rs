@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ledger::market::{
-    JobFilter, Page, Sorting, find_receipt, index_market, list_jobs, list_receipts, market_indexed,
+    JobFilter, Page, Reading, Sorting, find_receipt, index_market, list_jobs, list_receipts, market_indexed,
 };
 use crate::state::market::job::{Funding, JOBS, Job, Mode};
 use crate::state::market::provider::{OfferTerms, Profile};
@@ -144,7 +144,7 @@ impl Trade {
     }
 
     fn jobs(&self) -> Page<u64> {
-        let mut take = |_: &crate::state::Tree, (id, _): (JobId, Job)| Ok(Some(id.get()));
+        let mut take = |_: &Reading<'_>, (id, _): (JobId, Job)| Ok(Some(id.get()));
         let filter = JobFilter { payer: Some(address(BUYER)), ..JobFilter::default() };
         list_jobs(&self.maker.chain, &filter, Sorting::Oldest, (None, 100), &mut take).unwrap()
     }
@@ -193,7 +193,8 @@ fn pruning_takes_receipts_along_and_the_lists_go_on() {
     let (seed, claim, hash) = trade.claim(1);
     trade.block(vec![(seed, claim)]);
     trade.index();
-    assert_eq!(find_receipt(&trade.maker.chain, &hash).unwrap(), Some((JobId::new(1), 0, 1)));
+    let found = find_receipt(&trade.maker.chain, &hash).unwrap();
+    assert_eq!(found.map(|(job, place)| (job, place.leg, place.seq)), Some((JobId::new(1), 0, 1)));
     for _ in 0..MIN_KEPT_BLOCKS {
         trade.block(vec![]);
     }
