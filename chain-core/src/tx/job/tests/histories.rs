@@ -3,7 +3,7 @@
 use super::*;
 use crate::state::market::job::{JOB_ENDS, OPEN_PAIRS, Status};
 use crate::state::market::settle::{Settlement, settle};
-use crate::testing::market::{Histories, chain};
+use crate::testing::market::{Histories, LONG_STEP_MS, chain};
 use crate::tx;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn whatever_is_tried_money_is_exact_and_every_escrow_ends(seed: u64, hostile in 0u64..300, steps in 1usize..150) {
-        let (mut histories, mut world) = (Histories::with(seed, hostile), World { chain: chain(), now: 0 });
+        let (mut histories, mut world) = (Histories::with(seed, hostile), World { chain: chain(LONG_STEP_MS), now: 0 });
         for _ in 0..steps {
             world.chain.time = Some(histories.time(&world.chain.tree));
             let step = histories.next(&world.chain.tree);
