@@ -29,6 +29,8 @@ impl Draw<'_, '_> {
         let bounds = self.terms_of(asset);
         let dear = bounds.max_deposit.get().min(100_000);
         let deposit = self.amount(bounds.min_deposit.get().max(price), dear.max(price.saturating_add(1)));
+        let is_boundless = bounds.max_deposit == Amount::MAX_SUPPLY && self.one_in(4);
+        let deposit = if is_boundless { Amount::MAX_SUPPLY } else { deposit };
         let (by, funding) = self.funding(asset, deposit);
         let (duration_s, silence_s) = self.times();
         let proof_interval = self.interval(&key, (price, deposit), (duration_s, silence_s));
@@ -55,9 +57,7 @@ impl Draw<'_, '_> {
         match self.below(10) {
             0..4 if is_covered => (payer, Funding::Prepaid {}),
             0 if self.one_in(4) => (payer, Funding::Prepaid {}),
-            7..10 if payer != delegate || self.is_hostile() => {
-                (delegate, Funding::OnBehalf { payer: address(payer) })
-            }
+            7..10 if payer != delegate || self.is_hostile() => (delegate, Funding::OnBehalf { payer: address(payer) }),
             // A provider buys, too, also of itself.
             6 if self.one_in(4) => (self.pick(&PROVIDERS), Funding::Wallet {}),
             _ => (payer, Funding::Wallet {}),

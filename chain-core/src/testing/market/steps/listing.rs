@@ -39,7 +39,9 @@ impl Draw<'_, '_> {
             5 => wish(voter, model::Action::ModelFinalize { proposal }),
             6 => wish(locked.unwrap_or(voter), model::Action::ModelVoteUnlock { proposal }),
             _ if self.one_in(2) => {
-                let rate = if self.one_in(2) { None } else { Some(self.seconds(100, 10_000)) };
+                let (low, high) = (self.seconds(100, 1_000), self.seconds(1_000, 10_000));
+                let wrong = if self.is_hostile() { 10_001 } else { low };
+                let rate = self.pick(&[None, Some(low), Some(high), Some(wrong)]);
                 wish(CURATOR, model::Action::ModelSetRate { model, rate })
             }
             _ => wish(CURATOR, model::Action::ModelSetActive { model, active: !self.one_in(4) }),

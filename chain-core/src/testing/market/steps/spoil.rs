@@ -100,10 +100,8 @@ fn spoilt_account(draw: &mut Draw<'_, '_>, action: account::Action) -> account::
                 scope.assets = List::default();
             } else {
                 let first = scope.assets.iter().take(1).copied();
-                let none = first.map(|allowance| crate::state::market::grant::Allowance {
-                    max_job: Amount::ZERO,
-                    ..allowance
-                });
+                let none = first
+                    .map(|allowance| crate::state::market::grant::Allowance { max_job: Amount::ZERO, ..allowance });
                 scope.assets = List::new(none.collect()).unwrap();
             }
             DelegateSet { delegate, scope, reset_spent }

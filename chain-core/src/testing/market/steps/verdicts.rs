@@ -45,7 +45,8 @@ impl Draw<'_, '_> {
         let job = if self.is_hostile() { Some(self.job_id()) } else { job.filter(|_| !self.one_in(3)) };
         let (provider, evidence, reason) = (address(seed), text("ipfs://e"), text("cheated"));
         if self.histories.council.is_empty() || self.one_in(4) {
-            let amount = self.amount(1, (bond / 4).max(2));
+            let part = self.pick(&[2, 4, 4, 8]);
+            let amount = self.amount(1, (bond * 2 / part).max(2));
             return wish(SLASHER, provider::Action::ProviderSlash { provider, amount, evidence, reason, job });
         }
         let council = self.histories.council.clone();
