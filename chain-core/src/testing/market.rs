@@ -97,12 +97,12 @@ fn roles() -> Roles {
 }
 
 /// Makes a genesis one of a chain with a market: its people hold [`HOLDING`] of every asset and have the roles, a
-/// second asset is there, and the parameters are those of [`set_params`].
+/// USD is there besides, and the parameters are those of [`set_params`].
 pub fn prepare(genesis: &mut Genesis) {
     set_params(&mut genesis.params);
     genesis.roles = roles();
-    if genesis.assets.len() == 1 {
-        let (symbol, units_per_token) = (Symbol::new("USD").unwrap(), Amount::new(1_000_000));
+    let (symbol, units_per_token) = (Symbol::new("USD").unwrap(), Amount::new(1_000_000));
+    if genesis.assets.iter().all(|asset| asset.symbol != symbol) {
         genesis.assets.push(GenesisAsset { symbol, units_per_token, max_supply: Amount::MAX_SUPPLY, minter: None });
     }
     for asset in (0..genesis.assets.len() as u32).map(AssetId::new) {

@@ -10,6 +10,7 @@ mod verdicts;
 
 use super::{CURATOR, Histories, PAYERS, PROVIDERS, SECOND, SLASHER, STRANGER, Step, TREASURER, people, spec};
 use crate::codec::Text;
+use crate::state::market::grant::grant;
 use crate::state::market::job::{JOBS, Job, NEXT_JOB, Status};
 use crate::state::market::model::MODELS as MODEL_ROWS;
 use crate::state::market::provider::{self as rows, OFFERS, OfferKey, OfferTerms};
@@ -82,15 +83,15 @@ impl Draw<'_, '_> {
             return (again.by, again.action);
         }
         match self.below(100) {
-            0..8 => self.models(),
-            8..12 => self.terms(),
-            12..25 => self.providers(),
-            25..33 => self.purses(),
-            33..54 => self.opening(),
-            54..78 => self.work(),
-            78..90 => self.ends(),
-            90..93 => self.delegates(),
-            93 => self.keys(),
+            0..7 => self.models(),
+            7..10 => self.terms(),
+            10..22 => self.providers(),
+            22..29 => self.purses(),
+            29..50 => self.opening(),
+            50..71 => self.work(),
+            71..83 => self.ends(),
+            83..87 => self.delegates(),
+            87..90 => self.keys(),
             _ => self.judgements(),
         }
     }
@@ -114,6 +115,19 @@ impl Draw<'_, '_> {
     fn is_hostile(&mut self) -> bool {
         let hostile = self.histories.hostile;
         self.histories.random.chance(hostile)
+    }
+
+    /// Who this is, or anybody.
+    fn mostly(&mut self, who: u8) -> u8 {
+        if self.is_hostile() { self.anybody() } else { who }
+    }
+
+    /// Somebody who has a grant of a payer; mostly of no other, where there is one.
+    fn delegate_of(&mut self, payer: u8) -> u8 {
+        let has_grant = |seed: &u8| grant(self.state, &address(payer), &address(*seed)).unwrap().is_some();
+        let granted: Vec<_> = PAYERS.into_iter().filter(has_grant).collect();
+        let anyone = self.pick(&PAYERS);
+        if granted.is_empty() || self.is_hostile() { anyone } else { self.pick(&granted) }
     }
 
     fn anybody(&mut self) -> u8 {

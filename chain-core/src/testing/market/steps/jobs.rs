@@ -52,7 +52,8 @@ impl Draw<'_, '_> {
 
     /// Whose money, from where, and who spends it.
     fn funding(&mut self, asset: AssetId, deposit: Amount) -> (u8, Funding) {
-        let (payer, delegate) = (self.pick(&PAYERS), self.pick(&PAYERS));
+        let payer = self.pick(&PAYERS);
+        let delegate = self.delegate_of(payer);
         let is_covered = self.held(Purse::Prepaid(address(payer)), asset) >= deposit.get();
         match self.below(10) {
             0..4 if is_covered => (payer, Funding::Prepaid {}),
@@ -140,14 +141,15 @@ impl Draw<'_, '_> {
     pub(super) fn ends(&mut self) -> Wish {
         let Some((id, found)) = self.job() else { return self.opening() };
         let (payer, worker, anybody) = (self.seed_of(&found.payer), self.worker_of(&found), self.anybody());
+        let (delegate, worker) = (self.delegate_of(payer), self.mostly(worker));
         let most = if self.is_hostile() { self.below(found.meter.used.get() + 1) } else { u64::MAX };
         let complete = job::Action::JobComplete { job: id, max_units: Units::new(most) };
         match self.below(12) {
-            0..3 => wish(payer, complete),
+            0..3 => wish(self.mostly(payer), complete),
             3..6 => wish(worker, complete),
-            6 => wish(worker, job::Action::JobDecline { job: id }),
-            7 | 8 => wish(anybody, job::Action::JobExpire { job: id }),
-            9 => wish(self.pick(&PAYERS), job::Action::JobTopUp { job: id, amount: self.amount(1, 20_000) }),
+            6 | 7 => wish(worker, job::Action::JobDecline { job: id }),
+            8 => wish(anybody, job::Action::JobExpire { job: id }),
+            9 | 10 => wish(delegate, job::Action::JobTopUp { job: id, amount: self.amount(1, 20_000) }),
             _ => wish(payer, job::Action::JobTopUp { job: id, amount: self.amount(1, 20_000) }),
         }
     }

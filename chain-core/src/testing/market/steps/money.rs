@@ -41,8 +41,8 @@ impl Draw<'_, '_> {
         let allowances = assets.into_iter().map(|asset| Allowance {
             asset,
             max_price: self.one_in(3).then(|| Price::new(self.below(9_000).into())),
-            max_job: self.amount(1_000, 100_000),
-            max_total: self.amount(100_000, 500_000),
+            max_job: self.amount(10_000, 200_000),
+            max_total: self.amount(20_000, 300_000),
         });
         let assets = List::new(allowances.collect()).unwrap();
         let providers = if self.one_in(3) { vec![address(self.pick(&PROVIDERS))] } else { vec![] };
@@ -59,7 +59,7 @@ impl Draw<'_, '_> {
 
     /// Another key, both, or the first one again.
     pub(super) fn keys(&mut self) -> Wish {
-        let by = if self.one_in(2) { self.pick(&PAYERS) } else { self.anybody() };
+        let by = if self.one_in(4) { self.anybody() } else { self.pick(&PAYERS) };
         let now = self.signer(by);
         let others = [Signer::Key(by), Signer::Key(by + SECOND), both(by)];
         let others: Vec<_> = others.into_iter().filter(|signer| *signer != now).collect();

@@ -8,6 +8,12 @@ use crate::types::ProposalId;
 
 /// What is voted on: a parameter, and a value that leaves room for history.
 const PARAMETERS: &[(&str, u128, u128)] = &[
+    ("market.fee_bps", 0, 10_000),
+    ("market.window_s", 10, 120),
+    ("market.rate", 100, 10_000),
+    ("market.burst_s", 10, 600),
+    ("market.min_claim", 1, 1_000),
+    ("market.early_cancel_units", 0, 10_000),
     ("account_fee", 0, 100),
     ("retention_s", 60, 1_200),
     ("market.max_step_ms", 5_000, 30_000),
@@ -19,12 +25,6 @@ const PARAMETERS: &[(&str, u128, u128)] = &[
     ("market.slash_max_bps", 0, 10_000),
     ("market.slash_cooldown_s", 0, 600),
     ("market.victim_bps", 0, 10_000),
-    ("market.fee_bps", 0, 10_000),
-    ("market.window_s", 10, 120),
-    ("market.rate", 100, 10_000),
-    ("market.burst_s", 10, 600),
-    ("market.min_claim", 1, 1_000),
-    ("market.early_cancel_units", 0, 10_000),
     ("market.open_per_pair", 1, 4),
     ("market.proposal_fee", 1, 1_000),
     ("market.voting_s", 60, 1_200),
@@ -37,12 +37,15 @@ const PARAMETERS: &[(&str, u128, u128)] = &[
     ("market.reputation_half_life_s", 3_600, 7_200),
 ];
 
+/// So many of them, the first, are copied into jobs.
+const COPIED: usize = 6;
+
 impl Draw<'_, '_> {
     pub(super) fn judgements(&mut self) -> Wish {
-        let seed = self.pick(&PROVIDERS);
+        let found = self.job().filter(|_| !self.one_in(3));
+        let seed = found.as_ref().map_or(self.pick(&PROVIDERS), |(_, job)| self.seed_of(&job.provider));
         let bond = self.provider_row(seed).map_or(0, |row| row.bond.get());
-        let job = self.job().filter(|(_, job)| job.provider == address(seed)).map(|(id, _)| id);
-        let job = if self.is_hostile() { Some(self.job_id()) } else { job.filter(|_| !self.one_in(3)) };
+        let job = if self.is_hostile() { Some(self.job_id()) } else { found.map(|(id, _)| id) };
         let (provider, evidence, reason) = (address(seed), text("ipfs://e"), text("cheated"));
         if self.histories.council.is_empty() || self.one_in(4) {
             let part = self.pick(&[2, 4, 4, 8]);
@@ -69,7 +72,8 @@ impl Draw<'_, '_> {
     }
 
     fn parameter(&mut self) -> Measure {
-        let (name, least, most) = self.pick(PARAMETERS);
+        // Those at the front are copied into jobs.
+        let (name, least, most) = if self.one_in(2) { self.pick(&PARAMETERS[..COPIED]) } else { self.pick(PARAMETERS) };
         let value = match self.below(4) {
             0 => least,
             1 => most,

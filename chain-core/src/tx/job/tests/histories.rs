@@ -287,10 +287,10 @@ fn play(seed: u64, hostile: u64, step_ms: u32, blocks: usize) -> Audit {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn whatever_is_tried_money_is_where_the_referee_expects_it_and_finds_its_way_out(
-        seed: u64, hostile in 0u64..300, is_real: bool, blocks in 1usize..150,
+        seed: u64, hostile in 0u64..300, is_real: bool, blocks in 1usize..200,
     ) {
         let step_ms = if is_real { REAL_STEP_MS } else { LONG_STEP_MS };
         let audit = play(seed, hostile, step_ms, blocks);
@@ -312,12 +312,19 @@ proptest! {
         }
         world.prove(whole, parts.iter().sum());
         // By the payer, by the provider, by silence.
-        let (by, wait) = [(P1, 0), (H1, 30), (X, 301)][ends];
-        world.later(wait);
-        let action = if ends == 2 { expire } else { complete };
-        let (cause, one) = world.end(by, action(whole));
-        let other = if ends == 2 { (cause, settle(&world.job(split), cause)) } else { world.end(by, action(split)) };
-        prop_assert_eq!((cause, one), other);
+        let by = [P1, H1, X][ends];
+        world.later([0, 30, 301][ends]);
+        let (cause, one, other) = if ends == 2 {
+            world.block();
+            (Cause::Silence, world.due(whole), world.due(split))
+        } else {
+            let ((cause, one), (_, other)) = (world.end(by, complete(whole)), world.end(by, complete(split)));
+            (cause, one, other)
+        };
+        prop_assert_eq!(one, other);
+        let paid = [whole, split].map(|id| world.job(id).status);
+        prop_assert_eq!(paid[0], paid[1]);
+        prop_assert_eq!(paid[0], Status::Settled { cause, settlement: one, at: world.market_now() });
         prop_assert_eq!(one, settle(&world.job(whole), cause));
     }
 }

@@ -235,6 +235,11 @@ impl Books {
             let (minted, gone) = (row.minted.get(), row.burned.get());
             super::must(sum + gone == minted && gone == burned, || format!("{id}: {sum}, {minted}, {gone} {burned}"))?;
         }
+        for (key, row) in COMPENSATIONS.scan(tree).map(Result::unwrap) {
+            let [at, job] = [&key[..8], &key[8..]].map(|half| u64::from_be_bytes(half.try_into().unwrap()));
+            let payer = self.owed_to.get(&(at, job));
+            super::must(payer == Some(&row.payer), || format!("{row:?} for {job} instead of {payer:?}"))?;
+        }
         self.compare_jobs(tree)?;
         let market = crate::state::market::stored(tree).unwrap();
         let (now, until) = (market.now.get(), market.paused_until.map(TimestampMs::get));

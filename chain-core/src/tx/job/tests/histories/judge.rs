@@ -383,7 +383,9 @@ impl Books {
                 }
                 Event::Authority(authority::Event::BondSlashed { proposal, slash, .. }) => {
                     if let authority::Action::CouncilVote { approve: true, .. } = action {
-                        self.measures.entry(proposal.get()).and_modify(|(_, yes)| drop(yes.insert(by)));
+                        self.measures.entry(proposal.get()).and_modify(|(_, yes)| {
+                            yes.insert(by);
+                        });
                     }
                     let (measure, yes) = self.measures.get(&proposal.get()).ok_or("a verdict nobody asked for")?;
                     must(3 * yes.len() > 2 * COUNCIL.len(), || format!("{measure:?} by {}", yes.len()))?;
@@ -399,7 +401,9 @@ impl Books {
             }
         }
         if let authority::Action::CouncilVote { proposal, approve: true } = action {
-            self.measures.entry(proposal.get()).and_modify(|(_, yes)| drop(yes.insert(by)));
+            self.measures.entry(proposal.get()).and_modify(|(_, yes)| {
+                yes.insert(by);
+            });
         }
         Ok(())
     }
