@@ -1,4 +1,4 @@
-//! Single stages, timed by criterion: signatures, decoding, execution, the state's root, ends of jobs.
+//! Single stages, timed by criterion: signatures, decoding, execution, the state's root, ends of jobs, a market in use.
 //! Whole ways through the node are the binary `load`.
 
 use benches::Result;
@@ -6,23 +6,28 @@ use benches::chain::{BenchChain, transfer};
 use benches::listing::open_job;
 use benches::yardstick::{BATCH, THREADS, Yardstick};
 use chain_core::codec;
-use chain_core::execute::{BlockContext, execute_block};
+use chain_core::crypto::Hash;
+use chain_core::execute::{BlockContext, Execution, execute_block};
 use chain_core::limits::MAX_TX_BYTES;
 use chain_core::state::market::fading::Fading;
 use chain_core::state::market::job::{JOB_ENDS, JOBS, OPEN_PAIRS};
 use chain_core::state::market::provider::{PROVIDERS, Provider, ProviderState};
 use chain_core::state::{Change, Overlay, Tree};
+use chain_core::testing::market::{Histories, LONG_STEP_MS, chain as market_chain};
 use chain_core::tx::{Checked, Formed, Signed, check_many};
 use chain_core::types::{Amount, Height, JobId, MarketMs, ProviderId, TimestampMs, View};
 use criterion::{BatchSize, Criterion, Throughput};
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Duration;
 
 /// Transfers in a block, each of two accounts: 2 × 1,000 rows.
 const TRANSFERS: usize = 1_000;
 const SIZES: [usize; 2] = [10_000, 1_000_000];
+/// Steps of a market's history before its block, and in it.
+const STEPS: usize = 500;
 /// Jobs that are open at once.
 const OPEN_JOBS: u64 = 100_000;
 
@@ -49,7 +54,40 @@ fn main() -> Result<()> {
         root(&mut criterion, &mut tree);
     }
     ends_of_jobs(&mut criterion)?;
+    a_market_in_use(&mut criterion)?;
     criterion.final_summary();
+    Ok(())
+}
+
+/// A block of what people of a market want after half a day of it, refusals included: the load of the properties and
+/// of the simulator, drawn on one state.
+fn a_market_in_use(criterion: &mut Criterion) -> Result<()> {
+    let (mut histories, mut chain) = (Histories::with(1, 20), market_chain(LONG_STEP_MS));
+    for _ in 0..STEPS {
+        chain.time = Some(histories.time(&chain.tree));
+        let step = histories.next(&chain.tree);
+        if let Ok(transaction) = step.checked(chain.account(&step.sender()).nonce) {
+            chain.build(&[transaction]);
+        }
+    }
+    chain.time = Some(histories.time(&chain.tree));
+    let (mut execution, mut nonces) = (Execution::start(&chain.tree, chain.next())?, BTreeMap::new());
+    let mut body = Vec::new();
+    while body.len() < STEPS {
+        let step = histories.next(&chain.tree);
+        let nonce = nonces.entry(step.by).or_insert_with(|| chain.account(&step.sender()).nonce);
+        let Ok(transaction) = step.checked(*nonce) else { continue };
+        if execution.push(&transaction).is_ok() {
+            *nonce += 1;
+            body.push(transaction);
+        }
+    }
+    let mut group = criterion.benchmark_group("execute a block of what a market wants");
+    group.throughput(Throughput::Elements(body.len() as u64));
+    group.bench_function(format!("{} rows", chain.tree.len()), |bencher| {
+        bencher.iter(|| assert!(execute_block(&chain.tree, chain.next(), &body).is_ok()));
+    });
+    group.finish();
     Ok(())
 }
 

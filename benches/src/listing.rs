@@ -11,6 +11,7 @@ use chain_core::ledger::CommittedBlock;
 use chain_core::ledger::market::{JobFilter, Reading, Sorting, Source, index_market, list_jobs};
 use chain_core::state::market::job::{JOB_FORGETTING, JOBS, Job, Meter, Mode, Status, Terms};
 use chain_core::state::market::settle::{Cause, Settlement};
+use chain_core::state::market::{MarketParams, terms::AssetTerms};
 use chain_core::state::{Overlay, Tree, params};
 use chain_core::storage::{RocksOptions, RocksStore, Store};
 use chain_core::types::{
@@ -52,6 +53,12 @@ pub struct Listing {
     pub grown: u64,
 }
 
+fn any_terms() -> AssetTerms {
+    let (least, most) = (Amount::new(1), Amount::MAX_SUPPLY);
+    let (min_price, max_price) = (Price::new(1), Price::new(1_000_000));
+    AssetTerms { accepted: true, min_deposit: least, max_deposit: most, min_price, max_price }
+}
+
 /// An open job whose model and provider are the first, as good as any other for whoever only looks at rows.
 pub fn open_job(payer: Address, provider: Address, queued: MarketMs, silence_s: u32) -> Job {
     Job {
@@ -65,12 +72,15 @@ pub fn open_job(payer: Address, provider: Address, queued: MarketMs, silence_s: 
         unit_kind: UnitKind::Tokens,
         price: Price::new(5_000),
         deposit: Amount::new(10_000_000),
+        spent: Amount::ZERO,
+        returned: Amount::ZERO,
         mode: Mode::ProviderClaims { proof_interval: Units::new(100) },
-        terms: Terms { fee_bps: 1_000, window_s: 30, rate: 2_000, burst_s: 300, min_claim: 100, early_cancel_units: 0 },
+        terms: Terms::new(&MarketParams::default(), 2_000, UnitKind::Tokens, &any_terms()),
         started: MarketMs::ZERO,
         duration_s: 86_400,
         silence_s,
         leg: 0,
+        handover: None,
         meter: Meter::new(MarketMs::ZERO),
         queued,
         client_ref: None,

@@ -21,6 +21,7 @@ fn no_seed_breaks_a_rule() {
     assert!(sums.sets > SEEDS / 2 && sums.joined > SEEDS / 20 && sums.convicted > SEEDS / 20, "{sums:?}");
     assert!(sums.staked > SEEDS && sums.slashed > SEEDS / 40 && sums.parameters > SEEDS / 2, "{sums:?}");
     assert!(sums.absent > SEEDS / 200 && sums.returned > SEEDS / 1_000 && sums.upgrades > SEEDS / 50, "{sums:?}");
+    assert!(sums.traded > 2 * SEEDS && sums.jobs > SEEDS / 4 && sums.ended > SEEDS / 20, "{sums:?}");
     let left = [sums.older, sums.away, sums.returns];
     assert!(left.into_iter().all(|count| count > SEEDS / 400), "{sums:?}");
 }

@@ -62,6 +62,7 @@ fn many((from, seeds): (u64, u64), threads: u64, enough: u64, mistake: Option<Mi
     let Figures { older, away, returns, .. } = sums;
     println!("{older} older offences slashed, {away} jailed while away, {returns} back before they were forgotten");
     println!("{parameters} parameters changed, {upgrades} upgrades");
+    println!("{} transactions of markets, {} jobs, {} of them ended", sums.traded, sums.jobs, sums.ended);
     for failure in &failures {
         let (seed, what) = (failure.seed, failure.violation.to_string());
         println!("seed {seed} at commit {}: {what}\n  replay: make sim SEED={seed}", commit());

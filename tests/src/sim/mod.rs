@@ -1,7 +1,8 @@
 //! Whole nodes in a world that follows from a seed: consensus, pool, execution, storage that loses
 //! what was not synced, catching up; lost, late and repeated messages, cut links, crashes, wrong
 //! clocks, byzantine validators, lying strangers, followers of both modes. In every third run a council, or
-//! stake, changes the validator set from epoch to epoch, and votes change the rules. A referee hears everything.
+//! stake, changes the validator set from epoch to epoch, and votes change the rules; in some others people use the
+//! market. A referee hears everything.
 //!
 //! ```text
 //! seed ─► Scenario ─► World ── Node (Engine on a Disk) × n
@@ -20,6 +21,7 @@ pub mod council;
 pub mod liar;
 pub mod lies;
 pub mod log;
+pub mod market;
 pub mod network;
 pub mod node;
 pub mod random;
@@ -52,10 +54,10 @@ pub struct Settings(Mutex<BTreeMap<String, Arc<Setting>>>);
 impl Settings {
     fn get(&self, scenario: &Scenario) -> Arc<Setting> {
         let mut known = self.0.lock().unwrap();
-        let Scenario { weights, candidates, rule, terms, .. } = scenario;
-        let key = format!("{weights:?} {candidates} {rule:?} {terms:?}");
-        let setting = known.entry(key).or_insert_with(|| Arc::new(Setting::new(weights, *candidates, *rule, terms)));
-        setting.clone()
+        let Scenario { weights, candidates, rule, terms, has_market, .. } = scenario;
+        let key = format!("{weights:?} {candidates} {rule:?} {terms:?} {has_market}");
+        let new = || Arc::new(Setting::new(weights, *candidates, *rule, terms, *has_market));
+        known.entry(key).or_insert_with(new).clone()
     }
 
     /// Runs a scenario; a panic inside a node is a violation too.
@@ -118,6 +120,9 @@ impl Campaign {
                 sums.absent += figures.absent;
                 sums.returned += figures.returned;
                 sums.upgrades += figures.upgrades;
+                sums.traded += figures.traded;
+                sums.jobs += figures.jobs;
+                sums.ended += figures.ended;
                 sums.events += figures.events;
                 sums.virtual_ms += figures.virtual_ms;
             }

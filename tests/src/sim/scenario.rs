@@ -156,6 +156,8 @@ pub struct Scenario {
     pub terms: Terms,
     /// The council goes over to other rules; these nodes have software that does not know them.
     pub upgrade: Option<Vec<usize>>,
+    /// People use the market.
+    pub has_market: bool,
     /// Who is not honest.
     pub traitors: Vec<(usize, Traitor)>,
     /// During the chaos.
@@ -186,6 +188,8 @@ const LONG: u64 = 6;
 const ABSENT: u64 = 70;
 /// … and so many go over to other rules.
 const UPGRADING: u64 = 200;
+/// Of a thousand runs of chains whose set stays so many have a market in use.
+const TRADING: u64 = 300;
 /// Every so many seeds one is of a chain whose set changes.
 const CHANGING: u64 = 3;
 
@@ -219,6 +223,7 @@ impl Scenario {
             traitors = vec![(of_rules.place(validators), Traitor::Absent)];
         }
         let upgrades = changes && of_rules.chance(UPGRADING);
+        let has_market = mistake.is_none() && !changes && Random::new(seed, 1_006).chance(TRADING);
         let followers = draw::followers(&mut random, (validators, seats), &traitors, is_long);
         let nodes = seats + followers.len();
         let upgrade = upgrades.then(|| draw::older(&mut of_rules, nodes, &mut traitors));
@@ -238,6 +243,7 @@ impl Scenario {
             rule,
             terms,
             upgrade,
+            has_market,
             traitors,
             weather,
             troubles,

@@ -1,7 +1,8 @@
 //! What all runs with the same validators share: genesis, keys, and transactions signed in
 //! advance, because signing them is most of what a run would cost.
 //!
-//! Not here: what authorities, witnesses and stakers sign as it comes (`council`, `witness`, `stakers`).
+//! Not here: what authorities, witnesses, stakers and people of a market sign as it comes (`council`, `witness`,
+//! `stakers`, `market`).
 
 use crate::wallet::{FEE, Wallet};
 use chain_core::block::Header;
@@ -9,6 +10,7 @@ use chain_core::codec::{self, List};
 use chain_core::crypto::SecretKey;
 use chain_core::genesis::{ConsensusMode, FirstStake, Genesis};
 use chain_core::state::Tree;
+use chain_core::testing::market::prepare;
 use chain_core::tx::{Action, Checked, TRANSACTION_VERSION, Transaction, check_one};
 use chain_core::types::{Address, Amount, ChainId, Height, QuorumRule, TimestampMs, ValidatorSet, WireId};
 use genesis::Scalar;
@@ -85,8 +87,8 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// A chain of validators with these weights; with candidates its set can change.
-    pub fn new(weights: &[u64], candidates: usize, rule: QuorumRule, terms: &Terms) -> Self {
+    /// A chain of validators with these weights; with candidates its set can change, and with a market people use it.
+    pub fn new(weights: &[u64], candidates: usize, rule: QuorumRule, terms: &Terms, has_market: bool) -> Self {
         let mut keys: Vec<_> = (0..weights.len()).map(|i| key(100 + i as u8)).collect();
         keys.sort_by_key(|key| key.public());
         let public: Vec<_> = keys.iter().map(|key| key.public()).collect();
@@ -114,8 +116,11 @@ impl Setting {
             if terms.has_stake() {
                 stake(&mut genesis, weights, terms);
             }
-            genesis.check().unwrap();
         }
+        if has_market {
+            prepare(&mut genesis);
+        }
+        genesis.check().unwrap();
         let (chain, set) = (genesis.chain_id(), genesis.validator_set().unwrap());
         let transactions: Vec<_> = (0..SENDERS).map(|sender| lane(chain, sender)).collect();
         let all = transactions.iter().flatten().flatten();

@@ -12,6 +12,7 @@ use super::check::{NEWEST, Referee, Rule, Verdict, Violation, must};
 use super::council::Council;
 use super::liar::{Liar, Said};
 use super::log::Log;
+use super::market::Traders;
 use super::network::{Hold, Network};
 use super::node::{GENESIS_AT, Node};
 use super::random::Random;
@@ -56,6 +57,7 @@ enum Event {
     Transaction(usize, Checked),
     Load,
     Council,
+    Trade,
     Outdated(usize),
     Dial,
     Trouble(Trouble),
@@ -101,6 +103,12 @@ pub struct Figures {
     pub returned: u64,
     /// Upgrades that came into force.
     pub upgrades: u64,
+    /// Transactions of people of the market.
+    pub traded: u64,
+    /// Jobs that were opened, …
+    pub jobs: u64,
+    /// … and those of them that were paid out.
+    pub ended: u64,
     /// Events.
     pub events: u64,
     /// Virtual time, in ms.
@@ -130,6 +138,7 @@ pub struct World {
     strangers: BTreeMap<usize, Stranger>,
     council: Council,
     witnesses: Witnesses,
+    traders: Option<Traders>,
     network: Network,
     /// Whose every connection ever was.
     ends: BTreeMap<Peer, (usize, usize)>,
@@ -160,6 +169,7 @@ impl World {
             referee: Referee::new(setting.clone(), keys),
             council: Council::new(setting.clone(), &scenario),
             witnesses: Witnesses::new(setting.clone(), &scenario),
+            traders: scenario.has_market.then(|| Traders::new(&setting, scenario.seed)),
             random,
             now: 0,
             order: 0,
@@ -195,6 +205,9 @@ impl World {
         if self.setting.changes() {
             self.at(GENESIS_AT, Event::Council);
         }
+        if self.traders.is_some() {
+            self.at(GENESIS_AT, Event::Trade);
+        }
         self.at(self.scenario.chaos_ms, Event::Heal);
     }
 
@@ -227,6 +240,11 @@ impl World {
         self.figures.returned = seats.returned() as u64;
         (self.figures.older, self.figures.away, self.figures.returns) = (seats.older(), seats.away(), seats.returns());
         self.figures.upgrades = u64::from(seats.upgraded().is_some());
+        if self.traders.is_some() {
+            let tree = self.referee.tree();
+            self.figures.traded = Traders::carried_out(tree);
+            (self.figures.jobs, self.figures.ended) = Traders::jobs(tree);
+        }
         self.figures.log_hash = self.log.hash();
         Ok(self.figures)
     }
@@ -313,6 +331,7 @@ impl World {
             Event::Transaction(node, tx) => self.submit(node, tx),
             Event::Load => self.load(),
             Event::Council => self.sit(),
+            Event::Trade => self.trade(),
             Event::Outdated(node) => self.outdate(node),
             Event::Dial => self.dial(),
             Event::Trouble(trouble) => self.trouble(trouble),

@@ -1,6 +1,6 @@
-//! Transactions on their way to nodes: of payers, authorities, stakers and witnesses.
+//! Transactions on their way to nodes: of payers, authorities, stakers, witnesses and people of the market.
 //!
-//! Not here: what authorities want (`council`), what witnesses report (`witness`).
+//! Not here: what authorities want (`council`), what witnesses report (`witness`), what is traded (`market`).
 
 use super::*;
 
@@ -36,6 +36,23 @@ impl World {
                 let tx = self.setting.transactions[sender][nonce][variant].clone();
                 self.submit(node, tx)?;
             }
+        }
+        Ok(())
+    }
+
+    /// People of the market give what they want to nodes, some of it to two.
+    pub(super) fn trade(&mut self) -> Verdict {
+        let next = 1 + self.random.below(self.scenario.load_ms.min(600));
+        self.at(self.now + next, Event::Trade);
+        let Some(traders) = &mut self.traders else { return Ok(()) };
+        let Some(tx) = traders.next(self.referee.tree(), &self.setting.chain) else { return Ok(()) };
+        let actions = &tx.transaction().actions;
+        self.log.note(self.now, 99, 15, tx.id().0.as_bytes(), || format!("somebody trades {}: {actions:?}", tx.id()));
+        self.referee.learn(&tx);
+        self.liars.values_mut().for_each(|liar| liar.learn(&tx));
+        for _ in 0..1 + usize::from(self.random.chance(200)) {
+            let node = self.random.place(self.nodes.len());
+            self.submit(node, tx.clone())?;
         }
         Ok(())
     }
