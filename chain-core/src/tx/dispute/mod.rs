@@ -18,8 +18,9 @@
 //!    payer has the contested amount and its deposit.
 //! 5. Then it is voted for one side, by `dispute_verdict_s` after the answer: by the arbiters of the offer or bid, as many
 //!    as it says must agree; or by the council where there are none, more than two thirds of it. Each votes once.
-//! 6. A party never votes: payer, opener, provider, operator, who earns, and whoever is the payer's or the provider's
-//!    delegate. Named arbiters move nothing but this job's money and deposits.
+//! 6. A party never votes: payer, opener, provider, who earns. Their delegates and the provider's operator are no
+//!    arbiters of a leg that begins (rule 2 of the job family); whom a side makes one of these later votes all the
+//!    same, or it could keep an arbiter from voting. Named arbiters move nothing but this job's money and deposits.
 //! 7. What the job pays then is a function of the job and of who won (`state::market::settle`); what happens to
 //!    the deposits is in `state::market::dispute`.
 //! 8. Without a verdict in time the contested amount is split as the offer or bid says, and both lose
@@ -40,7 +41,7 @@ use crate::state::market::dispute::{Bonds, DISPUTE_ENDS, DISPUTES, Dispute, deci
 use crate::state::market::job::{Job, Status, job};
 use crate::state::market::settle::{Cause, Cost, Settlement};
 use crate::state::market::{Market, due};
-use crate::state::{Overlay, Params, Rows};
+use crate::state::{Overlay, Params};
 use crate::types::{
     Ack, Acknowledged, Address, Amount, AssetId, JobId, MarketMs, ModelId, Rejected, Token, Units, rejections,
 };
@@ -57,7 +58,7 @@ rejections! {
     1204 NOT_ANSWERED "not_answered" "the provider has not answered yet";
     1205 DISPUTE_TIME_OVER "dispute_time_over" "the time for this is over";
     1206 NOT_AN_ARBITER "not_an_arbiter" "this account does not decide this dispute";
-    1207 PARTY_VOTES "party_votes" "a party of the job, or a delegate of one, does not decide its dispute";
+    1207 PARTY_VOTES "party_votes" "a party of the job does not decide its dispute";
     1208 DISPUTE_VOTED "dispute_voted" "this account has voted on this dispute";
 }
 

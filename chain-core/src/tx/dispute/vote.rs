@@ -4,8 +4,7 @@ use super::*;
 use crate::codec::List;
 use crate::state::council::{Member, council};
 use crate::state::market::dispute::{Ballot, dispute_terms};
-use crate::state::market::grant::grant;
-use crate::state::market::provider::{DisputeTerms, provider};
+use crate::state::market::provider::DisputeTerms;
 use crate::state::validators::VALIDATORS;
 
 pub(super) fn vote(context: &mut Context<'_, '_>, id: JobId, for_provider: bool) -> Result<(), Failure> {
@@ -16,7 +15,7 @@ pub(super) fn vote(context: &mut Context<'_, '_>, id: JobId, for_provider: bool)
     }
     let terms = dispute_terms(context.state, id)?;
     let council = voters(context, &terms, &voter)?;
-    if is_party(context.state, &job, &voter)? {
+    if [job.payer, job.opener, job.provider, job.payout].contains(&voter) {
         return Err(PARTY_VOTES.because("somebody without a part in the job", voter).into());
     }
     if dispute.votes.iter().any(|ballot| ballot.voter == voter) {
@@ -53,14 +52,6 @@ fn voters(context: &Context<'_, '_>, terms: &DisputeTerms, voter: &Address) -> R
     }
     let council = council(context.state)?;
     if council.iter().any(|member| member.key == key) { Ok(council) } else { Err(stranger()) }
-}
-
-/// Rule 6.
-fn is_party(rows: &impl Rows, job: &Job, voter: &Address) -> Result<bool, Failure> {
-    let row = provider(rows, &job.provider)?;
-    let parties = [job.payer, job.opener, job.provider, job.payout, row.payout].into_iter().chain(row.operator);
-    let is_party = parties.into_iter().any(|party| party == *voter);
-    Ok(is_party || grant(rows, &job.payer, voter)?.is_some() || grant(rows, &job.provider, voter)?.is_some())
 }
 
 /// How many votes there are for this side, and how many decide: of arbiters by heads, of the council by weight as it is

@@ -4,9 +4,11 @@
 //! Not here: from where the money comes (`open`, `post`).
 
 use super::*;
+use crate::fault::Fault;
 use crate::limits::{MAX_JOB_S, MAX_SILENCE_S, MIN_JOB_S, MIN_SILENCE_S};
 use crate::state::Overlay;
 use crate::state::market::DISPUTE_TERMS_CHANGED;
+use crate::state::market::grant::grant;
 use crate::state::market::job::OPEN_PAIRS;
 use crate::state::market::provider::{PROVIDERS, Provider};
 
@@ -14,6 +16,10 @@ use crate::state::market::provider::{PROVIDERS, Provider};
 pub(super) struct Wanted {
     /// Who pays.
     pub payer: Address,
+    /// Who opened it.
+    pub opener: Address,
+    /// Who is to work.
+    pub provider: Address,
     /// At which price.
     pub price: Price,
     /// How much there is for it.
@@ -99,8 +105,25 @@ pub(super) fn agree(
     {
         return Err(QUANTUM_RANGE.because(format_args!("at most {}", ask.quantum), quantum).into());
     }
+    check_arbiters(context, wanted, (&provider, &ask.dispute))?;
     let open = check_room(context, (&provider, ask.slots), &wanted.payer)?;
     Ok(Agreed { provider, max_units, open })
+}
+
+/// Rule 2: nobody decides its own dispute.
+fn check_arbiters(
+    context: &Context<'_, '_>,
+    Wanted { payer, opener, provider: account, .. }: &Wanted,
+    (provider, terms): (&Provider, &DisputeTerms),
+) -> Result<(), Failure> {
+    for arbiter in terms.arbiters.iter() {
+        let parties = [payer, opener, account, &provider.payout].into_iter().chain(provider.operator.as_ref());
+        let acts_for = |party: &Address| Ok::<_, Fault>(grant(context.state, party, arbiter)?.is_some());
+        if parties.into_iter().any(|party| party == arbiter) || acts_for(payer)? || acts_for(account)? {
+            return Err(PARTY_ARBITER.because("arbiters without a part in the job", arbiter).into());
+        }
+    }
+    Ok(())
 }
 
 /// Rule 3, for a job of so many seconds and so many of silence.

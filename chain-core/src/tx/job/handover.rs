@@ -45,7 +45,7 @@ pub(super) fn accept(context: &mut Context<'_, '_>, id: JobId, price: Price) -> 
     let offer = offer(context.state, provider.id, &key, &market)?.terms;
     let ask = Ask { slots: offer.slots, quantum: offer.quantum, dispute: offer.dispute() };
     check_dispute_terms(handover.dispute_terms, &ask.dispute)?;
-    let wanted = wanted(&job, price, &market)?;
+    let wanted = wanted(&job, (account, price), &market)?;
     let agreed = agree(context, &wanted, &ask, (&job.terms, provider))?;
     let (provider_id, payout, mode) = (agreed.provider.id, agreed.provider.payout, job.mode);
     let next = Leg { provider: account, provider_id, payout, price, mode };
@@ -68,7 +68,7 @@ fn check_not_over(job: &Job, market: &Market) -> Result<(), Failure> {
 }
 
 /// What is left of the job for the next provider: it has a minute at least once the leg before is closed.
-fn wanted(job: &Job, price: Price, market: &Market) -> Result<Wanted, Failure> {
+fn wanted(job: &Job, (provider, price): (Address, Price), market: &Market) -> Result<Wanted, Failure> {
     let end = job.started.plus_s(job.duration_s).get();
     let closing_s = if job.is_acknowledged() { job.terms.close_window_s } else { 0 };
     let left_ms = end.saturating_sub(market.now.plus_s(closing_s).get());
@@ -77,5 +77,6 @@ fn wanted(job: &Job, price: Price, market: &Market) -> Result<Wanted, Failure> {
         return Err(TOO_LATE_TO_HAND_OVER.because(format_args!("at least {MIN_JOB_S} s"), left_s).into());
     }
     let budget = settle(job, Cause::HandedOver).refund;
-    Ok(Wanted { payer: job.payer, price, budget, mode: job.mode, times: (left_s, job.silence_s) })
+    let Job { payer, opener, mode, silence_s, .. } = *job;
+    Ok(Wanted { payer, opener, provider, price, budget, mode, times: (left_s, silence_s) })
 }

@@ -24,7 +24,8 @@
 //!    60 ≤ silence ≤ 3600 s, where the payer acknowledges ≤ duration. Its key is a usable one.
 //! 2. The provider is active and has an offer for model, asset and kind of units that holds; the model is active.
 //!    The price is at least the offer's, and is what is charged. Where the opener names dispute terms, the offer has
-//!    these; so nobody is signed in to arbiters it has not seen.
+//!    these; so nobody is signed in to arbiters it has not seen. No arbiter is payer, opener or provider, who earns,
+//!    the operator, or a delegate of payer or provider.
 //! 3. The deposit pays for at most 2^64 − 1 units. The proof interval is at least `min_claim`, and no more than the
 //!    deposit pays for, nor than can be claimed in the first half of the time the job has at least:
 //!    rate · min(burst, ⌊silence / 2⌋, ⌊duration / 2⌋). So every job that opens can be worked for. The quantum is 1 to
@@ -130,6 +131,7 @@ rejections! {
     1024 NO_HANDOVER "no_handover" "the payer does not hand the job over to this account at this price";
     1025 HANDOVER_TO_SELF "handover_to_self" "the job is this provider's already";
     1026 TOO_LATE_TO_HAND_OVER "too_late_to_hand_over" "too little of the job's time is left for another provider";
+    1027 PARTY_ARBITER "party_arbiter" "an arbiter is a party of the job, or acts for one";
 }
 
 /// Names and numbers of this family's actions.

@@ -193,8 +193,8 @@ impl Draft {
 
     /// What its provider has to agree to.
     pub fn wanted(&self) -> Wanted {
-        let Self { payer, price, deposit, mode, duration_s, silence_s, .. } = *self;
-        Wanted { payer, price, budget: deposit, mode, times: (duration_s, silence_s) }
+        let Self { payer, opener, provider, price, deposit, mode, duration_s, silence_s, .. } = *self;
+        Wanted { payer, opener, provider, price, budget: deposit, mode, times: (duration_s, silence_s) }
     }
 }
 
