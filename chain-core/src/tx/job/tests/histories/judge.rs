@@ -61,6 +61,7 @@ impl Books {
         must(burned == 0 || burned == most, || format!("{burned} burned for rows"))?;
         self.take(Place::Account(by), NATIVE, burned)?;
         self.burned += burned;
+        events.iter().try_for_each(|event| self.check_victim(event))?;
         match action {
             Action::Model(action) => self.accept_model(by, action, events),
             Action::Provider(action) => self.accept_provider(by, action),
@@ -348,6 +349,17 @@ impl Books {
             OfferWithdraw { .. } => own().map(drop),
             Heartbeat { provider } => must(self.works(by, *provider), || format!("{by} beats for {provider}")),
         }
+    }
+
+    /// What an event says of a slash: it compensates the payer of the job that is named.
+    fn check_victim(&self, event: &Event) -> Audit {
+        let (job, payer) = match event {
+            Event::Provider(provider::Event::ProviderSlashed { job, payer, .. }) => (job, payer),
+            Event::Authority(authority::Event::BondSlashed { slash, .. }) => (&slash.job, &slash.payer),
+            _ => return Ok(()),
+        };
+        let victim = job.and_then(|job| self.jobs.get(&job.get())).map(|deal| deal.payer);
+        must(*payer == victim, || format!("{payer:?} instead of {victim:?} of {job:?}"))
     }
 
     fn slash(&mut self, who: Address, amount: u128, job: Option<JobId>) -> Audit {
