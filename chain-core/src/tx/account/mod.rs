@@ -32,7 +32,7 @@
 //! 8. Setting it anew replaces the scope; what was spent of an asset the scope still has stays counted unless it is
 //!    reset. A new delegate or a longer scope burns `account_fee`. Revoking ends it at once; open jobs go on.
 //! 9. A grant holds while the one who can sign for the account is the one who could when it was set: a new key
-//!    or policy ends what the old one granted, until it is set anew.
+//!    or policy suspends what the old one granted, until it is set anew or the old one is back.
 //!
 //! Not here: the use of a grant (the job family), the comparison of a carried policy with the stored one (`execute`).
 
