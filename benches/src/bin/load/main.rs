@@ -286,7 +286,7 @@ impl Options {
             run.notes.insert("jobs/s".into(), list.jobs as f64 / list.whole.as_secs_f64());
             run.notes.insert("pages".into(), list.pages as f64);
             run.notes.insert("memory grew by MB".into(), list.grown as f64 / 1e6);
-            let listed = figure("–", &what, "ms", (10.0, 2.0), command.clone());
+            let listed = figure("–", &what, "ms", (3.0, 1.5), command.clone());
             Figure { runs: vec![run], yardstick: "first pages", ..listed }
         });
         Ok(listed.collect())
