@@ -193,13 +193,14 @@ pub const MAX_JOB_S: u32 = 31_536_000;
 pub const MIN_SILENCE_S: u32 = 60;
 /// Longest silence after which a job ends.
 pub const MAX_SILENCE_S: u32 = 3_600;
+/// Shortest time bids on a posted job are taken, in seconds.
+pub const MIN_BIDDING_S: u32 = 60;
 /// Longest time bids on a posted job are taken, in seconds.
 pub const MAX_BIDDING_S: u32 = 604_800;
 /// Most bids on a posted job.
 pub const MAX_BIDS: usize = 64;
-/// Most posted jobs nobody took that are given back after one block, each with up to `MAX_BIDS` rows; the rest
-/// waits.
-pub const MAX_POST_ENDS_PER_BLOCK: usize = 128;
+/// So many rows of posted jobs nobody took go after one block; the rest waits.
+pub const MAX_POST_ROWS_PER_BLOCK: usize = 8_192;
 /// Most disputes that end by time after one block, at about 15 rows each; the rest waits.
 pub const MAX_DISPUTE_ENDS_PER_BLOCK: usize = 512;
 /// The market can't be paused again for so long after a pause ended.

@@ -137,6 +137,10 @@ pub struct Meter {
     pub paid: Units,
     /// Units of them nobody can contest any more.
     pub uncontested: Units,
+    /// Units nobody can contest once `marked_at` is a window ago.
+    pub marked: Units,
+    /// When these were claimed.
+    pub marked_at: MarketMs,
     /// When the last claim came that is not acknowledged.
     pub last_claim: Option<MarketMs>,
     /// When there was activity last.
@@ -299,8 +303,9 @@ impl Meter {
     /// Nothing yet.
     pub fn new(now: MarketMs) -> Self {
         let (used, paid, uncontested) = (Units::ZERO, Units::ZERO, Units::ZERO);
-        let (head, last_claim, bucket) = (Hash::ZERO, None, 0);
-        Self { seq: 0, head, used, paid, uncontested, last_claim, active_at: now, bucket, filled_at: now }
+        let (head, last_claim, bucket, marked) = (Hash::ZERO, None, 0, Units::ZERO);
+        let (seq, marked_at, active_at, filled_at) = (0, now, now, now);
+        Self { seq, head, used, paid, uncontested, marked, marked_at, last_claim, active_at, bucket, filled_at }
     }
 }
 
@@ -386,9 +391,28 @@ impl Job {
         self.claims_settled_at().is_some_and(|settled| now < settled)
     }
 
-    /// The least unit from which claims can be contested.
-    pub fn contestable_from(&self) -> Units {
-        self.meter.paid.max(self.meter.uncontested)
+    /// Units nobody can contest any more now. A mark is set with a claim, and again with the first claim a window
+    /// after it; then what it marked is out of reach. So however often a provider claims, no more than the claims of
+    /// two windows can be contested, and every claim can be for one.
+    pub fn uncontested(&self, now: MarketMs) -> Units {
+        let Meter { uncontested, marked, marked_at, .. } = self.meter;
+        let settled = now >= marked_at.plus_s(self.terms.window_s);
+        if settled { uncontested.max(marked) } else { uncontested }
+    }
+
+    /// The least unit from which claims can be contested now.
+    pub fn contestable_from(&self, now: MarketMs) -> Units {
+        self.meter.paid.max(self.uncontested(now))
+    }
+
+    /// The meter after a claim of these cumulative units, as far as contesting goes.
+    pub fn marked(&self, cumulative: Units, now: MarketMs) -> Meter {
+        let mut meter = self.meter;
+        if meter.marked.is_zero() || now >= meter.marked_at.plus_s(self.terms.window_s) {
+            (meter.uncontested, meter.marked, meter.marked_at) = (self.uncontested(now), cumulative, now);
+        }
+        (meter.used, meter.last_claim) = (cumulative, Some(now));
+        meter
     }
 
     /// When the provider may complete it: a window after the last claim. Where nobody acknowledges, not before a

@@ -11,7 +11,7 @@ use crate::codec::{self, List, Text};
 use crate::crypto::{Hash, digest};
 use crate::fault::{Failure, Fault};
 use crate::limits::{
-    MAX_ARBITERS, MAX_LABEL_BYTES, MAX_LIST, MAX_METADATA_BYTES, MAX_OFFERS, MAX_REASON_BYTES, MAX_URL_BYTES,
+    BPS, MAX_ARBITERS, MAX_LABEL_BYTES, MAX_LIST, MAX_METADATA_BYTES, MAX_OFFERS, MAX_REASON_BYTES, MAX_URL_BYTES,
     MIN_HEARTBEAT_S,
 };
 use crate::state::overlay::Overlay;
@@ -63,8 +63,10 @@ pub struct Provider {
     pub state: ProviderState,
     /// What it has bonded, in base units of the stake asset.
     pub bond: Amount,
-    /// Jobs it works on.
+    /// Jobs it works on, or may still be paid for.
     pub open_jobs: u32,
+    /// Jobs of it that are disputed: they take no slot, and its bond waits for them.
+    pub disputed_jobs: u32,
     /// A provider that left and has no jobs any more: when its bond is free.
     pub free_from: Option<MarketMs>,
     /// Who may submit receipts, decline, complete and send heartbeats for it.
@@ -179,6 +181,13 @@ impl DisputeTerms {
     pub fn hash(&self) -> Hash {
         digest(&codec::encode(self))
     }
+
+    /// Whether so many arbiters can agree, and no more than all is shared out.
+    pub fn has_right_form(&self) -> bool {
+        let (needed, there) = (usize::from(self.arbiters_needed), self.arbiters.len());
+        let arbiters = if there == 0 { needed == 0 } else { (1..=there).contains(&needed) };
+        arbiters && u128::from(self.no_verdict_provider_bps) <= BPS
+    }
 }
 
 impl OfferTerms {
@@ -218,15 +227,24 @@ impl Provider {
     }
 
     /// One job less; with the last one the bond of who left begins to wait.
-    pub fn job_ended(&mut self, now: MarketMs, params: &Params) -> Result<(), Fault> {
-        let left = self.open_jobs.checked_sub(1);
-        self.open_jobs = left.ok_or_else(|| Fault::new("a job ends at a provider without jobs"))?;
+    pub fn job_ended(&mut self, disputed: bool, now: MarketMs, params: &Params) -> Result<(), Fault> {
+        let count = if disputed { &mut self.disputed_jobs } else { &mut self.open_jobs };
+        let left = count.checked_sub(1);
+        *count = left.ok_or_else(|| Fault::new("a job ends at a provider without such jobs"))?;
         self.wait_if_idle(now, params);
         Ok(())
     }
 
+    /// A job it worked on is disputed.
+    pub fn job_disputed(&mut self) -> Result<(), Fault> {
+        let left = self.open_jobs.checked_sub(1);
+        self.open_jobs = left.ok_or_else(|| Fault::new("a job is disputed at a provider without jobs"))?;
+        self.disputed_jobs = self.disputed_jobs.saturating_add(1);
+        Ok(())
+    }
+
     fn wait_if_idle(&mut self, now: MarketMs, params: &Params) {
-        if self.is_leaving() && self.open_jobs == 0 && self.free_from.is_none() {
+        if self.is_leaving() && self.open_jobs == 0 && self.disputed_jobs == 0 && self.free_from.is_none() {
             self.free_from = Some(now.plus_s(params.market.provider_unbonding_s));
         }
     }

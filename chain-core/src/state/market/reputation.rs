@@ -12,14 +12,15 @@
 //! 4. A slash: its part of the bond, or of `min_bond` where that is less, rounded up, in basis points. It counts
 //!    for all models.
 //! 5. A dispute that a verdict, or a newer acknowledgement, decided for the provider: one won, besides what rule 1
-//!    says. One it did not answer, or a verdict for the payer: one lost. Without a verdict: nothing.
+//!    says. One it did not answer, or a verdict for the payer: one lost, if a market fee would have come in for what was
+//!    contested. Without a verdict: nothing.
 //!
 //! What does not count:
 //! 6. A decline, a payer who completes before anything was accepted, and a provider who completes: that the payer
 //!    did not object is no praise.
 //! 7. Work for which no market fee came in, unless the job is from a time without fees. Amounts of fees are not
 //!    added up: those of different assets can't be compared. They are in the events of the ends.
-//! 8. Work and disputes, if payer or opener is the provider, its operator, its payout or the job's, or if of payer and provider
+//! 8. Work and disputes that were won, if payer or opener is the provider, its operator, its payout or the job's, or if of payer and provider
 //!    one has let the other spend its money. Such a payer's empty timeouts do count: relations are the provider's
 //!    to make, and must not excuse it.
 //! 9. Any job of an account that has a role, or is the plain account of a validator: who judges providers neither
@@ -57,7 +58,7 @@ use crate::state::params::Params;
 use crate::state::protocol::{Role, roles};
 use crate::state::table::{Rows, Table};
 use crate::state::validators::{Standing, VALIDATORS};
-use crate::types::{Address, Amount, MarketMs, ModelId, ProviderId};
+use crate::types::{Address, Amount, MarketMs, ModelId, ProviderId, Units};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
 
@@ -164,7 +165,12 @@ pub(super) fn count_end(
     let paid = !settlement.fee.is_zero() || (job.terms.fee_bps == 0 && !settlement.gross.is_zero());
     let related = are_related(overlay, job, provider)?;
     let count = count.filter(|count| *count == Count::TimeoutEmpty || (paid && !related));
-    let dispute = dispute.filter(|_| !related);
+    // A lost one counts also between related accounts, as relations are the provider's to make.
+    let at_stake = job.cost(job.meter.used).fee > job.cost(settlement.billable).fee;
+    let dispute = dispute.filter(|counted| match counted {
+        Count::DisputeLost => at_stake || job.terms.fee_bps == 0,
+        _ => paid && !related,
+    });
     if count.is_none() && dispute.is_none() {
         return Ok(());
     }
@@ -195,7 +201,8 @@ fn counts_as(job: &Job, cause: Cause) -> Option<Count> {
         _ if acknowledged => Some(Count::Job),
         Cause::PayerCompleted | Cause::HandedOver | Cause::VerdictForProvider if worked => Some(Count::Job),
         Cause::DurationOver | Cause::Silence if worked => Some(Count::TimeoutWithWork),
-        Cause::DurationOver | Cause::Silence => Some(Count::TimeoutEmpty),
+        // A leg for which nothing was left is nobody's timeout.
+        Cause::DurationOver | Cause::Silence if job.max_units() != Some(Units::ZERO) => Some(Count::TimeoutEmpty),
         _ => None,
     }
 }

@@ -10,7 +10,7 @@
 //!            without a verdict: + ⌊contested · no_verdict_provider_bps / 10000⌋
 //! fee      = ⌊gross · fee_bps / 10000⌋     the treasury's
 //! provider = gross − fee
-//! early    = min(⌊early_cancel_units · price / 1000⌋, ⌊deposit / 10⌋)
+//! early    = min(⌊early_cancel_units · price / 1000⌋, ⌊what is there for the leg / 10⌋)
 //!            if the payer ends a leg in which nothing was used, else 0; all of it the provider's
 //! rest     = deposit − earlier legs − gross − early       the payer's, or the next leg's
 //! ```
@@ -140,7 +140,7 @@ pub fn settle(job: &Job, cause: Cause) -> Settlement {
     let Cost { fee, provider, .. } = Cost::new(gross, job.terms.fee_bps);
     let rest = minus(job.budget(), gross);
     let early_fee = if matches!(cause, Cause::PayerCompleted | Cause::HandedOver) && !claimed {
-        let most = job.deposit.bps_floor(MAX_EARLY_FEE_BPS);
+        let most = job.budget().bps_floor(MAX_EARLY_FEE_BPS);
         job.price.of(Units::new(job.terms.early_cancel_units.into())).min(most).min(rest)
     } else {
         Amount::ZERO
@@ -171,7 +171,9 @@ pub fn end(
     params: &Params,
 ) -> Result<(Job, Settlement), Fault> {
     let settlement = end_leg(overlay, (id, &job), cause, market, params)?;
-    Purse::Account(job.payer).put(overlay, job.asset, minus(settlement.refund, job.returned))?;
+    let left = settlement.refund.checked_sub(job.returned);
+    let left = left.ok_or_else(|| Fault::new(format!("job {id} has given back more than is left")))?;
+    Purse::Account(job.payer).put(overlay, job.asset, left)?;
     JOB_ENDS.remove(overlay, &(job.queued, id));
     JOB_FORGETTING.put(overlay, &(market.now.plus_s(params.retention_s), id), &());
     job.handover = None;
@@ -216,13 +218,17 @@ fn end_leg(
     let missing = || Fault::new(format!("job {id} has a provider without a row"));
     let mut row = PROVIDERS.get(overlay, &job.provider)?.ok_or_else(missing)?;
     count_end(overlay, (job, &row), (cause, &settlement), market.now, params)?;
-    row.job_ended(market.now, params)?;
+    let disputed = matches!(job.status, Status::Disputed { .. });
+    row.job_ended(disputed, market.now, params)?;
     PROVIDERS.put(overlay, &job.provider, &row);
-    leave_pair(overlay, job)?;
+    if !disputed {
+        leave_pair(overlay, job)?;
+    }
     Ok(settlement)
 }
 
-fn leave_pair(overlay: &mut Overlay<'_>, job: &Job) -> Result<(), Fault> {
+/// The payer may open another job with the provider.
+pub fn leave_pair(overlay: &mut Overlay<'_>, job: &Job) -> Result<(), Fault> {
     let pair = (job.payer, job.provider_id);
     let open = OPEN_PAIRS.get(overlay, &pair)?.and_then(|open| open.checked_sub(1));
     match open.ok_or_else(|| Fault::new("a job ends that was never counted"))? {

@@ -36,10 +36,10 @@ pub(super) fn prove(context: &mut Context<'_, '_>, id: JobId, ack: &Ack) -> Resu
         return Err(NOT_THE_PROVIDER.because(job.provider, by).into());
     }
     let units = job.acknowledged(id, ack)?;
-    pay_up_to(context.state, &mut job, units)?;
+    let payment = pay_up_to(context.state, &mut job, units)?;
     job.meter.used = job.meter.used.max(units);
     let now = (&market, context.params);
-    let said = end(context.state, (id, job), dispute, (Cause::NewerAck, Some(by)), now)?;
+    let said = end(context.state, (id, job), dispute, (Cause::NewerAck, Some(by), payment), now)?;
     context.emit(crate::tx::Event::Dispute(said));
     Ok(())
 }

@@ -9,15 +9,19 @@
 //! Rules:
 //! 1. The payer disputes an active job while its last claim is young, from a unit count: at least what is paid and what
 //!    nobody can contest any more, less than what is used. It deposits `dispute_bond_bps` of what the contested units
-//!    cost, rounded up, and the asset's least deposit at least, as they were when the job was opened.
+//!    cost, rounded up, and the asset's least deposit at least, as they were when the job was opened; and burns
+//!    `account_fee`. What costs nothing is not contested.
 //! 2. What is not contested is settled at once: the provider is paid up to there; where nobody acknowledges, the payer
 //!    has back what is beyond the claims. Nothing else happens to the job until the dispute ends, and with it the job.
+//!    The job takes no slot of the provider any more; the bond of a provider that leaves waits for it.
 //! 3. The provider, or its operator, ends it at any time with an acknowledgement of more than is paid: that is
 //!    paid, and the payer has lost.
 //! 4. Otherwise the provider itself deposits as much, by `dispute_respond_s` after the opening. If it does not, the
 //!    payer has the contested amount and its deposit.
 //! 5. Then it is voted for one side, by `dispute_verdict_s` after the answer: by the arbiters of the offer or bid, as many
-//!    as it says must agree; or by the council where there are none, more than two thirds of it. Each votes once.
+//!    as it says must agree; or by the council where there are none, more than two thirds of its votes that are nobody's
+//!    who is a party. Each votes once. Votes are counted with every vote and when the time is over, by who is on the
+//!    council then.
 //! 6. A party never votes: payer, opener, provider, who earns. Their delegates and the provider's operator are no
 //!    arbiters of a leg that begins (rule 2 of the job family); whom a side makes one of these later votes all the
 //!    same, or it could keep an arbiter from voting. Named arbiters move nothing but this job's money and deposits.
@@ -37,7 +41,8 @@ use super::{About, BlockEnd, CheckContext, Context, Listed, Rules};
 use crate::crypto::{PublicKey, SecretKey, Signature};
 use crate::fault::{Failure, Fault};
 use crate::limits::MAX_DISPUTE_ENDS_PER_BLOCK;
-use crate::state::market::dispute::{Bonds, DISPUTE_ENDS, DISPUTES, Dispute, decide};
+use crate::state::council::{Member, council};
+use crate::state::market::dispute::{Bonds, DISPUTE_ENDS, DISPUTES, Dispute, decide, dispute_terms};
 use crate::state::market::job::{Job, Status, job};
 use crate::state::market::settle::{Cause, Cost, Settlement};
 use crate::state::market::{Market, due};
@@ -120,6 +125,7 @@ pub enum Event {
         payment: Cost,
         returned: Amount,
         respond_until: MarketMs,
+        row_fee: Amount,
     } = 1,
     /// The provider deposited as much.
     DisputeAnswered {
@@ -141,7 +147,7 @@ pub enum Event {
         needed: u64,
     } = 3,
     /// A dispute is over, and its job; `by` nobody: by itself. `paid_before` is the part of the leg's settlement that
-    /// had been paid, `returned` what the payer had back already, `spent` what earlier legs cost.
+    /// had been paid, `payment` what of that a newer acknowledgement paid just now, `returned` what the payer had back already, `spent` what earlier legs cost.
     DisputeDecided {
         job: JobId,
         leg: u32,
@@ -156,6 +162,7 @@ pub enum Event {
         spent: Amount,
         used: Units,
         paid_before: Cost,
+        payment: Cost,
         returned: Amount,
         settlement: Settlement,
         bonds: Bonds,
@@ -236,7 +243,7 @@ fn end(
     state: &mut Overlay<'_>,
     (id, job): (JobId, Job),
     dispute: Dispute,
-    (cause, by): (Cause, Option<Address>),
+    (cause, by, payment): (Cause, Option<Address>, Cost),
     (market, params): (&Market, &Params),
 ) -> Result<Event, Fault> {
     let votes = dispute.votes.clone();
@@ -258,6 +265,7 @@ fn end(
         spent: job.spent,
         used: job.meter.used,
         paid_before: job.cost(job.meter.paid),
+        payment,
         returned: job.returned,
         settlement,
         bonds,
@@ -269,15 +277,27 @@ fn end(
 /// Ends disputes whose time is over.
 pub(in crate::tx) fn at_block_end(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
     let market = block.market()?;
+    // Everybody's record is read once at most.
+    let mut known: Option<Vec<Member>> = None;
     for (until, id) in due(&DISPUTE_ENDS, block.state, market.now, MAX_DISPUTE_ENDS_PER_BLOCK)? {
         if until >= market.now {
             continue;
         }
         let missing = || Fault::new(format!("a dispute about job {id} is queued but has no row"));
         let dispute = DISPUTES.get(block.state, &id)?.ok_or_else(missing)?;
-        let cause = if dispute.answered.is_some() { Cause::NoVerdict } else { Cause::Unanswered };
         let job = job(block.state, id).map_err(|_| Fault::new(format!("the disputed job {id} has no row")))?;
-        let event = end(block.state, (id, job), dispute, (cause, None), (&market, block.params))?;
+        let cause = match dispute.answered {
+            None => Cause::Unanswered,
+            Some(_) => {
+                let terms = dispute_terms(block.state, id)?;
+                if known.is_none() {
+                    known = Some(council(block.state)?);
+                }
+                vote::verdict(&terms, known.as_deref().unwrap_or_default(), (&job, &dispute))
+                    .unwrap_or(Cause::NoVerdict)
+            }
+        };
+        let event = end(block.state, (id, job), dispute, (cause, None, Cost::default()), (&market, block.params))?;
         block.report(vec![super::Event::Dispute(event)]);
     }
     Ok(())

@@ -7,10 +7,10 @@ use super::*;
 use crate::fault::Fault;
 use crate::limits::{MAX_JOB_S, MAX_SILENCE_S, MIN_JOB_S, MIN_SILENCE_S};
 use crate::state::Overlay;
-use crate::state::market::DISPUTE_TERMS_CHANGED;
 use crate::state::market::grant::grant;
-use crate::state::market::job::OPEN_PAIRS;
+use crate::state::market::job::{Job, OPEN_PAIRS};
 use crate::state::market::provider::{PROVIDERS, Provider};
+use crate::state::market::{DISPUTE_TERMS_CHANGED, JOB_OVER, Market};
 
 /// What a provider is to agree to.
 pub(super) struct Wanted {
@@ -83,13 +83,18 @@ pub(super) fn mode_text(mode: &Mode) -> String {
     }
 }
 
-/// Whether disputes are decided as somebody signed for.
+/// Whether disputes are decided as somebody signed for; who names nothing has signed for the council.
 pub(super) fn check_dispute_terms(expected: Option<Hash>, terms: &DisputeTerms) -> Result<(), Rejected> {
-    let hash = terms.hash();
-    match expected.filter(|expected| *expected != hash) {
-        Some(expected) => Err(DISPUTE_TERMS_CHANGED.because(expected, hash)),
-        None => Ok(()),
+    let (expected, hash) = (expected.unwrap_or_else(|| DisputeTerms::default().hash()), terms.hash());
+    if expected == hash { Ok(()) } else { Err(DISPUTE_TERMS_CHANGED.because(expected, hash)) }
+}
+
+/// The job's time is not over.
+pub(super) fn check_not_over(job: &Job, market: &Market) -> Result<(), Rejected> {
+    if job.is_over(market.now) {
+        return Err(JOB_OVER.because(format_args!("at most {}", job.deadline()), market.now));
     }
+    Ok(())
 }
 
 /// Rules 3 and 4.

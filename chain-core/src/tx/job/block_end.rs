@@ -5,10 +5,10 @@
 //! Receipts move that time on and leave the row: whoever stands in front and is not due yet is put back to its place.
 
 use super::end::go_on;
-use super::post::give_back;
+use super::post::take_back;
 use crate::fault::Fault;
 use crate::limits::{
-    MAX_JOB_ENDS_PER_BLOCK, MAX_JOBS_FORGOTTEN_PER_BLOCK, MAX_JOBS_LOOKED_AT_PER_BLOCK, MAX_POST_ENDS_PER_BLOCK,
+    MAX_JOB_ENDS_PER_BLOCK, MAX_JOBS_FORGOTTEN_PER_BLOCK, MAX_JOBS_LOOKED_AT_PER_BLOCK, MAX_POST_ROWS_PER_BLOCK,
 };
 use crate::state::market::job::{JOB_ENDS, JOB_FORGETTING, JOBS, requeue};
 use crate::state::market::post::{POST_ENDS, POSTS};
@@ -16,6 +16,9 @@ use crate::state::market::settle::forget;
 use crate::state::market::{Market, due};
 use crate::tx::{BlockEnd, Event};
 use crate::types::JobId;
+
+/// Rows of a posted job nobody took, besides its bids: it, its place in the queue, its name, the payer's money.
+const POST_ROWS: usize = 4;
 
 /// Everything that is due.
 pub(in crate::tx) fn at_block_end(block: &mut BlockEnd<'_, '_>) -> Result<(), Fault> {
@@ -28,13 +31,16 @@ pub(in crate::tx) fn at_block_end(block: &mut BlockEnd<'_, '_>) -> Result<(), Fa
         ends += usize::from(look_at(block, id, &market)?);
     }
     // Bids are taken in the last moment, too.
-    for (until, id) in due(&POST_ENDS, block.state, market.now, MAX_POST_ENDS_PER_BLOCK)? {
-        if until < market.now {
-            let post = POSTS.get(block.state, &id)?;
-            let post = post.ok_or_else(|| Fault::new(format!("posted job {id} is queued but has no row")))?;
-            let event = give_back(block.state, id, &post, None)?;
-            block.report(vec![Event::Job(event)]);
+    let mut rows = 0;
+    for (until, id) in due(&POST_ENDS, block.state, market.now, MAX_POST_ROWS_PER_BLOCK)? {
+        if until >= market.now || rows >= MAX_POST_ROWS_PER_BLOCK {
+            break;
         }
+        let post = POSTS.get(block.state, &id)?;
+        let post = post.ok_or_else(|| Fault::new(format!("posted job {id} is queued but has no row")))?;
+        rows += POST_ROWS + post.bidders.len();
+        let event = take_back(block.state, id, &post, None)?;
+        block.report(vec![Event::Job(event)]);
     }
     for (at, id) in due(&JOB_FORGETTING, block.state, market.now, MAX_JOBS_FORGOTTEN_PER_BLOCK)? {
         forget(block.state, at, id)?;

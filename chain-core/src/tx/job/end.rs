@@ -1,5 +1,6 @@
 //! Ends of legs, by whoever asks or by time. Rules 9 to 12.
 
+use super::agree::check_not_over;
 use super::*;
 use crate::fault::Fault;
 use crate::state::Overlay;
@@ -16,9 +17,7 @@ pub(super) fn decline(context: &mut Context<'_, '_>, id: JobId) -> Result<Event,
     let Some(working) = working(context, &job)? else {
         return Err(NOT_THE_PROVIDER.because(job.provider, by).into());
     };
-    if job.is_over(market.now) {
-        return Err(JOB_OVER.because(format_args!("at most {}", job.deadline()), market.now).into());
-    }
+    check_not_over(&job, &market)?;
     if !job.meter.used.is_zero() {
         return Err(WORK_ACCEPTED.because("a job without accepted work", job.meter.used).into());
     }
@@ -41,8 +40,10 @@ pub(super) fn complete(context: &mut Context<'_, '_>, id: JobId, max_units: Unit
     if job.meter.used > max_units {
         return Err(MORE_USED.because(format_args!("at most {max_units}"), job.meter.used).into());
     }
+    // An operator moves no money, so it gives none up either: acknowledgements may be there that were not redeemed.
+    let gives_up = by == job.provider;
     if let Status::Closing { until, .. } = job.status
-        && working.is_none()
+        && !gives_up
     {
         return Err(JOB_CLOSING.because("an active job", format_args!("closing until {until}")).into());
     }
@@ -60,6 +61,9 @@ pub(super) fn complete(context: &mut Context<'_, '_>, id: JobId, max_units: Unit
             let from = job.completable_at();
             if market.now < from {
                 return Err(WINDOW_OPEN.because(format_args!("at least {from}"), market.now).into());
+            }
+            if job.is_acknowledged() && !gives_up {
+                return Ok(close(context.state, (id, job), (Cause::ProviderCompleted, None), Some(by), &market)?);
             }
             Ok(finish(context.state, (id, job), Cause::ProviderCompleted, Some(by), now)?)
         }

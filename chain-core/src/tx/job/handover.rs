@@ -1,6 +1,6 @@
 //! Handing a job over to another provider. Rules 18 to 20.
 
-use super::agree::{Ask, Wanted, agree, check_dispute_terms, take_slot};
+use super::agree::{Ask, Wanted, agree, check_dispute_terms, check_not_over, take_slot};
 use super::end::{close, handed_over};
 use super::*;
 use crate::limits::MIN_JOB_S;
@@ -8,7 +8,8 @@ use crate::state::market::job::{Handover, JOBS, Job, Leg, active_job};
 use crate::state::market::model::active_model;
 use crate::state::market::provider::{OfferKey, active_provider, offer};
 use crate::state::market::settle::{hand_over, settle};
-use crate::state::market::{JOB_OVER, Market, NOT_THE_PAYER, dispute};
+use crate::state::market::terms::accepted;
+use crate::state::market::{Market, NOT_THE_PAYER, dispute};
 
 /// Rule 18.
 pub(super) fn propose(context: &mut Context<'_, '_>, id: JobId, handover: Option<Handover>) -> Result<Event, Failure> {
@@ -41,6 +42,7 @@ pub(super) fn accept(context: &mut Context<'_, '_>, id: JobId, price: Price) -> 
     }
     let provider = active_provider(context.state, &account)?;
     active_model(context.state, &job.model)?;
+    accepted(context.state, job.asset)?.check_price(price)?;
     let key = OfferKey { model: job.model, asset: job.asset, unit_kind: job.unit_kind };
     let offer = offer(context.state, provider.id, &key, &market)?.terms;
     let ask = Ask { slots: offer.slots, quantum: offer.quantum, dispute: offer.dispute() };
@@ -58,13 +60,6 @@ pub(super) fn accept(context: &mut Context<'_, '_>, id: JobId, price: Price) -> 
     let before = job.clone();
     let ended = hand_over(context.state, (id, job), &next, &market, context.params)?;
     Ok(handed_over(id, &before, ended, Some(account), &market))
-}
-
-fn check_not_over(job: &Job, market: &Market) -> Result<(), Failure> {
-    if job.is_over(market.now) {
-        return Err(JOB_OVER.because(format_args!("at most {}", job.deadline()), market.now).into());
-    }
-    Ok(())
 }
 
 /// What is left of the job for the next provider: it has a minute at least once the leg before is closed.

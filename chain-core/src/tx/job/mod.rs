@@ -23,8 +23,8 @@
 //! 1. The market is open, the asset accepted, deposit and price within its bounds; 60 ≤ duration ≤ 31536000 s,
 //!    60 ≤ silence ≤ 3600 s, where the payer acknowledges ≤ duration. Its key is a usable one.
 //! 2. The provider is active and has an offer for model, asset and kind of units that holds; the model is active.
-//!    The price is at least the offer's, and is what is charged. Where the opener names dispute terms, the offer has
-//!    these; so nobody is signed in to arbiters it has not seen. No arbiter is payer, opener or provider, who earns,
+//!    The price is at least the offer's, and is what is charged. The offer has the dispute terms whose hash the opener
+//!    names, or no arbiters and no share without a verdict; so nobody is signed in to arbiters it has not seen. No arbiter is payer, opener or provider, who earns,
 //!    the operator, or a delegate of payer or provider.
 //! 3. The deposit pays for at most 2^64 − 1 units. The proof interval is at least `min_claim`, and no more than the
 //!    deposit pays for, nor than can be claimed in the first half of the time the job has at least:
@@ -51,7 +51,8 @@
 //! 11. What is due (`state::market::job`) takes its next step by whoever asks, and at the end of a block by itself, the
 //!     longest due first: at most 1024 per block, of at most 4096 that are looked at. Everything else is refused for
 //!     it. **Where the payer acknowledges, every end but one by the provider begins a closing** of `close_window_s`,
-//!     in which acknowledgements are redeemed and nothing else happens; the provider may end it at once.
+//!     in which acknowledgements are redeemed and nothing else happens; the provider itself may end it at once, and
+//!     needs none for an end of its own. In a pause a closing lasts longer, as the market's clock stands still.
 //! 12. What an end pays is a function of the job (`state::market::settle`). A settled job is known for
 //!     `retention_s`.
 //!
@@ -59,18 +60,20 @@
 //! 13. A job is posted as rules 1, 5 and 6 say, with the highest price; bids are taken for 60 to 604800 s. A delegate's
 //!     grant covers it for any provider in its scope.
 //! 14. An active provider that serves the model and meets the requirements bids at most that price, with at least the
-//!     job's quantum; bidding again replaces its bid. At most 64 bid. A bid burns `account_fee`.
-//! 15. The payer, or the delegate that posted it for providers in its scope, accepts a bid as long as bids are taken,
+//!     job's quantum; bidding again replaces its bid. 64 bids are kept: after that a lower price displaces the highest
+//!     one. A bid burns `account_fee`.
+//! 15. The payer, or the delegate that posted it and whose grant covers it now, accepts a bid as long as bids are taken,
 //!     at the price and on the dispute terms it names. The provider is active and meets the requirements still; rules 1
 //!     to 4 and 7 hold as for an opening, with the bond alone for slots.
-//! 16. The payer or who posted it cancels: all goes back.
+//! 16. The payer, or the delegate that posted it and whose grant holds, cancels: all goes back.
 //! 17. What nobody took goes back at the end of the first block after bidding.
 //!
 //! Rules, handing over:
 //! 18. The payer names another provider, a price and the most units used while the job is active and not over; naming
 //!     again replaces it, and naming none takes it back.
 //! 19. That provider accepts at that price while at least a minute is left, as rules 2 to 4 say for what is left, but
-//!     for the price. No more than the named units were used.
+//!     for the price, which is within the asset's bounds. No more than the named units were used. Adding to the deposit
+//!     takes the offer back.
 //! 20. The leaving provider is settled as by a payer's completion: at once, or after a closing. Then a new leg begins
 //!     with what is left: units, receipts and acknowledgements count from 0. Terms and duration stay.
 //!
@@ -125,7 +128,7 @@ rejections! {
     1018 BID_FORM "bid_form" "a bid has a price, a quantum, and as many arbiters as must agree";
     1019 PRICE_ABOVE_POST "price_above_post" "the job is posted for a lower price";
     1020 REQUIREMENTS_UNMET "requirements_unmet" "the provider is not what the job asks for";
-    1021 TOO_MANY_BIDS "too_many_bids" "as many providers have bid as may";
+    1021 TOO_MANY_BIDS "too_many_bids" "as many providers have bid as may, at this price or a lower one";
     1022 NO_BID "no_bid" "this provider has not bid";
     1023 BID_CHANGED "bid_changed" "the provider's bid has another price";
     1024 NO_HANDOVER "no_handover" "the payer does not hand the job over to this account at this price";
@@ -153,8 +156,8 @@ pub const ACTIONS: &[(u8, &str)] = &[
 const OPEN_WEIGHT: u64 = 4_000;
 /// Ten rows are written at most.
 const WEIGHT: u64 = 1_500;
-/// A bid is two rows, one of which names up to 64 others, and its removal.
-const BID_WEIGHT: u64 = 2_500;
+/// A bid is two rows, one of which names up to 64 others that may have to be read, and its removal.
+const BID_WEIGHT: u64 = 5_000;
 
 /// What this family does.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -215,7 +218,7 @@ pub enum Action {
         provider: Address,
         /// Its price.
         price: Price,
-        /// Hash of the dispute terms the bid must have; `None`: whatever they are.
+        /// Hash of the dispute terms the bid must have; `None`: those of a bid without arbiters.
         #[serde(default)]
         dispute_terms: Option<Hash>,
     } = 9,
@@ -318,10 +321,11 @@ pub enum Event {
     /// A posted job is no more; `by` nobody: nobody took it in time.
     JobCancelled { job: JobId, by: Option<Address>, payer: Address, opener: Address, asset: AssetId, refund: Amount } =
         6,
-    /// A provider bids; `replaced`: the price of its bid until then.
+    /// A provider bids; `replaced`: the price of its bid until then; `displaced`: whose bid made room.
     BidPlaced {
         job: JobId,
         bid: Bid,
+        displaced: Option<Address>,
         payer: Address,
         opener: Address,
         asset: AssetId,
@@ -456,7 +460,9 @@ impl About for Event {
             }
             Self::JobPosted { post, .. } => vec![post.payer, post.opener],
             Self::JobCancelled { by, payer, opener, .. } => [payer, opener].into_iter().chain(by).copied().collect(),
-            Self::BidPlaced { bid, payer, opener, .. } => vec![bid.provider, *payer, *opener],
+            Self::BidPlaced { bid, displaced, payer, opener, .. } => {
+                [&bid.provider, payer, opener].into_iter().chain(displaced).copied().collect()
+            }
             Self::JobHandoverOffered { payer, provider, handover, .. } => {
                 let to = handover.as_ref().map(|handover| &handover.to);
                 [payer, provider].into_iter().chain(to).copied().collect()

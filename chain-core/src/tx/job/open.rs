@@ -1,6 +1,8 @@
 //! Opening jobs and adding to their deposits. Rules 1 to 8.
 
-use super::agree::{Ask, Wanted, agree, check_dispute_terms, check_form, check_units, mode_text, take_slot};
+use super::agree::{
+    Ask, Wanted, agree, check_dispute_terms, check_form, check_not_over, check_units, mode_text, take_slot,
+};
 use super::*;
 use crate::fault::Fault;
 use crate::state::market::grant::{GRANTS, Grant, Spending, grant, grant_row};
@@ -10,7 +12,7 @@ use crate::state::market::job::{
 use crate::state::market::model::active_model;
 use crate::state::market::provider::{OfferKey, Provider, active_provider, offer};
 use crate::state::market::terms::{AssetTerms, accepted};
-use crate::state::market::{JOB_OVER, OUT_OF_SCOPE, Purse, dispute};
+use crate::state::market::{OUT_OF_SCOPE, Purse, dispute};
 use crate::state::money::account;
 use crate::tx::MODULE_ACCOUNT;
 use crate::tx::form::check_text;
@@ -40,7 +42,7 @@ pub struct Opening {
     pub silence_s: u32,
     /// How work becomes money.
     pub mode: Mode,
-    /// Hash of the dispute terms the offer must have; `None`: whatever they are.
+    /// Hash of the dispute terms the offer must have; `None`: those of an offer without arbiters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dispute_terms: Option<Hash>,
     /// What the opener calls it.
@@ -308,9 +310,7 @@ pub(super) fn top_up(context: &mut Context<'_, '_>, id: JobId, amount: Amount) -
     let (by, market) = (context.sender, context.market()?);
     let mut job = active_job(context.state, id)?;
     market.check_open()?;
-    if job.is_over(market.now) {
-        return Err(JOB_OVER.because(format_args!("at most {}", job.deadline()), market.now).into());
-    }
+    check_not_over(&job, &market)?;
     active_model(context.state, &job.model)?;
     let deposit = job.deposit.checked_add(amount).ok_or_else(|| Fault::new("a deposit beyond 128 bits"))?;
     accepted(context.state, job.asset)?.check_deposit(deposit)?;
@@ -321,7 +321,8 @@ pub(super) fn top_up(context: &mut Context<'_, '_>, id: JobId, amount: Amount) -
     let spending = Spending { provider: Some(provider), model, asset, price, amount, job_total: deposit };
     spend(context, &payer, &spending)?;
     Purse::Account(payer).take(context.state, asset, amount)?;
-    job.deposit = deposit;
+    // What is added is for the provider that works.
+    (job.deposit, job.handover) = (deposit, None);
     JOBS.put(context.state, &id, &job);
     Ok(Event::JobToppedUp { job: id, by, payer, provider, asset, amount, deposit, max_units })
 }

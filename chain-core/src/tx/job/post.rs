@@ -1,23 +1,24 @@
 //! Posted jobs and bids. Rules 13 to 17.
 
-use super::agree::{Ask, agree, check_dispute_terms, check_form, mode_text, take_slot};
+use super::agree::{Ask, agree, check_dispute_terms, check_form, check_units, mode_text, take_slot};
 use super::open::{
     Draft, burn_fees, check_funding, check_name, check_ref, from_text, grant_of, payer_of, spend, start, terms_now,
 };
 use super::*;
 use crate::codec::List;
 use crate::fault::Fault;
-use crate::limits::{MAX_BIDDING_S, MAX_BIDS, MIN_SILENCE_S};
+use crate::limits::{MAX_BIDDING_S, MAX_BIDS, MIN_BIDDING_S};
 use crate::state::Overlay;
-use crate::state::market::grant::Spending;
+use crate::state::market::grant::{Grant, Spending};
 use crate::state::market::job::{CLIENT_REFS, ref_row, take_job_number};
 use crate::state::market::model::active_model;
 use crate::state::market::post::{BIDS, Bid, POST_ENDS, POSTS, Post, Requirements, post, remove_post};
 use crate::state::market::provider::{PROFILES, Provider, active_provider};
 use crate::state::market::terms::accepted;
 use crate::state::market::{Market, NOT_THE_PAYER, Purse, reputation};
-use crate::tx::form::check_unique;
+use crate::tx::form::{check_accounts, check_unique};
 use crate::tx::text::{amount_text, quoted};
+use crate::types::ProviderId;
 
 /// The job somebody wants bids for.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -56,8 +57,8 @@ impl Posting {
     pub(super) fn check(&self) -> Result<(), Rejected> {
         check_amount(self.deposit)?;
         check_form(&self.mode, self.max_price, (self.duration_s, self.silence_s))?;
-        if !(MIN_SILENCE_S..=MAX_BIDDING_S).contains(&self.bidding_s) {
-            return Err(BIDDING_RANGE.because(format_args!("{MIN_SILENCE_S} to {MAX_BIDDING_S}"), self.bidding_s));
+        if !(MIN_BIDDING_S..=MAX_BIDDING_S).contains(&self.bidding_s) {
+            return Err(BIDDING_RANGE.because(format_args!("{MIN_BIDDING_S} to {MAX_BIDDING_S}"), self.bidding_s));
         }
         check_funding(&self.funding)?;
         check_name(self.client_ref.as_ref())
@@ -85,16 +86,11 @@ impl Posting {
 /// A bid's form.
 pub(super) fn check_bid(price: Price, quantum: Units, terms: &DisputeTerms) -> Result<(), Rejected> {
     check_unique(&terms.arbiters)?;
-    if let Some(module) = terms.arbiters.iter().find(|arbiter| arbiter.is_module()) {
-        return Err(crate::tx::MODULE_ACCOUNT.because("an account somebody can sign for", module));
-    }
-    let needed = usize::from(terms.arbiters_needed);
-    let arbiters = if terms.arbiters.is_empty() { needed == 0 } else { (1..=terms.arbiters.len()).contains(&needed) };
+    check_accounts(terms.arbiters.iter())?;
     let rules = [
         (price.is_valid(), "a price of 1 to 10^18"),
         (!quantum.is_zero(), "a quantum above 0"),
-        (arbiters, "as many arbiters needed as there are, or fewer"),
-        (terms.no_verdict_provider_bps <= 10_000, "at most 10000 basis points"),
+        (terms.has_right_form(), "as many arbiters needed as there are, or fewer, and at most 10000 basis points"),
     ];
     match rules.into_iter().find(|(holds, _)| !holds) {
         Some((_, expected)) => Err(BID_FORM.because(expected, "other terms")),
@@ -111,7 +107,8 @@ pub(super) fn publish(context: &mut Context<'_, '_>, wish: &Posting) -> Result<E
     let bounds = accepted(context.state, asset)?;
     bounds.check_deposit(deposit)?;
     bounds.check_price(max_price)?;
-    active_model(context.state, &model)?;
+    let terms = terms_now(context, &model, unit_kind, &bounds)?;
+    check_units(&mode, (max_price, deposit), &terms, (duration_s, silence_s))?;
     let named = check_ref(context, wish.client_ref.as_ref())?;
     let spending = Spending { provider: None, model, asset, price: max_price, amount: deposit, job_total: deposit };
     spend(context, &payer, &spending)?;
@@ -163,12 +160,18 @@ pub(super) fn bid(
     {
         return Err(QUANTUM_RANGE.because(format_args!("at least {wanted}"), quantum).into());
     }
-    let mut row_fee = Amount::ZERO;
+    let (mut row_fee, mut displaced) = (Amount::ZERO, None);
     let replaced = BIDS.get(context.state, &(id, provider.id))?.map(|bid| bid.price);
     if replaced.is_none() {
         let mut bidders = post.bidders.into_inner();
         if bidders.len() >= MAX_BIDS {
-            return Err(TOO_MANY_BIDS.because(format_args!("at most {MAX_BIDS}"), bidders.len()).into());
+            let (highest, bid) = highest_bid(context, id, &bidders)?;
+            if price >= bid.price {
+                return Err(TOO_MANY_BIDS.because(format_args!("below {}", bid.price), price).into());
+            }
+            BIDS.remove(context.state, &(id, highest));
+            bidders.retain(|bidder| *bidder != highest);
+            displaced = Some(bid.provider);
         }
         row_fee = context.burn_account_fee()?;
         bidders.push(provider.id);
@@ -178,7 +181,20 @@ pub(super) fn bid(
     let bid = Bid { provider: account, price, quantum, dispute: dispute.clone(), at: market.now };
     BIDS.put(context.state, &(id, provider.id), &bid);
     let Post { payer, opener, asset, .. } = post;
-    Ok(Event::BidPlaced { job: id, bid, payer, opener, asset, replaced, row_fee })
+    Ok(Event::BidPlaced { job: id, bid, displaced, payer, opener, asset, replaced, row_fee })
+}
+
+/// The bid of the highest price; of several the last.
+fn highest_bid(context: &Context<'_, '_>, id: JobId, bidders: &[ProviderId]) -> Result<(ProviderId, Bid), Fault> {
+    let mut highest: Option<(ProviderId, Bid)> = None;
+    for bidder in bidders {
+        let missing = || Fault::new(format!("provider {bidder} has no bid on job {id}"));
+        let bid = BIDS.get(context.state, &(id, *bidder))?.ok_or_else(missing)?;
+        if highest.as_ref().is_none_or(|(_, known)| bid.price >= known.price) {
+            highest = Some((*bidder, bid));
+        }
+    }
+    highest.ok_or_else(|| Fault::new(format!("job {id} has no bids")))
 }
 
 /// A posted job that takes bids.
@@ -229,11 +245,11 @@ pub(super) fn accept(
 ) -> Result<Event, Failure> {
     let market = context.market()?;
     let post = open_post(context, id, &market)?;
-    if let Some(grant) = grant_of(context, &post.payer)? {
-        grant.covers(Some(*account), context.timestamp)?;
-        if context.sender != post.opener {
-            return Err(NOT_THE_PAYER.because(post.payer, context.sender).into());
-        }
+    if let Some(grant) = delegate_of(context, &post)? {
+        // It has spent the deposit already; whether it may do so today, for this, is asked again.
+        let Post { model, asset, deposit, .. } = post;
+        let (provider, amount) = (Some(*account), Amount::ZERO);
+        grant.spend(&Spending { provider, model, asset, price, amount, job_total: deposit }, context.timestamp)?;
     }
     let provider = active_provider(context.state, account)?;
     let found = BIDS.get(context.state, &(id, provider.id))?;
@@ -244,6 +260,7 @@ pub(super) fn accept(
     check_dispute_terms(dispute_terms, &bid.dispute)?;
     check_requirements(context, &post, (account, &provider), &market)?;
     let bounds = accepted(context.state, post.asset)?;
+    bounds.check_deposit(post.deposit)?;
     bounds.check_price(price)?;
     let terms = terms_now(context, &post.model, post.unit_kind, &bounds)?;
     let Post { payer, opener, model, asset, unit_kind, deposit, duration_s, silence_s, mode, .. } = post;
@@ -273,14 +290,22 @@ pub(super) fn accept(
 /// Rule 16.
 pub(super) fn cancel(context: &mut Context<'_, '_>, id: JobId) -> Result<Event, Failure> {
     let (by, post) = (context.sender, post(context.state, id)?);
-    if by != post.payer && by != post.opener {
-        return Err(NOT_THE_PAYER.because(post.payer, by).into());
+    if let Some(grant) = delegate_of(context, &post)? {
+        grant.covers(None, context.timestamp)?;
     }
-    Ok(give_back(context.state, id, &post, Some(by))?)
+    Ok(take_back(context.state, id, &post, Some(by))?)
+}
+
+/// What lets the sender decide about a posted job; nothing where it is the payer.
+fn delegate_of(context: &Context<'_, '_>, post: &Post) -> Result<Option<Grant>, Failure> {
+    if context.sender != post.payer && context.sender != post.opener {
+        return Err(NOT_THE_PAYER.because(post.payer, context.sender).into());
+    }
+    grant_of(context, &post.payer)
 }
 
 /// The payer has all of it back.
-pub(super) fn give_back(state: &mut Overlay<'_>, id: JobId, post: &Post, by: Option<Address>) -> Result<Event, Fault> {
+pub(super) fn take_back(state: &mut Overlay<'_>, id: JobId, post: &Post, by: Option<Address>) -> Result<Event, Fault> {
     if let Some(client_ref) = &post.client_ref {
         CLIENT_REFS.remove(state, &ref_row(&post.opener, client_ref));
     }

@@ -58,8 +58,8 @@ mod words;
 
 pub(super) use bond::at_block_end;
 
-use super::form::check_text;
-use super::{About, CheckContext, Context, Listed, MODULE_ACCOUNT, Rules, check_amount};
+use super::form::{check_accounts, check_text};
+use super::{About, CheckContext, Context, Listed, Rules, check_amount};
 use crate::codec::{List, Text};
 use crate::crypto::Hash;
 use crate::fault::Failure;
@@ -320,13 +320,6 @@ impl Rules for Action {
             Self::ProviderSlash { provider, .. } | Self::Heartbeat { provider } => vec![*provider],
             _ => vec![],
         }
-    }
-}
-
-fn check_accounts<'a>(mut accounts: impl Iterator<Item = &'a Address>) -> Result<(), Rejected> {
-    match accounts.find(|account| account.is_module() || **account == Address::default()) {
-        Some(account) => Err(MODULE_ACCOUNT.because("an account somebody can sign for", account)),
-        None => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Offers. Rules 11 and 12.
 
 use super::*;
-use crate::limits::{BPS, MAX_OFFERS};
+use crate::limits::MAX_OFFERS;
 use crate::state::market::NO_OFFER;
 use crate::state::market::model::active_model;
 use crate::state::market::provider::{
@@ -14,13 +14,13 @@ use crate::tx::form::check_unique;
 pub(super) fn check(terms: &OfferTerms) -> Result<(), Rejected> {
     check_unique(&terms.arbiters)?;
     check_accounts(terms.arbiters.iter())?;
-    let needed = usize::from(terms.arbiters_needed);
-    let arbiters = if terms.arbiters.is_empty() { needed == 0 } else { (1..=terms.arbiters.len()).contains(&needed) };
     let rules = [
         (terms.price.is_valid(), "a price of 1 to 10^18"),
         (terms.quantum > Units::ZERO, "a quantum above 0"),
-        (arbiters, "as many arbiters needed as there are, or fewer"),
-        (u128::from(terms.no_verdict_provider_bps) <= BPS, "at most 10000 basis points"),
+        (
+            terms.dispute().has_right_form(),
+            "as many arbiters needed as there are, or fewer, and at most 10000 basis points",
+        ),
     ];
     match rules.into_iter().find(|(holds, _)| !holds) {
         Some((_, expected)) => Err(OFFER_FORM.because(expected, "other terms")),

@@ -43,6 +43,7 @@ pub(super) fn register(
         state: ProviderState::Active,
         bond,
         open_jobs: 0,
+        disputed_jobs: 0,
         free_from: None,
         operator,
         payout,

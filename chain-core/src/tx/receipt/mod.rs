@@ -28,7 +28,8 @@
 //!      `burst_s` of it. A claim is activity.
 //!    - Where the payer acknowledges: at most a quantum beyond what is paid.
 //!
-//!    If the claim before is not young any more, nobody can contest what was used until then.
+//!    What was claimed can be contested for a window, and however often claims come no more than those of two windows
+//!    (`Job::uncontested`).
 //! 8. The chain keeps the last hash, the numbers and times. Hashes and references are in the event. The provider's last
 //!    sign of life is now, if it was 600 s ago.
 //!
@@ -167,6 +168,7 @@ pub enum Event {
         hash: Hash,
         by: Address,
         provider: Address,
+        payout: Address,
         payer: Address,
         added: Units,
         acknowledged: Option<Units>,
@@ -267,12 +269,14 @@ fn submit(context: &mut Context<'_, '_>, receipt: &Receipt, ack: Option<&Ack>) -
     }
     let added = Units::new(job.meter.used.get().saturating_sub(before.get()));
     let (contestable_until, at, paid) = (job.claims_settled_at(), market.now, job.meter.paid);
-    let (receipt, provider, payer, asset) = (receipt.clone(), job.provider, job.payer, job.asset);
+    let (receipt, provider, payout) = (receipt.clone(), job.provider, job.payout);
+    let (payer, asset) = (job.payer, job.asset);
     Ok(Event::ReceiptAccepted {
         receipt,
         hash,
         by,
         provider,
+        payout,
         payer,
         added,
         acknowledged,
@@ -365,11 +369,7 @@ fn redeem(
 
 /// Rule 7: the meter after a claim of these cumulative units, of which so many were known before.
 fn claimed(job: &Job, (known, cumulative): (Units, Units), now: MarketMs) -> Result<Meter, Rejected> {
-    let mut meter = job.meter;
-    if meter.last_claim.is_some() && !job.has_young_claim(now) {
-        meter.uncontested = meter.used;
-    }
-    (meter.used, meter.last_claim) = (cumulative, Some(now));
+    let mut meter = job.marked(cumulative, now);
     match job.mode {
         Mode::ProviderClaims { proof_interval } => {
             let added = cumulative.get().saturating_sub(known.get());
@@ -398,7 +398,7 @@ fn claimed(job: &Job, (known, cumulative): (Units, Units), now: MarketMs) -> Res
 impl About for Event {
     fn accounts(&self) -> Vec<Address> {
         match self {
-            Self::ReceiptAccepted { by, provider, payer, .. } => vec![*by, *provider, *payer],
+            Self::ReceiptAccepted { by, provider, payout, payer, .. } => vec![*by, *provider, *payout, *payer],
         }
     }
 
