@@ -209,7 +209,7 @@ pub const PAUSE_COOLDOWN_S: u32 = 86_400;
 pub const MAX_JOB_ENDS_PER_BLOCK: usize = 1_024;
 /// Most jobs that are looked at for it, at 3 rows each; the rest waits.
 pub const MAX_JOBS_LOOKED_AT_PER_BLOCK: usize = 4_096;
-/// Most settled jobs that are forgotten after one block, at 3 rows each; the rest waits. As many as can be opened
+/// Most settled jobs that are forgotten after one block, at 5 rows each; the rest waits. As many as can be opened
 /// in a block of the default weight.
 pub const MAX_JOBS_FORGOTTEN_PER_BLOCK: usize = 4_096;
 /// Most compensations paid after one block; the rest waits.

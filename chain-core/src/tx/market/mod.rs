@@ -13,8 +13,9 @@
 //! Rules:
 //! 1. Curator or treasurer pause the market, unless it is paused or a pause ended less than 24 h of block time
 //!    ago, and end a pause. A pause ends by itself after `pause_max_s` of block time.
-//! 2. While the market is paused nobody opens jobs, deposits, adds to deposits of jobs or claims work; and its
-//!    clock stands still, so nothing becomes due. Everything that gives money back goes on.
+//! 2. While the market is paused nobody opens or posts jobs, bids, accepts bids, takes jobs over, deposits, adds to
+//!    deposits of jobs or claims work; and its clock stands still, so nothing becomes due. Redeeming, completing,
+//!    disputing and withdrawing go on.
 //! 3. Curator or treasurer set the terms of an asset that exists: 1 ≤ min < max for deposits, 1 ≤ min < max ≤
 //!    10^18 for prices. Only an asset that was accepted once can be refused. Open jobs keep their terms.
 //! 4. Everybody deposits an accepted asset for later jobs, and withdraws what is not in jobs.
