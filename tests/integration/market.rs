@@ -115,12 +115,12 @@ async fn claim(cluster: &Cluster, job: u64, cumulative: u64) -> String {
     let more = cumulative - number(&shown["meter"]["used"]) as u64;
     let client = cluster.client(0).await;
     eventually("the units can have been produced", || async {
-        let job = client.get_job(JobId::new(job)).await.unwrap().job;
+        let job = client.get_job(JobId::new(job)).await.unwrap().job.begun().unwrap();
         (job.meter.claimable.get() >= more).then_some(())
     })
     .await;
     let done = said(cluster, 0, &format!("{line} --from dev3"));
-    refused(cluster, &format!("{line} --from dev3"), 1103);
+    refused(cluster, &format!("{line} --from dev3"), 1109);
     event(&done, "receipt_accepted")["hash"].as_str().unwrap().to_owned()
 }
 
