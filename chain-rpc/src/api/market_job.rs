@@ -196,6 +196,7 @@ fn receipt_view(block: &CommittedBlock, job: JobId, place: &ReceiptPlace) -> Opt
             payment,
             at,
             contestable_until,
+            ..
         }) = event
         else {
             return None;

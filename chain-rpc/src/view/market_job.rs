@@ -503,7 +503,7 @@ impl JobView {
             deadline: active.then(|| job.deadline()),
             due_at: goes_on.then(|| job.due_at()),
             completable_at: active.then(|| job.completable_at()),
-            contestable: until.map(|until| ContestableView { from: job.contestable_from(), until }),
+            contestable: until.map(|until| ContestableView { from: job.contestable_from(now), until }),
             handover: job.handover,
             closing: closing(&job.status),
             client_ref: job.client_ref.as_ref().map(|name| name.to_string()),

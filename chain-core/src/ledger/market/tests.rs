@@ -181,13 +181,13 @@ impl Listed {
             }
             23 | 24 => {
                 let (job, bid) = self.posted(which)?;
-                let (provider, price) = bid?;
-                (P1, job::Action::BidAccept { job, provider, price, dispute_terms: None }.into())
+                let (provider, price, dispute_terms) = bid?;
+                (P1, job::Action::BidAccept { job, provider, price, dispute_terms }.into())
             }
             25 if much % 3 == 0 => (P1, job::Action::JobCancel { job: self.posted(which)?.0 }.into()),
             25..=27 => {
                 let (job, row) = known?;
-                let from = row.contestable_from();
+                let from = row.contestable_from(row.meter.active_at);
                 (by(&row.payer), Action::Dispute(dispute::Action::DisputeOpen { job: *job, from }))
             }
             28 => {
@@ -200,7 +200,7 @@ impl Listed {
     }
 
     /// A posted job, and who bids on it at which price.
-    fn posted(&self, which: u8) -> Option<(JobId, Option<(Address, Price)>)> {
+    fn posted(&self, which: u8) -> Option<(JobId, Option<(Address, Price, Option<Hash>)>)> {
         self.read(|tree| {
             let rows: Vec<_> = all_rows(tree).into_iter().collect();
             let posts = rows.into_iter().filter_map(|(id, row)| match row {
@@ -210,7 +210,7 @@ impl Listed {
             let posts: Vec<_> = posts.collect();
             let (id, post) = posts.get(usize::from(which) % posts.len().max(1))?;
             let bid = post.bidders.iter().find_map(|bidder| BIDS.get(tree, &(*id, *bidder)).unwrap());
-            Some((*id, bid.map(|bid| (bid.provider, bid.price))))
+            Some((*id, bid.map(|bid| (bid.provider, bid.price, Some(bid.dispute.hash())))))
         })
     }
 
