@@ -129,6 +129,7 @@ fn with_jobs(chain: &BenchChain, jobs: u64, queued: MarketMs, silence_s: u32) ->
         state: ProviderState::Active,
         bond: Amount::new(10u128.pow(24)),
         open_jobs: u32::try_from(jobs)?,
+        disputed_jobs: 0,
         free_from: None,
         operator: None,
         payout: provider,
