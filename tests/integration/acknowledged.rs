@@ -34,7 +34,9 @@ impl Scene {
         for provider in ["dev3", "dev4"] {
             scene.said(&format!("asset mint --from dev0 --to {provider} --amount 10USD"));
         }
-        scene.said("provider register --name Rome --endpoint https://r.example --models 8b.gguf --region it --from dev4");
+        scene.said(
+            "provider register --name Rome --endpoint https://r.example --models 8b.gguf --region it --from dev4",
+        );
         scene
     }
 

@@ -62,7 +62,12 @@ impl EventFilter {
         let listed = event.listed();
         let may = |wanted: bool, said: Option<bool>| !wanted || said.unwrap_or_else(|| may_name(event));
         let job = self.job.and_then(|job| Some(listed.job? == job));
-        let provider = self.provider.and_then(|provider| Some(listed.provider? == provider));
+        // A job may go on with another provider than the one it is listed under.
+        let provider = self.provider.and_then(|provider| match listed.provider? {
+            own if own == provider => Some(true),
+            _ if event.accounts().contains(&provider) => None,
+            _ => Some(false),
+        });
         let can_be = self.families.as_ref().is_none_or(|families| families.iter().any(|name| name == family(event)))
             && may(self.job.is_some(), job)
             && may(self.provider.is_some(), provider)
@@ -77,10 +82,16 @@ impl EventFilter {
         let names = |field: &str, text: String| names(&json, field, &text);
         let is_meant = self.types.as_ref().is_none_or(|types| types.iter().any(|wanted| wanted == kind))
             && job.unwrap_or_else(|| self.job.is_none_or(|job| names("job", job.to_string())))
-            && provider.unwrap_or_else(|| self.provider.is_none_or(|own| names("provider", own.to_string())))
+            && provider.unwrap_or_else(|| self.provider.is_none_or(|own| is_provider(&json, &own)))
             && self.model.as_ref().is_none_or(|model| names("model", model.clone()));
         is_meant.then_some(json)
     }
+}
+
+/// Whether an event names a provider: its own, or to whom a job is handed over.
+fn is_provider(json: &Value, account: &Address) -> bool {
+    let (account, handover) = (account.to_string(), json.get("handover").unwrap_or(&Value::Null));
+    names(json, "provider", &account) || names(handover, "to", &account)
 }
 
 /// The name of an event's family.

@@ -377,6 +377,9 @@ async fn every_action_is_carried_out_and_its_events_are_shown() {
     let market = FAMILIES.iter().filter(|family| (7..=11).contains(&family.number));
     let mut all: BTreeSet<&str> = market.flat_map(|family| family.actions).map(|(_, name)| *name).collect();
     all.extend(["delegate_set", "delegate_revoke"]);
+    // These are carried out in `market_disputes`, with those of the family `dispute`.
+    let elsewhere = ["job_post", "job_cancel", "bid_place", "bid_accept", "job_handover_offer", "job_handover_accept"];
+    all.retain(|name| !elsewhere.contains(name));
     assert_eq!(seen, all);
 }
 
@@ -414,7 +417,7 @@ async fn what_is_not_there_is_said_by_its_name() {
         ("get_jobs", json!({ "cursor": "x" }), "invalid_params"),
         ("get_jobs", json!({ "cursor": "00" }), "invalid_params"),
         ("get_jobs", json!({ "limit": 1001 }), "invalid_params"),
-        ("get_jobs", json!({ "state": "posted" }), "invalid_params"),
+        ("get_jobs", json!({ "state": "open" }), "invalid_params"),
         ("get_providers", json!({ "sort": "price" }), "invalid_params"),
         ("get_offers", json!({ "cursor": "0001" }), "invalid_params"),
         ("get_models", json!({ "cursor": "" }), "invalid_params"),

@@ -144,6 +144,11 @@ async fn a_posted_job_is_shown_with_its_bids_until_one_is_taken() {
     assert_eq!((job.mode, job.dispute_terms), (acks(), arbiters().into()));
     assert_eq!((states(JobState::Posted).await, states(JobState::Active).await), (vec![], vec![2, 1]));
     assert_eq!(get(to, "/v1/jobs/2/bids").await.status, 404);
+    // One that is taken back is gone.
+    done(node, BUYER, posting(None)).await;
+    done(node, BUYER, Action::Job(job::Action::JobCancel { job: JobId::new(3) })).await;
+    assert!(client.get_job(JobId::new(3)).await.is_err());
+    assert_eq!(states(JobState::Posted).await, [0u64; 0]);
 }
 
 #[tokio::test]
