@@ -67,20 +67,21 @@ fn every_field_of_the_place_counts() {
     let first = leg.next(&CHAIN, work(500)).unwrap();
     leg.follow(&CHAIN, &first).unwrap();
     let good = leg.next(&CHAIN, work(1)).unwrap();
-    let changes: [(&str, &dyn Fn(&mut Receipt)); 13] = [
-        ("nothing", &|_| ()),
-        ("form", &|r| r.version = 1),
-        ("form", &|r| r.finished = TimestampMs::new(999)),
-        ("job", &|r| r.job = JobId::new(8)),
-        ("leg", &|r| r.leg = 1),
-        ("model", &|r| r.model = ModelId(Hash([6; 32]))),
-        ("kind of units", &|r| r.unit_kind = UnitKind::Images),
-        ("number", &|r| r.seq = 1),
-        ("number", &|r| r.seq = 3),
-        ("previous receipt", &|r| r.previous = Hash::ZERO),
-        ("count of units", &|r| r.cumulative_units = Units::new(499)),
-        ("count of units after work that failed", &|r| r.outcome = WorkOutcome::Failed { code: 1 }),
-        ("nothing", &|r| r.cumulative_units = Units::MAX),
+    type Change = (&'static str, fn(&mut Receipt));
+    let changes: [Change; 13] = [
+        ("nothing", |_| ()),
+        ("form", |r| r.version = 1),
+        ("form", |r| r.finished = TimestampMs::new(999)),
+        ("job", |r| r.job = JobId::new(8)),
+        ("leg", |r| r.leg = 1),
+        ("model", |r| r.model = ModelId(Hash([6; 32]))),
+        ("kind of units", |r| r.unit_kind = UnitKind::Images),
+        ("number", |r| r.seq = 1),
+        ("number", |r| r.seq = 3),
+        ("previous receipt", |r| r.previous = Hash::ZERO),
+        ("count of units", |r| r.cumulative_units = Units::new(499)),
+        ("count of units after work that failed", |r| r.outcome = WorkOutcome::Failed { code: 1 }),
+        ("nothing", |r| r.cumulative_units = Units::MAX),
     ];
     for (n, (expected, change)) in changes.iter().enumerate() {
         let (mut receipt, mut here) = (good.clone(), leg);
