@@ -187,8 +187,12 @@ impl Client {
         get_model(model: ModelId) -> ModelView;
         /// A provider with its offers.
         get_provider(provider: Address) -> ProviderView;
-        /// A job by its number.
+        /// A job by its number, also a posted one.
         get_job(job: JobId) -> JobAnswer;
+        /// A page of the bids on a posted job.
+        get_bids(job: JobId, cursor: Option<String>, limit: Option<u32>) -> BidsView;
+        /// The dispute about a job.
+        get_dispute(job: JobId) -> DisputeAnswer;
         /// What an account has in the market.
         get_deposits(account: Address) -> DepositsView;
         /// A page of what jobs say of a provider.
@@ -271,6 +275,11 @@ impl Client {
     /// A page of jobs.
     pub async fn get_jobs(&self, params: &JobsParams) -> Result<JobsView, ClientError> {
         self.call_with("get_jobs", params).await
+    }
+
+    /// A page of disputes.
+    pub async fn get_disputes(&self, params: &DisputesParams) -> Result<DisputesView, ClientError> {
+        self.call_with("get_disputes", params).await
     }
 
     /// The job its opener calls so.

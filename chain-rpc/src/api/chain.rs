@@ -13,7 +13,7 @@ use chain_core::crypto::merkle::list_proof;
 use chain_core::ledger::CommittedBlock;
 use chain_core::limits::{MAX_RANGE_BLOCKS, RANGE_BYTES};
 use chain_core::mempool::Status;
-use chain_core::state::market::{job::JOBS, model::MODELS, provider::PROVIDERS};
+use chain_core::state::market::{dispute::DISPUTES, job::JOBS, model::MODELS, post::POSTS, provider::PROVIDERS};
 use chain_core::state::{ACCOUNTS, RowKey, money::BALANCES};
 use chain_core::tx::{FAMILIES, Family, Signed, all_rejections};
 use chain_core::types::{Address, AssetId, Height, TxId, WireId};
@@ -164,6 +164,7 @@ fn get_supply(context: &Context, _: Nothing) -> Result<SupplyView, RpcError> {
         in_rewards: supply.in_rewards,
         in_prepaid: supply.in_prepaid,
         in_escrow: supply.in_escrow,
+        in_dispute_bonds: supply.in_dispute_bonds,
         in_bonds: supply.in_bonds,
         in_earnings: supply.in_earnings,
         in_treasury: supply.in_treasury,
@@ -187,7 +188,7 @@ fn get_proof(context: &Context, params: ProofParams) -> Result<ProofView, RpcErr
         ([], None, Some(place)) => return Ok(ProofView::Outcome(Box::new(proof_at(context, place)?))),
         _ => {
             return Err(bad_params(
-                "give exactly one of address, key, job, provider, model, tx_id, and height with index",
+                "give exactly one of address, key, job, post, dispute, provider, model, tx_id, and height with index",
             ));
         }
     };
@@ -206,6 +207,8 @@ fn row_key(params: &ProofParams) -> Result<Vec<RowKey>, RpcError> {
     let named = params.key.as_ref().map(|Bytes(key)| RowKey::new(key).map_err(bad_params)).transpose()?;
     let market = [
         params.job.map(|job| JOBS.key(&job)),
+        params.post.map(|job| POSTS.key(&job)),
+        params.dispute.map(|job| DISPUTES.key(&job)),
         params.provider.map(|provider| PROVIDERS.key(&provider)),
         params.model.map(|model| MODELS.key(&model)),
     ];

@@ -97,6 +97,7 @@ fn family(event: &Event) -> &'static str {
         Event::Market(_) => "market",
         Event::Job(_) => "job",
         Event::Receipt(_) => "receipt",
+        Event::Dispute(_) => "dispute",
     }
 }
 

@@ -13,11 +13,12 @@ use chain_core::Fault;
 use chain_core::codec::Text;
 use chain_core::ledger::CommittedBlock;
 use chain_core::ledger::market::{
-    JobFilter, Reading, ReceiptPlace, Sorting, find_receipt, list_jobs, list_receipts, receipt_place,
+    JobFilter, JobRow, Reading, ReceiptPlace, Sorting, find_receipt, list_jobs, list_receipts, receipt_place,
 };
-use chain_core::state::Tree;
-use chain_core::state::market::job::{CLIENT_REFS, ClientRef, JOBS, Job, ref_row};
+use chain_core::state::market::dispute::dispute_terms;
+use chain_core::state::market::job::{CLIENT_REFS, ClientRef, ref_row};
 use chain_core::state::market::{UNKNOWN_JOB, stored};
+use chain_core::state::{Rows, Tree};
 use chain_core::tx::{Event, receipt};
 use chain_core::types::{Address, JobId, MarketMs};
 use std::sync::Arc;
@@ -28,9 +29,9 @@ const MAX_PAGE_BLOCKS: usize = 200;
 /// The methods of this file.
 pub const METHODS: &[Method] = &[
     entry!("market", disk get_jobs, JobsParams => JobsView, 50, r#"{"limit":10}"#, [(Get, "/v1/jobs")],
-        "get_jobs", "Jobs by payer, opener, provider, model, state and asset, newest or oldest first, in pages."),
+        "get_jobs", "Jobs, also posted ones, by payer, opener, provider, model, state and asset, newest or oldest first, in pages."),
     entry!("market", now get_job, JobParams => JobAnswer, 2, r#"{"job":"$job"}"#, [(Get, "/v1/jobs/{job}")],
-        "get_job", "A job by its number, or by what its opener calls it."),
+        "get_job", "A job, also a posted one, by its number, or by what its opener calls it."),
     entry!("market", disk get_receipts, ReceiptsParams => ReceiptsView, 50, r#"{"job":"$job"}"#,
         [(Get, "/v1/jobs/{job}/receipts"), (Get, "/v1/receipts")],
         "get_receipts", "The accepted receipts of a job this node has the blocks of, in pages."),
@@ -54,14 +55,22 @@ fn get_job(context: &Context, asked: JobParams) -> Result<JobAnswer, RpcError> {
     let found = look(context, |block, tree| {
         let Some(id) = number(tree, &named)? else { return Ok(None) };
         let (height, now) = (block.header.height, stored(tree)?.now);
-        let job = JOBS.get(tree, &id)?.map(|job| JobView::of(id, &job, now));
-        Ok(job.map(|job| JobAnswer { height, now, job }))
+        let Some(row) = JobRow::get(tree, id)? else { return Ok(None) };
+        Ok(Some(JobAnswer { height, now, job: job_view(tree, (id, row), now)? }))
     })?;
     let got = match named {
         Named::Number(id) => id.to_string(),
         Named::Ref(_, name) => name.to_string(),
     };
     found.ok_or_else(|| UNKNOWN_JOB.because("a job that is known", got).into())
+}
+
+/// What stands under a job's number.
+fn job_view(rows: &impl Rows, (id, row): (JobId, JobRow), now: MarketMs) -> Result<AnyJobView, Fault> {
+    Ok(match row {
+        JobRow::Job(job) => AnyJobView::Begun(Box::new(JobView::of(id, &job, dispute_terms(rows, id)?, now))),
+        JobRow::Post(post) => AnyJobView::Posted(Box::new(PostView::of(id, *post))),
+    })
 }
 
 fn number(tree: &Tree, named: &Named) -> Result<Option<JobId>, Fault> {
@@ -75,19 +84,18 @@ fn get_jobs(context: &Context, asked: JobsParams) -> Result<JobsView, RpcError> 
     let limit = limit(asked.limit, 50, MAX_PAGE)?;
     let after = read_cursor(asked.cursor.as_deref(), 8)?;
     let JobsParams { payer, opener, provider, model, state, asset, .. } = asked;
-    let active = state.map(|state| state == JobState::Active);
-    let filter = JobFilter { payer, opener, provider, model, active };
+    let filter = JobFilter { payer, opener, provider, model, state: state.map(Into::into) };
     let now = head_now(context)?;
-    let mut take = |_: &Reading<'_>, (id, job): (JobId, Job)| {
-        let is_meant = asset.is_none_or(|asset| asset == job.asset);
-        Ok(is_meant.then(|| JobView::of(id, &job, now)))
+    let mut take = |rows: &Reading<'_>, found: (JobId, JobRow)| {
+        let view = job_view(rows, found, now)?;
+        Ok(asset.is_none_or(|asset| asset == view.asset()).then_some(view))
     };
     let at = (after.as_deref(), limit);
     let page = list_jobs(context.backend.market(), &filter, sorting(asked.sort), at, &mut take).map_err(unlisted)?;
     Ok(page_view(page, now, |jobs| Jobs { jobs }))
 }
 
-fn sorting(asked: Option<JobSort>) -> Sorting {
+pub(super) fn sorting(asked: Option<JobSort>) -> Sorting {
     match asked.unwrap_or_default() {
         JobSort::Newest => Sorting::Newest,
         JobSort::Oldest => Sorting::Oldest,
@@ -95,7 +103,7 @@ fn sorting(asked: Option<JobSort>) -> Sorting {
 }
 
 /// The market's clock after the newest final block.
-fn head_now(context: &Context) -> Result<MarketMs, RpcError> {
+pub(super) fn head_now(context: &Context) -> Result<MarketMs, RpcError> {
     look(context, |_, tree| Ok(stored(tree)?.now))
 }
 
@@ -182,6 +190,10 @@ fn receipt_view(block: &CommittedBlock, job: JobId, place: &ReceiptPlace) -> Opt
             provider,
             payer,
             added,
+            acknowledged,
+            paid,
+            asset,
+            payment,
             at,
             contestable_until,
         }) = event
@@ -199,6 +211,10 @@ fn receipt_view(block: &CommittedBlock, job: JobId, place: &ReceiptPlace) -> Opt
             provider: *provider,
             payer: *payer,
             added: *added,
+            acknowledged: *acknowledged,
+            paid: *paid,
+            asset: *asset,
+            payment: (*payment).into(),
             at: *at,
             contestable_until: *contestable_until,
             outcome: receipt.outcome,

@@ -9,7 +9,9 @@ mod chain;
 mod event_filter;
 mod feed;
 mod market;
+mod market_dispute;
 mod market_job;
+mod market_post;
 mod market_provider;
 mod market_reputation;
 mod node;
@@ -129,8 +131,10 @@ impl std::fmt::Debug for Method {
 /// Every method.
 pub fn methods() -> impl Iterator<Item = &'static Method> {
     let chain = [chain::METHODS, authority::METHODS, staking::METHODS];
-    let market = [market::METHODS, market_provider::METHODS, market_reputation::METHODS, market_job::METHODS];
-    chain.into_iter().chain([tx::METHODS, account::METHODS]).chain(market).chain([node::METHODS]).flatten()
+    let market = [market::METHODS, market_provider::METHODS, market_reputation::METHODS];
+    let work = [market_job::METHODS, market_post::METHODS, market_dispute::METHODS];
+    let sold = market.into_iter().chain(work);
+    chain.into_iter().chain([tx::METHODS, account::METHODS]).chain(sold).chain([node::METHODS]).flatten()
 }
 
 /// The method of a name.

@@ -341,6 +341,9 @@ pub struct AssetSupply {
     /// The sum of the deposits of open jobs.
     #[schemars(with = "Decimal")]
     pub in_escrow: Amount,
+    /// The sum of what is deposited for disputes.
+    #[schemars(with = "Decimal")]
+    pub in_dispute_bonds: Amount,
     /// The sum of what providers have bonded.
     #[schemars(with = "Decimal")]
     pub in_bonds: Amount,

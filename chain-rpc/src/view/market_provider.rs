@@ -425,6 +425,9 @@ pub struct OfferView {
     /// The most units it works ahead of acknowledgements.
     #[schemars(with = "Decimal")]
     pub quantum: Units,
+    /// The hash of the next three: who opens a job with it gets these and no others.
+    #[schemars(with = "Hex32")]
+    pub dispute_terms: Hash,
     /// Who decides disputes; nobody: the council.
     #[schemars(with = "Vec<AddressText>")]
     pub arbiters: Vec<Address>,
@@ -471,6 +474,7 @@ impl OfferView {
             slots: terms.slots,
             free_slots,
             quantum: terms.quantum,
+            dispute_terms: terms.dispute().hash(),
             arbiters: terms.arbiters.into_inner(),
             arbiters_needed: terms.arbiters_needed,
             no_verdict_provider_bps: terms.no_verdict_provider_bps,

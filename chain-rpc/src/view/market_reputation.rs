@@ -61,7 +61,7 @@ pub struct ModelReputation {
     pub model: ModelId,
     /// 0 (nothing good is known) to 10000.
     pub score_bps: u16,
-    /// Jobs with accepted and paid work that a party completed.
+    /// Jobs with paid work that the payer acknowledged, or completed.
     #[schemars(with = "Decimal")]
     #[serde(with = "millionths")]
     pub jobs_millionths: u128,
@@ -77,6 +77,14 @@ pub struct ModelReputation {
     #[schemars(with = "Decimal")]
     #[serde(with = "millionths")]
     pub timeouts_empty_millionths: u128,
+    /// Disputes that were decided for it.
+    #[schemars(with = "Decimal")]
+    #[serde(with = "millionths")]
+    pub disputes_won_millionths: u128,
+    /// Disputes that were decided against it.
+    #[schemars(with = "Decimal")]
+    #[serde(with = "millionths")]
+    pub disputes_lost_millionths: u128,
 }
 
 impl ModelReputation {
@@ -90,6 +98,8 @@ impl ModelReputation {
             units_millionths: record.units.millionths,
             timeouts_with_work_millionths: record.timeouts_with_work.millionths,
             timeouts_empty_millionths: record.timeouts_empty.millionths,
+            disputes_won_millionths: record.disputes_won.millionths,
+            disputes_lost_millionths: record.disputes_lost.millionths,
         }
     }
 }

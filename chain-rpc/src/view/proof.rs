@@ -9,7 +9,8 @@ use chain_core::types::{Address, AssetId, BlockId, Certificate, Height, JobId, M
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What to prove: exactly one of `address`, `key`, `job`, `provider`, `model`, `tx_id`, and `height` with `index`.
+/// What to prove: exactly one of `address`, `key`, `job`, `post`, `dispute`, `provider`, `model`, `tx_id`, and
+/// `height` with `index`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProofParams {
@@ -29,6 +30,14 @@ pub struct ProofParams {
     #[serde(default)]
     #[schemars(with = "Option<super::Decimal>")]
     pub job: Option<JobId>,
+    /// The row of this posted job.
+    #[serde(default)]
+    #[schemars(with = "Option<super::Decimal>")]
+    pub post: Option<JobId>,
+    /// The row of the dispute about this job.
+    #[serde(default)]
+    #[schemars(with = "Option<super::Decimal>")]
+    pub dispute: Option<JobId>,
     /// The row of the provider at this account.
     #[serde(default)]
     #[schemars(with = "Option<AddressText>")]

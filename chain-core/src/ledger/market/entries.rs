@@ -8,6 +8,9 @@
 //! | 6 | state u8 ‖ job u64 | nothing |
 //! | 7 | when the state forgets it u64 ‖ job u64 | nothing |
 //! | 8 | payer 32 ‖ asset u32 | what is in escrow of its open jobs u128 |
+//! | 9 | job u64 of a dispute | nothing |
+//! | 10 | whether it goes on u8 ‖ job u64 | nothing |
+//! | 11 | party or arbiter 32 ‖ job u64 | nothing |
 //! | 16 | provider 32 | the keys of its entries |
 //! | 17 | provider's number u64 | provider 32 |
 //! | 18 | last seen u64 ‖ number u64 | provider 32 |
@@ -20,8 +23,10 @@
 
 use crate::fault::Fault;
 use crate::state::Rows;
-use crate::state::market::job::{Job, Status};
-use crate::state::market::provider::{OFFERS, OfferKey, PROFILES, PROVIDERS, ProviderState, offer_list, offer_row};
+use crate::state::market::dispute::{DISPUTES, dispute_terms};
+use crate::state::market::job::{JOBS, Job, Status};
+use crate::state::market::post::{POSTS, Post};
+use crate::state::market::provider::{DisputeTerms, OFFERS, OfferKey, PROFILES, PROVIDERS, ProviderState, offer_list, offer_row};
 use crate::types::{Address, Amount, AssetId, JobId, MarketMs, ModelId, Price, ProviderId};
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -33,6 +38,9 @@ pub(super) const JOB_MODEL: u8 = 5;
 pub(super) const JOB_STATE: u8 = 6;
 pub(super) const FORGETTING: u8 = 7;
 pub(super) const LOCKED: u8 = 8;
+pub(super) const DISPUTE: u8 = 9;
+pub(super) const DISPUTE_STATE: u8 = 10;
+pub(super) const DISPUTE_ACCOUNT: u8 = 11;
 pub(super) const PROVIDER: u8 = 16;
 pub(super) const PROVIDER_ID: u8 = 17;
 pub(super) const PROVIDER_SEEN: u8 = 18;
@@ -41,9 +49,61 @@ pub(super) const OFFER: u8 = 20;
 pub(super) const RECEIPT: u8 = 32;
 pub(super) const RECEIPT_HASH: u8 = 33;
 
-/// A job's state in keys: frozen.
-pub(super) const ACTIVE: u8 = 1;
-pub(super) const DONE: u8 = 2;
+/// How a job stands, without what belongs to it; the numbers stand in keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum JobState {
+    /// Work goes on.
+    Active = 1,
+    /// Everything is paid.
+    Settled = 2,
+    /// Acknowledgements can be redeemed, and nothing else.
+    Closing = 3,
+    /// The payer contests claims.
+    Disputed = 4,
+    /// It waits for bids.
+    Posted = 5,
+}
+
+/// What stands under a job's number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobRow {
+    /// A job.
+    Job(Box<Job>),
+    /// One that waits for a provider.
+    Post(Box<Post>),
+}
+
+impl JobState {
+    /// The state of a job that is not posted any more.
+    pub fn of(status: &Status) -> Self {
+        match status {
+            Status::Active => Self::Active,
+            Status::Settled { .. } => Self::Settled,
+            Status::Closing { .. } => Self::Closing,
+            Status::Disputed { .. } => Self::Disputed,
+        }
+    }
+}
+
+impl JobRow {
+    /// What stands under this number.
+    pub fn get(rows: &impl Rows, id: JobId) -> Result<Option<Self>, Fault> {
+        if let Some(job) = JOBS.get(rows, &id)? {
+            return Ok(Some(Self::Job(Box::new(job))));
+        }
+        Ok(POSTS.get(rows, &id)?.map(|post| Self::Post(Box::new(post))))
+    }
+
+    /// How it stands.
+    pub fn state(&self) -> JobState {
+        match self {
+            Self::Job(job) => JobState::of(&job.status),
+            Self::Post(_) => JobState::Posted,
+        }
+    }
+}
 
 /// A key: a tag and its parts.
 pub(super) fn key(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
@@ -53,37 +113,82 @@ pub(super) fn key(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 /// What a job's row says of its place in lists.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(super) struct JobEntry {
+    pub state: JobState,
     pub payer: Address,
     pub opener: Address,
-    pub provider: Address,
+    /// Nobody as long as it is posted.
+    pub provider: Option<Address>,
     pub model: ModelId,
     pub asset: AssetId,
     pub escrow: Amount,
     pub settled: Option<MarketMs>,
+    pub dispute: Option<DisputeEntry>,
+}
+
+/// What a dispute's rows say of its place in lists.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(super) struct DisputeEntry {
+    pub open: bool,
+    /// Parties and arbiters, ascending.
+    pub accounts: Vec<Address>,
+}
+
+/// Whom a dispute is about, and who decides it by name: ascending.
+pub(super) fn dispute_accounts(job: &Job, terms: &DisputeTerms) -> Vec<Address> {
+    let parties = [job.payer, job.opener, job.provider, job.payout];
+    let mut accounts: Vec<_> = parties.into_iter().chain(terms.arbiters.iter().copied()).collect();
+    accounts.sort();
+    accounts.dedup();
+    accounts
 }
 
 impl JobEntry {
-    pub fn of(job: &Job) -> Self {
-        let settled = match job.status {
-            Status::Settled { at, .. } => Some(at),
-            Status::Active | Status::Closing { .. } | Status::Disputed { .. } => None,
-        };
-        let Job { payer, opener, provider, model, asset, .. } = *job;
-        Self { payer, opener, provider, model, asset, escrow: job.escrow(), settled }
+    /// What the rows of a job say; `None`: there is none.
+    pub fn of(rows: &impl Rows, id: JobId) -> Result<Option<Self>, Fault> {
+        let Some(row) = JobRow::get(rows, id)? else { return Ok(None) };
+        let state = row.state();
+        Ok(Some(match row {
+            JobRow::Job(job) => {
+                let settled = match job.status {
+                    Status::Settled { at, .. } => Some(at),
+                    _ => None,
+                };
+                let dispute = dispute_entry(rows, id, &job)?;
+                let (provider, escrow) = (Some(job.provider), job.escrow());
+                let Job { payer, opener, model, asset, .. } = *job;
+                Self { state, payer, opener, provider, model, asset, escrow, settled, dispute }
+            }
+            JobRow::Post(post) => {
+                let Post { payer, opener, model, asset, deposit, .. } = *post;
+                let (settled, dispute) = (None, None);
+                Self { state, payer, opener, provider: None, model, asset, escrow: deposit, settled, dispute }
+            }
+        }))
     }
 
     /// The keys of a job's entries in lists.
     pub fn keys(&self, id: JobId) -> Vec<Vec<u8>> {
         let id = id.get().to_be_bytes();
         let account = |tag: u8, account: &Address| key(tag, &[account.as_bytes(), &id]);
-        vec![
+        let mut keys = vec![
             account(JOB_PAYER, &self.payer),
             account(JOB_OPENER, &self.opener),
-            account(JOB_PROVIDER, &self.provider),
             key(JOB_MODEL, &[self.model.0.as_bytes(), &id]),
-            key(JOB_STATE, &[&[if self.settled.is_some() { DONE } else { ACTIVE }], &id]),
-        ]
+            key(JOB_STATE, &[&[self.state as u8], &id]),
+        ];
+        keys.extend(self.provider.iter().map(|provider| account(JOB_PROVIDER, provider)));
+        if let Some(DisputeEntry { open, accounts }) = &self.dispute {
+            keys.extend([key(DISPUTE, &[&id]), key(DISPUTE_STATE, &[&[u8::from(*open)], &id])]);
+            keys.extend(accounts.iter().map(|party| account(DISPUTE_ACCOUNT, party)));
+        }
+        keys
     }
+}
+
+fn dispute_entry(rows: &impl Rows, id: JobId, job: &Job) -> Result<Option<DisputeEntry>, Fault> {
+    let Some(dispute) = DISPUTES.get(rows, &id)? else { return Ok(None) };
+    let accounts = dispute_accounts(job, &dispute_terms(rows, id)?);
+    Ok(Some(DisputeEntry { open: dispute.outcome.is_none(), accounts }))
 }
 
 /// What a job's entries follow from.

@@ -8,6 +8,7 @@ use crate::fault::Fault;
 use crate::ledger::keys::{self, MARKET, height_key};
 use crate::limits::MAX_FRAME_BYTES;
 use crate::state::market::job::{JOB_FORGETTING, JOBS};
+use crate::state::market::post::POSTS;
 use crate::state::market::provider::PROVIDERS;
 use crate::state::params;
 use crate::storage::{Batch, Direction, Durability, KeyRange, Store, Table};
@@ -91,11 +92,13 @@ fn rebuild(source: &dyn Source, follows: Height) -> Result<Height, Fault> {
         writer.jobs(&writer.forgotten.keys().copied().collect())?;
         writer.write()
     })?;
-    each_key(source, JOBS.number(), |found| {
-        let mut writer = Writer::new(source);
-        writer.jobs(&found.iter().map(|key| read_job(key)).collect::<Result<_, _>>()?)?;
-        writer.write()
-    })?;
+    for table in [JOBS.number(), POSTS.number()] {
+        each_key(source, table, |found| {
+            let mut writer = Writer::new(source);
+            writer.jobs(&found.iter().map(|key| read_job(key)).collect::<Result<_, _>>()?)?;
+            writer.write()
+        })?;
+    }
     each_key(source, PROVIDERS.number(), |found| {
         let mut writer = Writer::new(source);
         writer.providers(&found.iter().map(|key| super::entries::read_account(key)).collect::<Result<_, _>>()?)?;
@@ -305,7 +308,7 @@ pub(super) fn job_entries(source: &dyn Source, ids: &[JobId]) -> Result<Vec<(Job
     let mut rows = Vec::with_capacity(ids.len());
     source.look(&mut |_, tree| {
         for id in ids {
-            rows.push((*id, JOBS.get(tree, id)?.as_ref().map(JobEntry::of)));
+            rows.push((*id, JobEntry::of(tree, *id)?));
         }
         Ok(())
     })?;

@@ -2,7 +2,7 @@
 //!
 //! Not here: pages (`list`), the index (`follow`).
 
-use super::entries::{JOB, JOB_STATE, JobEntry, OFFER, PROVIDER_ID, job_key, provider_keys, read_account, read_job};
+use super::entries::{DISPUTE, DISPUTE_ACCOUNT, JOB, JOB_STATE, JobEntry, OFFER, PROVIDER_ID, job_key, provider_keys, read_account, read_job};
 use super::follow::{job_entries, market_indexed};
 use super::list::ListError;
 use super::touched::Touched;
@@ -91,7 +91,7 @@ impl Late {
     /// Whether the index may say something else of this entry's row than the state.
     pub fn overrules(&self, key: &[u8], value: &[u8]) -> Result<bool, Fault> {
         Ok(match key.first() {
-            Some(&(JOB..=JOB_STATE)) => self.jobs.contains_key(&read_job(key)?),
+            Some(&(JOB..=JOB_STATE | DISPUTE..=DISPUTE_ACCOUNT)) => self.jobs.contains_key(&read_job(key)?),
             Some(&(PROVIDER_ID..=OFFER)) => self.providers.contains(&read_account(value)?),
             _ => false,
         })

@@ -1,8 +1,9 @@
 //! Pages of the market's lists.
 
 use super::entries::{
-    ACTIVE, DONE, JOB, JOB_MODEL, JOB_OPENER, JOB_PAYER, JOB_PROVIDER, JOB_STATE, JobEntry, LOCKED, OFFER, PROVIDER_ID,
-    PROVIDER_MODEL, PROVIDER_SEEN, RECEIPT, RECEIPT_HASH, key, offer_prefix, provider_keys, read_account, read_job,
+    DISPUTE, DISPUTE_ACCOUNT, DISPUTE_STATE, JOB, JOB_MODEL, JOB_OPENER, JOB_PAYER, JOB_PROVIDER, JOB_STATE, JobEntry,
+    JobRow, JobState, LOCKED, OFFER, PROVIDER_ID, PROVIDER_MODEL, PROVIDER_SEEN, RECEIPT, RECEIPT_HASH,
+    dispute_accounts, key, offer_prefix, provider_keys, read_account, read_job,
     read_offer_key, receipt_key,
 };
 use super::follow::{market_indexed, read_amount, stored_job};
@@ -11,8 +12,9 @@ use super::{CHUNK, MAX_HELD, MAX_LOOKS, Source, UNIT_BYTES, head};
 use crate::crypto::Hash;
 use crate::fault::Fault;
 use crate::ledger::keys;
-use crate::state::market::job::{JOBS, Job, Status};
-use crate::state::market::provider::{OFFERS, Offer, OfferKey, PROVIDERS, Provider, offer_row};
+use crate::state::market::dispute::{DISPUTES, Dispute, dispute_terms};
+use crate::state::market::job::{JOBS, Job};
+use crate::state::market::provider::{DisputeTerms, OFFERS, Offer, OfferKey, PROVIDERS, Provider, offer_row};
 use crate::state::{RowKey, Rows, Tree};
 use crate::storage::{Direction, KeyRange, Table};
 use crate::types::{Address, Amount, AssetId, Height, JobId, MarketMs, ModelId, Price, UnitKind};
@@ -58,12 +60,21 @@ pub struct JobFilter {
     pub payer: Option<Address>,
     /// Who opened it.
     pub opener: Option<Address>,
-    /// Who works.
+    /// Who works; nobody works on a posted job.
     pub provider: Option<Address>,
     /// What works.
     pub model: Option<ModelId>,
+    /// How it stands.
+    pub state: Option<JobState>,
+}
+
+/// Which disputes. What is given must hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DisputeFilter {
+    /// Payer, opener, provider, who earns, or a named arbiter.
+    pub account: Option<Address>,
     /// Whether it goes on.
-    pub active: Option<bool>,
+    pub open: Option<bool>,
 }
 
 /// Which offers. What is given must hold.
@@ -142,35 +153,66 @@ pub fn list_jobs<T>(
     filter: &JobFilter,
     sorting: Sorting,
     (after, limit): (Option<&[u8]>, usize),
-    take: Take<'_, (JobId, Job), T>,
+    take: Take<'_, (JobId, JobRow), T>,
 ) -> Result<Page<T>, ListError> {
     let mut lines = Vec::new();
     let accounts = [(JOB_PAYER, filter.payer), (JOB_OPENER, filter.opener), (JOB_PROVIDER, filter.provider)];
     lines.extend(accounts.iter().filter_map(|(tag, account)| Some(key(*tag, &[account.as_ref()?.as_bytes()]))));
     lines.extend(filter.model.map(|model| key(JOB_MODEL, &[model.0.as_bytes()])));
-    lines.extend(filter.active.map(|active| key(JOB_STATE, &[&[if active { ACTIVE } else { DONE }]])));
+    lines.extend(filter.state.map(|state| key(JOB_STATE, &[&[state as u8]])));
     if lines.is_empty() {
         lines.push(vec![JOB]);
     }
     let walk = Walk { lines, base: None, until: None, direction: sorting.direction() };
     walk.page(source, Kind::Jobs, (after, limit), &mut |rows, (suffix, _)| {
         let id = read_job(suffix)?;
-        match JOBS.get(rows, &id)? {
-            Some(job) if filter.matches(&job) => take(rows, (id, job)),
+        match JobRow::get(rows, id)? {
+            Some(row) if filter.matches(&row) => take(rows, (id, row)),
             _ => Ok(None),
         }
     })
 }
 
 impl JobFilter {
-    fn matches(&self, job: &Job) -> bool {
-        let active = matches!(job.status, Status::Active);
-        self.payer.is_none_or(|payer| payer == job.payer)
-            && self.opener.is_none_or(|opener| opener == job.opener)
-            && self.provider.is_none_or(|provider| provider == job.provider)
-            && self.model.is_none_or(|model| model == job.model)
-            && self.active.is_none_or(|wanted| wanted == active)
+    fn matches(&self, row: &JobRow) -> bool {
+        let (payer, opener, provider, model) = match row {
+            JobRow::Job(job) => (job.payer, job.opener, Some(job.provider), job.model),
+            JobRow::Post(post) => (post.payer, post.opener, None, post.model),
+        };
+        self.payer.is_none_or(|wanted| wanted == payer)
+            && self.opener.is_none_or(|wanted| wanted == opener)
+            && self.provider.is_none_or(|wanted| Some(wanted) == provider)
+            && self.model.is_none_or(|wanted| wanted == model)
+            && self.state.is_none_or(|wanted| wanted == row.state())
     }
+}
+
+/// A dispute with its job, and how it is decided.
+pub type Disputed = (JobId, Job, Dispute, DisputeTerms);
+
+/// Disputes by their job's number. `after`: `next` of the page before.
+pub fn list_disputes<T>(
+    source: &dyn Source,
+    filter: &DisputeFilter,
+    sorting: Sorting,
+    (after, limit): (Option<&[u8]>, usize),
+    take: Take<'_, Disputed, T>,
+) -> Result<Page<T>, ListError> {
+    let mut lines = Vec::new();
+    lines.extend(filter.account.map(|account| key(DISPUTE_ACCOUNT, &[account.as_bytes()])));
+    lines.extend(filter.open.map(|open| key(DISPUTE_STATE, &[&[u8::from(open)]])));
+    if lines.is_empty() {
+        lines.push(vec![DISPUTE]);
+    }
+    let walk = Walk { lines, base: None, until: None, direction: sorting.direction() };
+    walk.page(source, Kind::Jobs, (after, limit), &mut |rows, (suffix, _)| {
+        let id = read_job(suffix)?;
+        let (Some(job), Some(dispute)) = (JOBS.get(rows, &id)?, DISPUTES.get(rows, &id)?) else { return Ok(None) };
+        let terms = dispute_terms(rows, id)?;
+        let is_meant = filter.open.is_none_or(|open| open == dispute.outcome.is_none())
+            && filter.account.is_none_or(|account| dispute_accounts(&job, &terms).contains(&account));
+        if is_meant { take(rows, (id, job, dispute, terms)) } else { Ok(None) }
+    })
 }
 
 /// Offers by model, asset, kind of units, price and the provider's number. Whether they hold now is for `take`.

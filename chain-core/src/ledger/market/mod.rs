@@ -28,10 +28,11 @@ mod late;
 mod list;
 mod touched;
 
+pub use entries::{JobRow, JobState};
 pub use follow::{index_market, market_indexed};
 pub use list::{
-    JobFilter, ListError, OfferFilter, Page, ProviderOrder, Reading, ReceiptPlace, Sorting, find_receipt, list_jobs,
-    list_offers, list_providers, list_receipts, locked, receipt_place,
+    DisputeFilter, Disputed, JobFilter, ListError, OfferFilter, Page, ProviderOrder, Reading, ReceiptPlace, Sorting,
+    find_receipt, list_disputes, list_jobs, list_offers, list_providers, list_receipts, locked, receipt_place,
 };
 pub(super) use touched::receipt_keys;
 

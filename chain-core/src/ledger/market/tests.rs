@@ -2,17 +2,20 @@
 //! power cuts, gaps.
 
 use super::*;
+use crate::codec::List;
 use crate::block::{BLOCK_VERSION, Body, Header, Results};
 
-use crate::state::market::job::{Funding, Job, Status};
+use crate::state::market::dispute::{DISPUTES, dispute_terms};
+use crate::state::market::job::{Funding, Job, Mode, Status};
+use crate::state::market::post::{BIDS, POSTS, Requirements};
 use crate::state::market::provider::{
-    OFFERS, Offer, OfferKey, PROFILES, ProviderState, offer_list, offer_row, providers,
+    DisputeTerms, OFFERS, Offer, OfferKey, PROFILES, ProviderState, offer_list, offer_row, providers,
 };
 use crate::state::market::{jobs, stored};
 use crate::storage::{Batch, Direction, Durability, KeyRange, MemoryStore, Table};
 use crate::testing::{Signer, address, check, sign, transaction};
 use crate::tx::market_testkit::*;
-use crate::tx::{Action, job, provider, receipt};
+use crate::tx::{Action, dispute, job, provider, receipt};
 use crate::types::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -47,7 +50,7 @@ struct Deed {
 }
 
 fn deeds() -> impl Strategy<Value = Vec<Vec<Deed>>> {
-    let deed = (0u8..20, any::<u8>(), any::<u8>(), any::<u16>());
+    let deed = (0u8..30, any::<u8>(), any::<u8>(), any::<u16>());
     let deed = deed.prop_map(|(what, who, which, much)| Deed { what, who, which, much });
     vec(vec(deed, 0..4), 1..50)
 }
@@ -171,7 +174,43 @@ impl Listed {
             18 if much % 3 == 0 => (seller, provider::Action::ProviderLeave {}.into()),
             18 => (seller, provider::Action::ProviderBondWithdraw {}.into()),
             19 => (seller, register(&[model]).into()),
+            20 | 21 => (P1, posting(model, price.max(10_000)).into()),
+            22 => {
+                let (job, quantum, disputes) = (self.posted(which)?.0, Units::new(1_000), arbiters());
+                (seller, job::Action::BidPlace { job, price: Price::new(price.min(10_000)), quantum, disputes }.into())
+            }
+            23 | 24 => {
+                let (job, bid) = self.posted(which)?;
+                let (provider, price) = bid?;
+                (P1, job::Action::BidAccept { job, provider, price, dispute_terms: None }.into())
+            }
+            25 if much % 3 == 0 => (P1, job::Action::JobCancel { job: self.posted(which)?.0 }.into()),
+            25..=27 => {
+                let (job, row) = known?;
+                let from = row.contestable_from();
+                (by(&row.payer), Action::Dispute(dispute::Action::DisputeOpen { job: *job, from }))
+            }
+            28 => {
+                let (job, ack) = (known?.0, None);
+                (by(&known?.1.provider), Action::Dispute(dispute::Action::DisputeRespond { job, ack }))
+            }
+            29 => (V, Action::Dispute(dispute::Action::DisputeVote { job: known?.0, for_provider: much % 2 == 0 })),
             _ => return None,
+        })
+    }
+
+    /// A posted job, and who bids on it at which price.
+    fn posted(&self, which: u8) -> Option<(JobId, Option<(Address, Price)>)> {
+        self.read(|tree| {
+            let rows: Vec<_> = all_rows(tree).into_iter().collect();
+            let posts = rows.into_iter().filter_map(|(id, row)| match row {
+                JobRow::Post(post) => Some((id, post)),
+                JobRow::Job(_) => None,
+            });
+            let posts: Vec<_> = posts.collect();
+            let (id, post) = posts.get(usize::from(which) % posts.len().max(1))?;
+            let bid = post.bidders.iter().find_map(|bidder| BIDS.get(tree, &(*id, *bidder)).unwrap());
+            Some((*id, bid.map(|bid| (bid.provider, bid.price))))
         })
     }
 
@@ -184,6 +223,28 @@ impl Listed {
     fn entries(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
         self.store.scan(Table::Market, &KeyRange::all(), Direction::Forward, usize::MAX).unwrap().into_iter().collect()
     }
+}
+
+fn arbiters() -> DisputeTerms {
+    let arbiters = List::new(vec![address(V)]).unwrap();
+    DisputeTerms { arbiters, arbiters_needed: 1, no_verdict_provider_bps: 0 }
+}
+
+fn posting(model: ModelId, price: u128) -> job::Action {
+    job::Action::JobPost(job::Posting {
+        funding: Funding::Wallet {},
+        model,
+        asset: USD,
+        unit_kind: UnitKind::Tokens,
+        deposit: amount(600_000),
+        max_price: Price::new(price),
+        duration_s: 3_600,
+        silence_s: 300,
+        mode: Mode::ProviderClaims { proof_interval: Units::new(100) },
+        bidding_s: 120,
+        requirements: Requirements::default(),
+        client_ref: None,
+    })
 }
 
 fn claim((id, row): &(JobId, Job), units: u64) -> Action {
@@ -253,32 +314,73 @@ fn filters() -> Vec<JobFilter> {
         JobFilter { payer: p1, opener: d, provider: h1, model: Some(m2()), ..all },
         JobFilter { payer: Some(address(99)), ..all },
     ];
-    for active in [true, false] {
-        let with_state: Vec<_> = filters.iter().take(8).map(|one| JobFilter { active: Some(active), ..*one }).collect();
+    use JobState::*;
+    for state in [Active, Settled, Closing, Disputed, Posted] {
+        let with_state: Vec<_> = filters.iter().take(8).map(|one| JobFilter { state: Some(state), ..*one }).collect();
         filters.extend(with_state);
     }
     filters
 }
 
-fn is_meant(filter: &JobFilter, job: &Job) -> bool {
-    let active = matches!(job.status, Status::Active);
-    let equal = |wanted: &Option<Address>, is: Address| wanted.is_none_or(|wanted| wanted == is);
-    equal(&filter.payer, job.payer)
-        && equal(&filter.opener, job.opener)
-        && equal(&filter.provider, job.provider)
-        && filter.model.is_none_or(|model| model == job.model)
-        && filter.active.is_none_or(|wanted| wanted == active)
+/// Every job and every posted one, by number.
+fn all_rows(tree: &Tree) -> BTreeMap<JobId, JobRow> {
+    let all = jobs(tree).map(|row| row.unwrap().0);
+    let posts = POSTS.scan(tree).map(|row| JobId::new(u64::from_be_bytes(row.unwrap().0.try_into().unwrap())));
+    all.chain(posts).map(|id| (id, JobRow::get(tree, id).unwrap().unwrap())).collect()
+}
+
+fn is_meant(filter: &JobFilter, row: &JobRow) -> bool {
+    let (payer, opener, provider, model) = match row {
+        JobRow::Job(job) => (job.payer, job.opener, Some(job.provider), job.model),
+        JobRow::Post(post) => (post.payer, post.opener, None, post.model),
+    };
+    let state = match row {
+        JobRow::Post(_) => JobState::Posted,
+        JobRow::Job(job) => match job.status {
+            Status::Active => JobState::Active,
+            Status::Settled { .. } => JobState::Settled,
+            Status::Closing { .. } => JobState::Closing,
+            Status::Disputed { .. } => JobState::Disputed,
+        },
+    };
+    filter.payer.is_none_or(|wanted| wanted == payer)
+        && filter.opener.is_none_or(|wanted| wanted == opener)
+        && filter.provider.is_none_or(|wanted| Some(wanted) == provider)
+        && filter.model.is_none_or(|wanted| wanted == model)
+        && filter.state.is_none_or(|wanted| wanted == state)
 }
 
 fn meant(listed: &Listed, filter: &JobFilter) -> Vec<JobId> {
-    listed.read(|tree| {
-        let rows = jobs(tree).map(Result::unwrap);
-        rows.filter(|(_, job)| is_meant(filter, job)).map(|(id, _)| id).collect()
-    })
+    listed.read(|tree| all_rows(tree).into_iter().filter(|(_, row)| is_meant(filter, row)).map(|(id, _)| id).collect())
+}
+
+/// Disputes by who has a part in them, and whether they go on.
+fn check_disputes(listed: &Listed, limit: usize) {
+    let accounts = [None, Some(P1), Some(P2), Some(H1), Some(V), Some(99)].map(|seed| seed.map(address));
+    let filters = accounts.into_iter().flat_map(|account| [None, Some(true), Some(false)].map(|open| (account, open)));
+    for (account, open) in filters {
+        let filter = DisputeFilter { account, open };
+        let mut take = |_: &Reading<'_>, (id, ..): Disputed| Ok(Some(id));
+        let page = |after: Option<&[u8]>| list_disputes(listed, &filter, Sorting::Oldest, (after, limit), &mut take);
+        let expected: Vec<JobId> = listed.read(|tree| {
+            let has_part = |id: &JobId, job: &Job| {
+                let parties = [job.payer, job.opener, job.provider, job.payout];
+                let arbiters = dispute_terms(tree, *id).unwrap().arbiters;
+                account.is_none_or(|account| parties.contains(&account) || arbiters.contains(&account))
+            };
+            let rows = jobs(tree).map(Result::unwrap);
+            let disputed = rows.filter(|(id, job)| {
+                let dispute = DISPUTES.get(tree, id).unwrap();
+                dispute.is_some_and(|row| open.is_none_or(|open| open == row.outcome.is_none())) && has_part(id, job)
+            });
+            disputed.map(|(id, _)| id).collect()
+        });
+        assert_eq!(pages(limit, page, || {}), expected, "{filter:?}");
+    }
 }
 
 fn ids(listed: &Listed, filter: &JobFilter, sorting: Sorting, limit: usize, between: impl FnMut()) -> Vec<JobId> {
-    let mut take = |_: &Reading<'_>, (id, _): (JobId, Job)| Ok(Some(id));
+    let mut take = |_: &Reading<'_>, (id, _): (JobId, JobRow)| Ok(Some(id));
     pages(limit, |after| list_jobs(listed, filter, sorting, (after, limit), &mut take), between)
 }
 
@@ -376,10 +478,14 @@ fn check_providers(listed: &Listed, limit: usize) {
 fn check_sums(listed: &Listed) {
     for payer in [P1, P2, D] {
         let mut expected = BTreeMap::new();
-        for (_, job) in listed.read(|tree| jobs(tree).map(Result::unwrap).collect::<Vec<_>>()) {
-            if job.payer == address(payer) && !job.escrow().is_zero() {
-                let sum = expected.entry(job.asset).or_insert(Amount::ZERO);
-                *sum = sum.checked_add(job.escrow()).unwrap();
+        for row in listed.read(all_rows).into_values() {
+            let (of, asset, escrow) = match row {
+                JobRow::Job(job) => (job.payer, job.asset, job.escrow()),
+                JobRow::Post(post) => (post.payer, post.asset, post.deposit),
+            };
+            if of == address(payer) && !escrow.is_zero() {
+                let sum = expected.entry(asset).or_insert(Amount::ZERO);
+                *sum = sum.checked_add(escrow).unwrap();
             }
         }
         assert_eq!(locked(listed, &address(payer)).unwrap(), expected);
@@ -413,6 +519,7 @@ fn check_receipts(listed: &Listed, limit: usize) {
 
 fn check_all(listed: &Listed, limit: usize) {
     check_jobs(listed, limit);
+    check_disputes(listed, limit);
     check_offers(listed, limit);
     check_providers(listed, limit);
     check_sums(listed);
@@ -528,12 +635,12 @@ fn a_page_is_bounded_and_says_where_to_go_on() {
     listed.index();
     // The provider has more jobs than may be looked at: the list of the payer leads.
     let filter = JobFilter { payer: Some(address(P2)), provider: Some(address(H1)), ..JobFilter::default() };
-    let mut take = |_: &Reading<'_>, (id, _): (JobId, Job)| Ok(Some(id));
+    let mut take = |_: &Reading<'_>, (id, _): (JobId, JobRow)| Ok(Some(id));
     let page = list_jobs(&listed, &filter, Sorting::Newest, (None, 10), &mut take).unwrap();
     assert_eq!((page.items, page.next), ((1..=6).rev().map(JobId::new).collect(), None));
     // What no list is of is looked for row by row, and not for ever.
     let mut looked = 0;
-    let mut nobody = |_: &Reading<'_>, _: (JobId, Job)| {
+    let mut nobody = |_: &Reading<'_>, _: (JobId, JobRow)| {
         looked += 1;
         Ok(None::<JobId>)
     };
@@ -545,7 +652,7 @@ fn a_page_is_bounded_and_says_where_to_go_on() {
 #[test]
 fn before_they_are_made_nothing_is_listed() {
     let listed = Listed::new();
-    let mut take = |_: &Reading<'_>, (id, _): (JobId, Job)| Ok(Some(id));
+    let mut take = |_: &Reading<'_>, (id, _): (JobId, JobRow)| Ok(Some(id));
     let page = list_jobs(&listed, &JobFilter::default(), Sorting::Newest, (None, 10), &mut take);
     assert!(matches!(page, Err(ListError::NotReady)));
     assert!(matches!(locked(&listed, &address(P1)), Err(ListError::NotReady)));

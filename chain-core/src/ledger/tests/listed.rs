@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ledger::market::{
-    JobFilter, Page, Reading, Sorting, find_receipt, index_market, list_jobs, list_receipts, market_indexed,
+    JobFilter, JobRow, Page, Reading, Sorting, find_receipt, index_market, list_jobs, list_receipts, market_indexed,
 };
 use crate::state::market::job::{Funding, JOBS, Job, Mode};
 use crate::state::market::provider::{OfferTerms, Profile};
@@ -144,7 +144,7 @@ impl Trade {
     }
 
     fn jobs(&self) -> Page<u64> {
-        let mut take = |_: &Reading<'_>, (id, _): (JobId, Job)| Ok(Some(id.get()));
+        let mut take = |_: &Reading<'_>, (id, _): (JobId, JobRow)| Ok(Some(id.get()));
         let filter = JobFilter { payer: Some(address(BUYER)), ..JobFilter::default() };
         list_jobs(&self.maker.chain, &filter, Sorting::Oldest, (None, 100), &mut take).unwrap()
     }

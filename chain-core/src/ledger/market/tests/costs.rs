@@ -75,7 +75,7 @@ fn what_a_filter_reads_counts_for_page_and_look() {
     listed.index();
     let held = Cell::new((0, 0));
     let rows = Cell::new(0);
-    let mut nobody = |reading: &Reading<'_>, (id, _): (JobId, Job)| {
+    let mut nobody = |reading: &Reading<'_>, (id, _): (JobId, JobRow)| {
         let looks = listed.looks.load(Ordering::Relaxed);
         held.set(if held.get().0 == looks { (looks, held.get().1 + 11) } else { (looks, 11) });
         assert!(held.get().1 < MAX_HELD + 11, "rows in one look");
@@ -108,7 +108,7 @@ fn late_blocks_are_counted_before_they_are_looked_at() {
     for _ in 0..LATE_BLOCKS {
         open(&listed, P1, 32);
     }
-    let mut take = |_: &Reading<'_>, (id, _): (JobId, Job)| Ok(Some(id));
+    let mut take = |_: &Reading<'_>, (id, _): (JobId, JobRow)| Ok(Some(id));
     listed.read_blocks.store(0, Ordering::Relaxed);
     let page = list_jobs(&listed, &JobFilter::default(), Sorting::Newest, (None, 10), &mut take).unwrap();
     assert_eq!((page.items.len(), page.complete_to, page.height), (0, indexed, listed.head()));
@@ -149,7 +149,7 @@ fn late_blocks_are_read_once_and_only_what_is_asked_for_is_looked_at() {
     assert_eq!(counted(&of_job), (6, 2));
     // The jobs that were touched, and their page; nothing of the provider.
     let of_payer = || {
-        let mut take = |_: &Reading<'_>, (id, _): (JobId, Job)| Ok(Some(id));
+        let mut take = |_: &Reading<'_>, (id, _): (JobId, JobRow)| Ok(Some(id));
         let page = list_jobs(&listed, &JobFilter::default(), Sorting::Newest, (None, 10), &mut take).unwrap();
         assert_eq!(page.items.len(), 2);
     };
