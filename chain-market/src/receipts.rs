@@ -106,6 +106,12 @@ impl Head {
         Self { seq: job.meter.seq, hash: job.meter.head, units: job.meter.used, ..new }
     }
 
+    /// What a receipt leaves behind. Whether it was itself in its place is not asked.
+    pub fn after(chain: &ChainId, receipt: &Receipt) -> Self {
+        let Receipt { job, leg, unit_kind, model, seq, cumulative_units, .. } = *receipt;
+        Self { job, leg, unit_kind, model, seq, hash: receipt.hash(chain), units: cumulative_units }
+    }
+
     /// The receipt of more work. The head stays where it is: [`Head::follow`] moves it on, once the chain has the
     /// receipt or will have it.
     ///
@@ -156,9 +162,8 @@ impl Head {
             let (expected, got) = (format!("at least {units}"), got.to_string());
             return Err(ReceiptError::Place { what: "count of units", expected, got });
         }
-        let hash = receipt.hash(chain);
-        *self = Self { seq: next, hash, units: got, ..*self };
-        Ok(hash)
+        *self = Self::after(chain, receipt);
+        Ok(self.hash)
     }
 }
 
