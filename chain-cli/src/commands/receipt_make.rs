@@ -289,3 +289,7 @@ fn work(args: &SignArgs) -> Answer<Work> {
         content_ref,
     })
 }
+
+#[cfg(test)]
+#[path = "receipt_make_tests.rs"]
+mod tests;
