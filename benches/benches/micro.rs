@@ -6,7 +6,6 @@ use benches::chain::{BenchChain, transfer};
 use benches::listing::open_job;
 use benches::yardstick::{BATCH, THREADS, Yardstick};
 use chain_core::codec;
-use chain_core::crypto::Hash;
 use chain_core::execute::{BlockContext, Execution, execute_block};
 use chain_core::limits::MAX_TX_BYTES;
 use chain_core::state::market::fading::Fading;

@@ -8,8 +8,9 @@ use crate::machine::{peak_bytes, reset_peak, resident_bytes};
 use chain_core::Fault;
 use chain_core::crypto::Hash;
 use chain_core::ledger::CommittedBlock;
-use chain_core::ledger::market::{JobFilter, Reading, Sorting, Source, index_market, list_jobs};
+use chain_core::ledger::market::{JobFilter, JobRow, JobState, Reading, Sorting, Source, index_market, list_jobs};
 use chain_core::state::market::job::{JOB_FORGETTING, JOBS, Job, Meter, Mode, Status, Terms};
+use chain_core::state::market::provider::DisputeTerms;
 use chain_core::state::market::settle::{Cause, Settlement};
 use chain_core::state::market::{MarketParams, terms::AssetTerms};
 use chain_core::state::{Overlay, Tree, params};
@@ -127,16 +128,16 @@ pub fn run(jobs: u64) -> Result<Vec<Listing>> {
     eprintln!("  {jobs} jobs indexed in {:.1} s", start.elapsed().as_secs_f64());
     let payer = chain.accounts.first().copied();
     let provider = chain.accounts.get(PAYERS).copied();
-    let (model, active) = (Some(ModelId(Hash([0; 32]))), Some(true));
+    let (model, state) = (Some(ModelId(Hash([0; 32]))), Some(JobState::Active));
     let all = JobFilter::default();
     let lists = [
         ("all", all),
         ("of a payer", JobFilter { payer, ..all }),
         ("of a provider", JobFilter { provider, ..all }),
         ("of a model", JobFilter { model, ..all }),
-        ("active", JobFilter { active, ..all }),
-        ("active, of a model", JobFilter { model, active, ..all }),
-        ("active, of a payer, a provider and a model", JobFilter { payer, provider, model, active, ..all }),
+        ("active", JobFilter { state, ..all }),
+        ("active, of a model", JobFilter { model, state, ..all }),
+        ("active, of a payer, a provider and a model", JobFilter { payer, provider, model, state, ..all }),
     ];
     lists.into_iter().map(|(list, filter)| list_all(&market, list, &filter)).collect()
 }
@@ -148,7 +149,10 @@ fn list_all(market: &Market, list: &'static str, filter: &JobFilter) -> Result<L
     let (mut times, mut jobs, mut after) = (Vec::new(), 0, None::<Vec<u8>>);
     loop {
         let start = Instant::now();
-        let mut take = |_: &Reading<'_>, (id, job): (JobId, Job)| Ok(Some(JobView::of(id, &job, MarketMs::ZERO)));
+        let mut take = |_: &Reading<'_>, (id, row): (JobId, JobRow)| {
+            let JobRow::Job(job) = row else { return Ok(None) };
+            Ok(Some(JobView::of(id, &job, DisputeTerms::default(), MarketMs::ZERO)))
+        };
         let page = list_jobs(market, filter, Sorting::Newest, (after.as_deref(), PAGE), &mut take)?;
         times.push(start.elapsed());
         jobs += page.items.len();

@@ -19,9 +19,9 @@ use clap_complete::Shell;
 
 use app::{App, NodeArgs};
 use commands::{
-    account, anchor, asset, authority, balance, block, earnings, evidence, history, host, job, keys as key_commands,
-    market as market_commands, model, offer, proof, provider, receipt, stake, status, store::KeystoreArgs, supply,
-    transfer, tx, watch,
+    account, anchor, asset, authority, balance, block, dispute, earnings, evidence, history, host, job,
+    keys as key_commands, market as market_commands, model, offer, proof, provider, receipt, stake, status,
+    store::KeystoreArgs, supply, transfer, tx, watch,
 };
 use error::{Answer, CliError};
 
@@ -78,8 +78,10 @@ enum Command {
     Provider(provider::ProviderArgs),
     /// Offers of providers: publish, withdraw, list
     Offer(offer::OfferArgs),
-    /// Jobs: open, top up, complete, list, watch
+    /// Jobs: open, post, bid, top up, complete, hand over, list, watch
     Job(job::JobArgs),
+    /// Disputes: open, respond, vote, list, show
+    Dispute(dispute::DisputeArgs),
     /// Receipts of work: submit, show, list
     Receipt(receipt::ReceiptArgs),
     /// What jobs have paid: show, withdraw
@@ -144,6 +146,7 @@ async fn run(app: &App, command: &Command) -> Answer<()> {
         Command::Provider(args) => provider::run(app, args).await,
         Command::Offer(args) => offer::run(app, args).await,
         Command::Job(args) => job::run(app, args).await,
+        Command::Dispute(args) => dispute::run(app, args).await,
         Command::Receipt(args) => receipt::run(app, args).await,
         Command::Earnings(args) => earnings::run(app, args).await,
         Command::Market(args) => market_commands::run(app, args).await,

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chain_core::{
     codec::Text,
-    types::{Amount, AssetId, MarketMs, ModelId, Price, Token, UnitKind},
+    types::{Amount, AssetId, JobId, MarketMs, ModelId, Price, Token, UnitKind},
 };
-use chain_rpc::view::{ModelView, ModelsParams};
+use chain_rpc::view::{JobView, ModelView, ModelsParams};
 use clap::{Args, ValueEnum};
 
 use crate::{
@@ -96,6 +96,13 @@ impl From<Unit> for UnitKind {
             Unit::Requests => Self::Requests,
         }
     }
+}
+
+/// A job somebody works on.
+pub async fn begun(node: &Node, job: JobId) -> Answer<JobView> {
+    let none =
+        || CliError::Failed(format!("job {job} is posted and nobody works on it; `chain job bids {job}` lists bids"));
+    node.client.get_job(job).await?.job.begun().ok_or_else(none)
 }
 
 /// A bounded text, or which argument is none.

@@ -30,7 +30,7 @@ pub struct Words {
 impl Words {
     /// Asks for the assets of these events.
     pub async fn of(node: &Node, events: &[&Value]) -> Answer<Self> {
-        let asset = |event: &&Value| event.get("asset").and_then(Value::as_u64);
+        let asset = |event: &&Value| asset_of(event);
         let mut assets: Vec<AssetId> =
             events.iter().filter_map(asset).filter_map(|id| u32::try_from(id).ok()).map(AssetId::new).collect();
         let needs_stake = events.iter().any(|event| OF_STAKE.contains(&kind(event)));
@@ -41,12 +41,18 @@ impl Words {
 
     fn amount(&self, event: &Value, value: Option<&Value>) -> String {
         let units = value.and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or_default();
-        let asset = event.get("asset").and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
+        let asset = asset_of(event).and_then(|id| u32::try_from(id).ok());
         match asset.map(AssetId::new).or(self.stake) {
             Some(asset) => self.tokens.money(asset, Amount::new(units)),
             None => format!("{units} base units"),
         }
     }
+}
+
+/// The asset of an event's amounts: its own, or that of what it tells of.
+fn asset_of(event: &Value) -> Option<u64> {
+    let inner = ["post", "dispute"].into_iter().filter_map(|name| event.get(name));
+    std::iter::once(event).chain(inner).find_map(|part| part.get("asset").and_then(Value::as_u64))
 }
 
 fn kind(event: &Value) -> &str {
@@ -70,10 +76,14 @@ pub fn line(words: &Words, event: &Value) -> Option<(&'static str, String)> {
         "job_opened" => ("job", format!("{}, {} in escrow of {}", field("job"), amount("deposit"), field("payer"))),
         "job_topped_up" => ("deposit", format!("{} of job {}", amount("deposit"), field("job"))),
         "job_settled" => ("settled", settled(words, event)),
-        "receipt_accepted" => {
-            let job = event.get("receipt").and_then(|receipt| receipt.get("job")).and_then(Value::as_str);
-            ("receipt", format!("{}: {} units of job {}", field("hash"), field("added"), job.unwrap_or_default()))
-        }
+        "job_closing"
+        | "job_posted"
+        | "job_cancelled"
+        | "bid_placed"
+        | "job_handover_offered"
+        | "job_handed_over"
+        | "receipt_accepted" => work(words, event)?,
+        "dispute_opened" | "dispute_answered" | "dispute_voted" | "dispute_decided" => disputed(words, event)?,
         "model_added" => ("model", field("model").to_owned()),
         "model_skipped" => ("known", field("model").to_owned()),
         "model_proposed" => ("proposal", format!("{}, fee {}", field("proposal"), amount("fee"))),
@@ -101,6 +111,79 @@ pub fn line(words: &Words, event: &Value) -> Option<(&'static str, String)> {
             ("withdrawn", format!("{}, {} left", amount("amount"), amount("left")))
         }
         "compensation_paid" => ("compensated", format!("{} for job {}", amount("amount"), field("job"))),
+        _ => return None,
+    })
+}
+
+fn text<'e>(event: &'e Value, path: &[&str]) -> &'e str {
+    let found = path.iter().try_fold(event, |value, name| value.get(name));
+    found.and_then(Value::as_str).unwrap_or_default()
+}
+
+/// What happens to jobs between their beginning and their end, and before.
+fn work(words: &Words, event: &Value) -> Option<(&'static str, String)> {
+    let field = |path: &[&str]| text(event, path);
+    let amount = |path: &[&str]| words.amount(event, path.iter().try_fold(event, |value, name| value.get(name)));
+    let job = field(&["job"]);
+    Some(match kind(event) {
+        "job_closing" => {
+            let then = match text(event, &["next", "provider"]) {
+                "" => "settled".to_owned(),
+                next => format!("handed over to {next}"),
+            };
+            let (cause, used, paid) = (field(&["cause"]).replace('_', " "), field(&["used"]), field(&["paid"]));
+            ("closing", format!("job {job}, {cause}: {paid} of {used} units paid so far; then {then}"))
+        }
+        "job_posted" => ("job", format!("{job}, posted; {} in escrow", amount(&["post", "deposit"]))),
+        "job_cancelled" => ("cancelled", format!("job {job}: {} back", amount(&["refund"]))),
+        "bid_placed" => {
+            let (who, price) = (field(&["bid", "provider"]), amount(&["bid", "price"]));
+            ("bid", format!("{who} on job {job} at {price} per 1000 units"))
+        }
+        "job_handover_offered" => match field(&["handover", "to"]) {
+            "" => ("handover", format!("job {job} is offered to nobody")),
+            to => ("handover", format!("job {job} is offered to {to}")),
+        },
+        "job_handed_over" => {
+            let (provider, left) = (amount(&["settlement", "provider"]), amount(&["settlement", "refund"]));
+            let (from, to) = (field(&["provider"]), field(&["next", "provider"]));
+            ("handed over", format!("job {job} to {to}: {provider} to {from} for its leg, {left} left"))
+        }
+        "receipt_accepted" => {
+            let (hash, added, job) = (field(&["hash"]), field(&["added"]), field(&["receipt", "job"]));
+            let paid = match field(&["acknowledged"]) {
+                "" => String::new(),
+                units => format!("; {units} acknowledged, {} paid", amount(&["payment", "gross"])),
+            };
+            ("receipt", format!("{hash}: {added} units of job {job}{paid}"))
+        }
+        _ => return None,
+    })
+}
+
+fn disputed(words: &Words, event: &Value) -> Option<(&'static str, String)> {
+    let field = |path: &[&str]| text(event, path);
+    let amount = |path: &[&str]| words.amount(event, path.iter().try_fold(event, |value, name| value.get(name)));
+    let job = field(&["job"]);
+    Some(match kind(event) {
+        "dispute_opened" => {
+            let (contested, bond) = (amount(&["dispute", "contested"]), amount(&["dispute", "bond"]));
+            ("disputed", format!("job {job}: {contested} contested, {bond} deposited"))
+        }
+        "dispute_answered" => ("answered", format!("job {job}: {} deposited", amount(&["bond"]))),
+        "dispute_voted" => {
+            let side = if event.get("for_provider")?.as_bool()? { "provider" } else { "payer" };
+            let (votes, needed) = (event.get("votes")?, event.get("needed")?);
+            ("vote", format!("{} for the {side} about job {job}: {votes} of {needed}", field(&["voter"])))
+        }
+        "dispute_decided" => {
+            let [provider, refund] = ["provider", "refund"].map(|name| amount(&["settlement", name]));
+            let bonds = ["payer", "provider", "treasury"].map(|name| amount(&["bonds", name]));
+            let cause = field(&["cause"]).replace('_', " ");
+            let [payer, other, treasury] = bonds;
+            let deposits = format!("{payer} to the payer, {other} to the provider, {treasury} to the treasury");
+            ("decided", format!("job {job}, {cause}: {provider} to the provider, {refund} back; deposits: {deposits}"))
+        }
         _ => return None,
     })
 }

@@ -26,6 +26,11 @@ pub const DEVNET_EPOCH_BLOCKS: u32 = 5;
 pub const DEVNET_WINDOW_BLOCKS: u32 = 100;
 /// How long stake unbonds on a devnet with stake and bonds of providers on every devnet, in seconds.
 pub const DEVNET_UNBONDING_S: u32 = 20;
+/// How long acknowledgements can be redeemed on a devnet once a job is over, in seconds: the least there can be.
+pub const DEVNET_CLOSE_S: u32 = 30;
+/// How long a dispute can be answered on a devnet, in seconds, the least there can be; for a verdict there is twice
+/// that time.
+pub const DEVNET_DISPUTE_S: u32 = 60;
 /// How long votes on a model are taken on a devnet, in seconds: the least there can be.
 pub const DEVNET_VOTING_S: u32 = 60;
 /// Block time of the measuring preset, in ms.
@@ -74,6 +79,9 @@ fn devnet_market() -> MarketParams {
     MarketParams {
         provider_unbonding_s: DEVNET_UNBONDING_S,
         slash_cooldown_s: DEVNET_UNBONDING_S,
+        close_window_s: DEVNET_CLOSE_S,
+        dispute_respond_s: DEVNET_DISPUTE_S,
+        dispute_verdict_s: 2 * DEVNET_DISPUTE_S,
         voting_s: DEVNET_VOTING_S,
         late_s: DEVNET_VOTING_S / 4,
         extend_s: DEVNET_VOTING_S / 2,

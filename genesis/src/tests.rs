@@ -368,6 +368,8 @@ fn presets_compile_and_fund_their_accounts() {
     assert_eq!((devnet.params.block_time_ms, devnet.params.empty_block_interval_ms), (500, 500));
     assert_eq!(devnet.supplies()[1], Amount::new(2 * 10u128.pow(24)));
     assert_eq!((devnet.params.market.provider_unbonding_s, devnet.params.market.voting_s), (20, 60));
+    let disputes = (devnet.params.market.dispute_respond_s, devnet.params.market.dispute_verdict_s);
+    assert_eq!((devnet.params.market.close_window_s, disputes), (30, (60, 120)));
     let named = preset::with_roles(preset::devnet(facts, 500).unwrap(), [5, 6, 7].map(address)).compile().unwrap();
     let roles = [named.roles.curator, named.roles.slasher, named.roles.treasurer];
     assert_eq!(roles, [5, 6, 7].map(|n| Some(address(n))));

@@ -1,6 +1,7 @@
 //! The whole: nodes as processes, faults, the house rules. One binary, so that RocksDB is linked once.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::indexing_slicing)]
 
+mod acknowledged;
 mod authority;
 mod cluster;
 mod devnets;

@@ -14,21 +14,21 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
 /// One USD in base units.
-const USD: u128 = 1_000_000;
+pub const USD: u128 = 1_000_000;
 /// One STK in base units.
 const STK: u128 = 10u128.pow(18);
 
-fn number(value: &Value) -> u128 {
+pub fn number(value: &Value) -> u128 {
     value.as_str().unwrap_or_else(|| panic!("{value}")).parse().unwrap()
 }
 
-fn event(answer: &Value, kind: &str) -> Value {
+pub fn event(answer: &Value, kind: &str) -> Value {
     let found = answer["events"].as_array().unwrap().iter().find(|event| event["type"] == kind);
     found.cloned().unwrap_or_else(|| panic!("no {kind} in {answer}"))
 }
 
 /// Refused by a rule of this number; the command says which.
-fn refused(cluster: &Cluster, line: &str, number: u16) {
+pub fn refused(cluster: &Cluster, line: &str, number: u16) {
     let output = chain(cluster, 0, line);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{line}: {text}");
@@ -53,14 +53,14 @@ async fn supply(cluster: &Cluster, symbol: &str) -> AssetSupply {
 }
 
 /// Where all USD are: accounts, deposits, escrow, earnings, treasury.
-async fn places(cluster: &Cluster) -> [u128; 5] {
+pub async fn places(cluster: &Cluster) -> [u128; 5] {
     let of = supply(cluster, "USD").await;
     assert!(of.conserved, "{of:?}");
     [of.in_accounts, of.in_prepaid, of.in_escrow, of.in_earnings, of.in_treasury].map(|amount| amount.get())
 }
 
 /// A model, an asset with terms, a provider (dev3) with an offer of four slots.
-fn market(cluster: &Cluster) {
+pub fn market(cluster: &Cluster) {
     said(
         cluster,
         0,
@@ -115,12 +115,12 @@ async fn claim(cluster: &Cluster, job: u64, cumulative: u64) -> String {
     let more = cumulative - number(&shown["meter"]["used"]) as u64;
     let client = cluster.client(0).await;
     eventually("the units can have been produced", || async {
-        let job = client.get_job(JobId::new(job)).await.unwrap().job;
+        let job = client.get_job(JobId::new(job)).await.unwrap().job.begun().unwrap();
         (job.meter.claimable.get() >= more).then_some(())
     })
     .await;
     let done = said(cluster, 0, &format!("{line} --from dev3"));
-    refused(cluster, &format!("{line} --from dev3"), 1103);
+    refused(cluster, &format!("{line} --from dev3"), 1109);
     event(&done, "receipt_accepted")["hash"].as_str().unwrap().to_owned()
 }
 

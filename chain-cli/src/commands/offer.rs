@@ -3,8 +3,7 @@
 //! Not here: jobs that are opened with them (`job`), the rules (chain-core).
 
 use chain_core::{
-    codec::List,
-    state::market::provider::OfferTerms,
+    state::market::provider::{DisputeTerms, OfferTerms},
     tx::{Action, provider::Action as Provider},
     types::Units,
 };
@@ -14,7 +13,8 @@ use serde_json::json;
 
 use crate::{
     app::App,
-    error::{Answer, CliError},
+    commands::deciders::Deciders,
+    error::Answer,
     market::{Called, Paging, Tokens, Unit, model, more, price, when},
     node::Node,
     send::{SendArgs, send},
@@ -74,15 +74,8 @@ struct Terms {
     /// The most units worked ahead of acknowledgements
     #[arg(long, value_name = "UNITS", default_value_t = 1_000)]
     quantum: u64,
-    /// Who decides disputes, by name or address; several with commas [default: the council]
-    #[arg(long, value_delimiter = ',', value_name = "NAME|ADDRESS")]
-    arbiters: Vec<String>,
-    /// How many of them must agree [default: more than half]
-    #[arg(long, value_name = "M", requires = "arbiters")]
-    arbiters_needed: Option<u8>,
-    /// The provider's part of what nobody decides about, in 1/10,000
-    #[arg(long, value_name = "BPS", default_value_t = 0)]
-    no_verdict_bps: u16,
+    #[command(flatten)]
+    disputes: Deciders,
     /// For how many seconds it holds [default: until it is replaced or withdrawn]
     #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
     valid_for: u32,
@@ -116,16 +109,15 @@ pub async fn run(app: &App, args: &OfferArgs) -> Answer<()> {
     match &args.action {
         OfferAction::Publish { model: meant, terms, send: args } => {
             let (asset, price) = price(&node, &terms.price).await?;
-            let arbiters = terms.arbiters.iter().map(|name| app.address(name)).collect::<Answer<Vec<_>>>()?;
-            let needed = terms.arbiters_needed.unwrap_or_else(|| majority(arbiters.len()));
+            let DisputeTerms { arbiters, arbiters_needed, no_verdict_provider_bps } = terms.disputes.terms(app)?;
             let unit_kind = terms.unit.into();
             let terms = OfferTerms {
                 price,
                 slots: terms.slots,
                 quantum: Units::new(terms.quantum),
-                arbiters: List::new(arbiters).map_err(CliError::usage)?,
-                arbiters_needed: needed,
-                no_verdict_provider_bps: terms.no_verdict_bps,
+                arbiters,
+                arbiters_needed,
+                no_verdict_provider_bps,
                 valid_s: terms.valid_for,
             };
             let model = model(&node, meant).await?;
@@ -137,12 +129,6 @@ pub async fn run(app: &App, args: &OfferArgs) -> Answer<()> {
         }
         OfferAction::List { filter, paging } => list(app, &node, filter, paging).await,
     }
-}
-
-/// More than half of so many; none of nobody.
-fn majority(count: usize) -> u8 {
-    // A list has at most 7.
-    if count == 0 { 0 } else { count as u8 / 2 + 1 }
 }
 
 async fn act(app: &App, node: &Node, args: &SendArgs, action: Provider) -> Answer<()> {
@@ -181,23 +167,17 @@ async fn list(app: &App, node: &Node, filter: &Filter, paging: &Paging) -> Answe
             format!("1000 {}", offer.unit_kind),
             format!("{} of {}", offer.free_slots, offer.slots),
             if offer.open { "yes" } else { "no" }.into(),
+            match offer.arbiters.len() {
+                0 => "council".into(),
+                count => format!("{} of {count}", offer.arbiters_needed),
+            },
             until,
             names.short(&offer.provider),
         ]
     };
     let rows: Vec<_> = offers.iter().map(row).collect();
     app.print(&json!({ "offers": offers, "now": now, "next": next }), |lines| {
-        lines.table(&["model", "price", "per", "free slots", "open", "until", "provider"], &rows);
+        lines.table(&["model", "price", "per", "free slots", "open", "disputes", "until", "provider"], &rows);
         more(lines, next.as_ref());
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_majority_is_more_than_half() {
-        assert_eq!([0, 1, 2, 3, 4, 7].map(majority), [0, 1, 2, 2, 3, 4]);
-    }
 }

@@ -474,7 +474,10 @@ fn show_reputation(lines: &mut Lines, reputation: &ReputationView, called: &Call
         let number = |millionths: u128| format!("{}.{:02}", millionths / 1_000_000, millionths / 10_000 % 100);
         let (jobs, empty) = (number(of.jobs_millionths), number(of.timeouts_empty_millionths));
         let score = percent(of.score_bps.into());
-        let words = format!("{score} for {}: {jobs} jobs done, {empty} never answered", called.name(&of.model));
+        let (won, lost) = (number(of.disputes_won_millionths), number(of.disputes_lost_millionths));
+        let disputes = format!("{won} disputes won, {lost} lost");
+        let model = called.name(&of.model);
+        let words = format!("{score} for {model}: {jobs} jobs done, {empty} never answered, {disputes}");
         lines.pair("  reputation", words);
     }
 }

@@ -17,6 +17,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{
+    dispute::read_ack,
     receipt_make::{self, AckArgs, SignArgs},
     receipt_verify::{self, VerifyArgs},
 };
@@ -44,10 +45,13 @@ enum ReceiptAction {
     Ack(AckArgs),
     /// Check a receipt without any node; exit code 0 only if everything asked for holds
     Verify(VerifyArgs),
-    /// Claim work with a receipt out of a JSON file
+    /// Claim work with a receipt out of a JSON file; with --ack redeem an acknowledgement
     Submit {
         /// The file
         file: PathBuf,
+        /// A JSON file with the payer's acknowledgement: what it says is paid at once
+        #[arg(long, value_name = "FILE")]
+        ack: Option<PathBuf>,
         #[command(flatten)]
         send: SendArgs,
     },
@@ -81,12 +85,13 @@ pub async fn run(app: &App, args: &ReceiptArgs) -> Answer<()> {
         ReceiptAction::Sign(args) => receipt_make::sign(app, args).await,
         ReceiptAction::Ack(args) => receipt_make::ack(app, args).await,
         ReceiptAction::Verify(args) => receipt_verify::run(app, args),
-        ReceiptAction::Submit { file, send: args } => {
+        ReceiptAction::Submit { file, ack, send: args } => {
             let bad = |why: &dyn std::fmt::Display| CliError::Usage(format!("{}: {why}", file.display()));
             let text = std::fs::read_to_string(file).map_err(|error| bad(&error))?;
             let receipt: Receipt = serde_json::from_str(&text).map_err(|error| bad(&error))?;
+            let ack = ack.as_ref().map(read_ack).transpose()?;
             let node = app.connect().await?;
-            send(app, &node, args, |_| Ok(vec![Action::Receipt(Claim::ReceiptSubmit { receipt })])).await
+            send(app, &node, args, |_| Ok(vec![Action::Receipt(Claim::ReceiptSubmit { receipt, ack })])).await
         }
         ReceiptAction::Show { which, seq, leg } => {
             let asked = asked(which, *seq, *leg)?;
@@ -123,6 +128,11 @@ fn show(lines: &mut Lines, view: &ReceiptView, by: &str) {
     lines.pair("  hash", view.hash);
     lines.pair("  previous", previous);
     lines.pair("  units", format_args!("{} {unit_kind} more, {cumulative_units} so far", view.added));
+    if let Some(acknowledged) = view.acknowledged {
+        let (paid, gross, asset) = (view.paid, view.payment.gross, view.asset);
+        lines.pair("  acknowledged", format_args!("{acknowledged} units: {gross} base units of asset {asset} paid"));
+        lines.pair("  paid", format_args!("{paid} units of the leg by then"));
+    }
     lines.pair("  model", model);
     lines.pair("  input", view.receipt.input_hash);
     lines.pair("  output", view.receipt.output_hash);

@@ -16,7 +16,7 @@ use chain_core::{
     limits::MAX_CONTENT_REF_BYTES,
     state::market::job::Mode,
     tx::receipt::{Receipt, WorkOutcome},
-    types::{Ack, ChainId, JobId, ModelId, TimestampMs, Units},
+    types::{ChainId, JobId, ModelId, TimestampMs, Units},
 };
 use chain_market::{
     acks::{AckError, Acknowledger, Delivery, LegTerms},
@@ -198,12 +198,6 @@ pub async fn ack(app: &App, args: &AckArgs) -> Answer<()> {
 pub fn read_receipt(path: &Path) -> Answer<Receipt> {
     let bytes = read(path)?;
     from_json(&bytes).map_err(|error| CliError::Usage(format!("{}: {error}", path.display())))
-}
-
-/// Reads the file of an acknowledgement.
-pub fn read_ack(path: &Path) -> Answer<Ack> {
-    let bytes = read(path)?;
-    serde_json::from_slice(&bytes).map_err(|error| CliError::Usage(format!("{}: {error}", path.display())))
 }
 
 /// Reads a file of a receipt of any version.

@@ -8,7 +8,7 @@ use clap::Parser;
 use tempfile::TempDir;
 
 use super::*;
-use crate::commands::receipt;
+use crate::commands::{dispute::read_ack, receipt};
 
 const CHAIN: ChainId = ChainId(Hash([0x11; 32]));
 

@@ -32,8 +32,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
+    dispute::read_ack,
     proof::{File, read_genesis, read_proof},
-    receipt_make::{read, read_ack, read_receipt},
+    receipt_make::{read, read_receipt},
 };
 use crate::{
     app::App,
@@ -156,7 +157,7 @@ fn check(app: &App, args: &VerifyArgs) -> Answer<Report> {
     report.verified.push("form: version 2, times in order".into());
     check_hash(args.hash, receipt.hash(&chain), &mut report)?;
     check_place(args.after.as_deref(), &chain, &receipt, &mut report)?;
-    let ack = args.ack.as_deref().map(read_ack).transpose()?;
+    let ack = args.ack.as_ref().map(read_ack).transpose()?;
     let key = args.ack_key.as_ref().map(|key| app.public_key(key)).transpose()?;
     check_acknowledgement(ack.as_ref(), key, &chain, &receipt, &mut report)?;
     tell_settlement(&mut report);

@@ -47,9 +47,8 @@ fn get_disputes(context: &Context, asked: DisputesParams) -> Result<DisputesView
     let open = asked.state.map(|state| state == DisputeState::Open);
     let filter = DisputeFilter { account: asked.account, open };
     let now = head_now(context)?;
-    let mut take = |_: &Reading<'_>, (id, job, dispute, terms): Disputed| {
-        Ok(Some(DisputeView::of(id, &job, dispute, terms)))
-    };
+    let mut take =
+        |_: &Reading<'_>, (id, job, dispute, terms): Disputed| Ok(Some(DisputeView::of(id, &job, dispute, terms)));
     let at = (after.as_deref(), limit);
     let page = list_disputes(context.backend.market(), &filter, sorting(asked.sort), at, &mut take);
     Ok(page_view(page.map_err(unlisted)?, now, |disputes| Disputes { disputes }))

@@ -86,6 +86,7 @@ pub(super) fn open(to: u8, model: ModelId, asset: AssetId, deposit: u128, name: 
         duration_s: 3_600,
         silence_s: 60,
         mode: Mode::ProviderClaims { proof_interval: Units::new(100) },
+        dispute_terms: None,
         client_ref: name.map(|name| Text::new(name).unwrap()),
     }))
 }
@@ -106,7 +107,7 @@ fn row(node: &TestNode, id: u64) -> Job {
 
 /// The next receipt of a job, with so many more units.
 pub(super) fn claim(node: &TestNode, id: u64, more: u64) -> receipt::Receipt {
-    let (job, receipt::Action::ReceiptSubmit { receipt }) = (row(node, id), receipt::examples().remove(0));
+    let (job, receipt::Action::ReceiptSubmit { receipt, .. }) = (row(node, id), receipt::examples().remove(0));
     receipt::Receipt {
         job: JobId::new(id),
         leg: job.leg,
@@ -119,7 +120,7 @@ pub(super) fn claim(node: &TestNode, id: u64, more: u64) -> receipt::Receipt {
 }
 
 pub(super) fn submit(receipt: receipt::Receipt) -> Action {
-    Action::Receipt(receipt::Action::ReceiptSubmit { receipt })
+    Action::Receipt(receipt::Action::ReceiptSubmit { receipt, ack: None })
 }
 
 /// Sends, makes a block, and wants it carried out.
@@ -149,7 +150,7 @@ async fn every_action_is_prepared_and_tried_as_get_schema_shows_it() {
     let council = Council::of(TestNode::market()).await;
     let (client, to) = (&council.client, council.world.door.address);
     let schema = client.get_schema().await.unwrap();
-    for family in FAMILIES.iter().filter(|family| [2, 7, 8, 9, 10, 11].contains(&family.number)) {
+    for family in FAMILIES.iter().filter(|family| [2, 7, 8, 9, 10, 11, 12].contains(&family.number)) {
         let shown = schema.families.iter().find(|shown| shown.number == family.number).unwrap();
         assert_eq!(shown.actions.len(), family.actions.len());
         for (action, (_, name)) in shown.actions.iter().zip(family.actions) {
@@ -297,29 +298,29 @@ async fn every_action_is_carried_out_and_its_events_are_shown() {
     let first = client.get_delegates(address(BUYER), Some(address(2)), None, None).await.unwrap().delegates;
     assert_eq!(first, delegates);
     act(7, submit(claim(node, 1, 500)), &["receipt_accepted"]).await;
-    let view = client.get_job(JobId::new(1)).await.unwrap();
-    assert_eq!((view.job.state, view.job.meter.used.get(), view.job.meter.seq), (JobState::Active, 500, U64(1)));
-    assert_eq!((view.job.escrow, view.job.max_units), (amount(11_000), Some(Units::new(2_200))));
-    assert_eq!(view.job.deadline, Some(view.job.meter.last_claim.unwrap().plus_s(60)));
+    let view = client.get_job(JobId::new(1)).await.unwrap().job.begun().unwrap();
+    assert_eq!((view.state, view.meter.used.get(), view.meter.seq), (JobState::Active, 500, U64(1)));
+    assert_eq!((view.escrow, view.max_units), (amount(11_000), Some(Units::new(2_200))));
+    assert_eq!(view.deadline, Some(view.meter.last_claim.unwrap().plus_s(60)));
     let receipts = ReceiptsParams { job: JobId::new(1), sort: None, cursor: None, limit: None };
     let found = client.get_receipts(&receipts).await.unwrap().receipts;
-    let by_hash = ReceiptParams { receipt: Some(view.job.meter.head), ..ReceiptParams::default() };
+    let by_hash = ReceiptParams { receipt: Some(view.meter.head), ..ReceiptParams::default() };
     let by_place = ReceiptParams { job: Some(JobId::new(1)), seq: Some(U64(1)), ..ReceiptParams::default() };
     for asked in [by_hash, by_place] {
         assert_eq!(found, [client.get_receipt(&asked).await.unwrap()]);
     }
     assert_eq!((found[0].by, found[0].provider, found[0].added.get()), (address(7), address(SELLER), 500));
-    assert_eq!((found[0].hash, found[0].height), (view.job.meter.head, node.head().header.height));
+    assert_eq!((found[0].hash, found[0].height), (view.meter.head, node.head().header.height));
     act(BUYER, complete(1), &["job_settled"]).await;
-    let ended = client.get_job(JobId::new(1)).await.unwrap().job;
+    let ended = client.get_job(JobId::new(1)).await.unwrap().job.begun().unwrap();
     let settled = ended.settled.unwrap();
     assert_eq!((ended.state, ended.deadline, settled.cause), (JobState::Settled, None, Cause::PayerCompleted));
     let parts = [settled.gross, settled.fee, settled.provider, settled.early_fee, settled.refund];
     assert_eq!(parts.map(Amount::get), [2_500, 250, 2_250, 0, 8_500]);
-    let named = client.get_job_of(address(4), "mine").await.unwrap();
-    assert_eq!((named.job.job.get(), named.job.client_ref.as_deref()), (3, Some("mine")));
+    let named = client.get_job_of(address(4), "mine").await.unwrap().job.begun().unwrap();
+    assert_eq!((named.job.get(), named.client_ref.as_deref()), (3, Some("mine")));
     // A delegate's name for a job it opened is the delegate's, not the payer's.
-    let named = client.get_job_of(address(2), "of 2").await.unwrap().job;
+    let named = client.get_job_of(address(2), "of 2").await.unwrap().job.begun().unwrap();
     assert_eq!((named.job.get(), named.opener, named.payer), (2, address(2), address(BUYER)));
     assert!(client.get_job_of(address(BUYER), "of 2").await.is_err());
     let to = council.world.door.address;

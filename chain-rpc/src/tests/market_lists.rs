@@ -48,7 +48,7 @@ async fn jobs(council: &Council, asked: &JobsParams, mut between: impl AsyncFnMu
     loop {
         let page = council.client.get_jobs(&asked).await.unwrap();
         assert_eq!(page.height, page.complete_to);
-        all.extend(page.list.jobs.iter().map(|job| job.job.get()));
+        all.extend(page.list.jobs.iter().map(|job| job.id().get()));
         asked.cursor = page.next;
         if asked.cursor.is_none() {
             return all;

@@ -29,11 +29,14 @@ async fn served() -> (World, Vec<(&'static str, String)>) {
 async fn trading() -> (World, Vec<(&'static str, String)>) {
     let (world, mut values) = served_on(TestNode::market()).await;
     let (job, receipt) = scene(&world.node).await;
+    let (post, disputed) = super::market_disputes::more(&world.node).await;
     values.extend([
         ("$provider", address(3).to_string()),
         ("$model", super::market::model().to_string()),
         ("$job", job.to_string()),
         ("$receipt", receipt.to_string()),
+        ("$post", post.to_string()),
+        ("$dispute", disputed.to_string()),
     ]);
     (world, values)
 }

@@ -6,6 +6,7 @@ mod authority;
 mod guards;
 mod http;
 mod market;
+mod market_disputes;
 mod market_lists;
 mod methods;
 pub(crate) mod node;

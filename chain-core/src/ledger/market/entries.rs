@@ -26,7 +26,9 @@ use crate::state::Rows;
 use crate::state::market::dispute::{DISPUTES, dispute_terms};
 use crate::state::market::job::{JOBS, Job, Status};
 use crate::state::market::post::{POSTS, Post};
-use crate::state::market::provider::{DisputeTerms, OFFERS, OfferKey, PROFILES, PROVIDERS, ProviderState, offer_list, offer_row};
+use crate::state::market::provider::{
+    DisputeTerms, OFFERS, OfferKey, PROFILES, PROVIDERS, ProviderState, offer_list, offer_row,
+};
 use crate::types::{Address, Amount, AssetId, JobId, MarketMs, ModelId, Price, ProviderId};
 use borsh::{BorshDeserialize, BorshSerialize};
 

@@ -2,7 +2,10 @@
 //!
 //! Not here: pages (`list`), the index (`follow`).
 
-use super::entries::{DISPUTE, DISPUTE_ACCOUNT, JOB, JOB_STATE, JobEntry, OFFER, PROVIDER_ID, job_key, provider_keys, read_account, read_job};
+use super::entries::{
+    DISPUTE, DISPUTE_ACCOUNT, JOB, JOB_STATE, JobEntry, OFFER, PROVIDER_ID, job_key, provider_keys, read_account,
+    read_job,
+};
 use super::follow::{job_entries, market_indexed};
 use super::list::ListError;
 use super::touched::Touched;

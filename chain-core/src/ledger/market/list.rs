@@ -3,8 +3,7 @@
 use super::entries::{
     DISPUTE, DISPUTE_ACCOUNT, DISPUTE_STATE, JOB, JOB_MODEL, JOB_OPENER, JOB_PAYER, JOB_PROVIDER, JOB_STATE, JobEntry,
     JobRow, JobState, LOCKED, OFFER, PROVIDER_ID, PROVIDER_MODEL, PROVIDER_SEEN, RECEIPT, RECEIPT_HASH,
-    dispute_accounts, key, offer_prefix, provider_keys, read_account, read_job,
-    read_offer_key, receipt_key,
+    dispute_accounts, key, offer_prefix, provider_keys, read_account, read_job, read_offer_key, receipt_key,
 };
 use super::follow::{market_indexed, read_amount, stored_job};
 use super::late::{Kind, Late};

@@ -2,8 +2,8 @@
 //! power cuts, gaps.
 
 use super::*;
-use crate::codec::List;
 use crate::block::{BLOCK_VERSION, Body, Header, Results};
+use crate::codec::List;
 
 use crate::state::market::dispute::{DISPUTES, dispute_terms};
 use crate::state::market::job::{Funding, Job, Mode, Status};
