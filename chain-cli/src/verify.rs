@@ -261,4 +261,4 @@ fn proven_tx(chain: &ChainId, Signed { transaction, .. }: Signed) -> ProvenTx {
 
 #[cfg(test)]
 #[path = "verify_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -67,6 +67,11 @@ fn certify(header: &Header, kind: VoteKind, voters: &[SecretKey], genesis: &Gene
 impl World {
     /// Block 1, signed by three of four, says what genesis says and holds one refused transfer.
     fn new() -> Self {
+        Self::with(Verdict::Rejected { number: 50, action: 0 }, &[])
+    }
+
+    /// As `new`, with another end of the transaction.
+    fn with(verdict: Verdict, events: &[Event]) -> Self {
         let genesis = genesis();
         let chain = genesis.chain_id();
         let (tree, block_0) = genesis.build().unwrap();
@@ -83,9 +88,9 @@ impl World {
         let signed = codec::encode(&transaction.sign(&chain, &key(1)));
         let outcome = Outcome {
             wire_id: Signed::wire_id(&signed, &chain),
-            verdict: Verdict::Rejected { number: 50, action: 0 },
+            verdict,
             fee: Amount::new(9),
-            events_hash: Outcome::events_hash(&[], &chain),
+            events_hash: Outcome::events_hash(events, &chain),
         };
         let header = Header {
             height: Height::new(1),
@@ -141,6 +146,18 @@ impl World {
             row.anchor.certificate = Some(certify(&row.anchor.header, VoteKind::Finalize, voters, &self.genesis));
         });
     }
+}
+
+/// A chain, and the proof of an outcome with these events on it.
+pub(crate) fn proven(events: &[Event]) -> (Genesis, OutcomeProof) {
+    let world = World::with(Verdict::Ok, events);
+    let proof = OutcomeProof { events: Some(Bytes(codec::encode(events))), ..world.outcome() };
+    (world.genesis, proof)
+}
+
+/// The chain of [`proven`].
+pub(crate) fn chain() -> ChainId {
+    genesis().chain_id()
 }
 
 fn failed_step(answer: Answer<Proven>) -> &'static str {

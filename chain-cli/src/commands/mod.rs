@@ -25,6 +25,8 @@ pub mod offer;
 pub mod proof;
 pub mod provider;
 pub mod receipt;
+pub mod receipt_make;
+pub mod receipt_verify;
 pub mod stake;
 pub mod status;
 pub mod store;

@@ -37,10 +37,13 @@ const HOPS: &str = "set_changes";
 
 /// A proof as its file holds it.
 #[derive(Debug)]
-struct File {
-    proof: ProofView,
-    signed_tx: Option<Bytes>,
-    hops: Vec<SetChangeView>,
+pub struct File {
+    /// The proof.
+    pub proof: ProofView,
+    /// The complete bytes of the transaction whose outcome is proven.
+    pub signed_tx: Option<Bytes>,
+    /// Every change of the validator set below the proof's block, oldest first.
+    pub hops: Vec<SetChangeView>,
 }
 
 /// Arguments of `chain proof`.
@@ -171,7 +174,7 @@ fn check(app: &App, args: &VerifyArgs) -> Answer<()> {
 }
 
 /// The proof in a file, and what stands beside it.
-fn read_proof(path: &Path) -> Answer<File> {
+pub fn read_proof(path: &Path) -> Answer<File> {
     let fails = |why: String| CliError::Unproven { step: "file", why: format!("{}: {why}", path.display()) };
     let length = fs::metadata(path).map_err(|error| fails(error.to_string()))?.len();
     if length > MAX_FILE_BYTES {
@@ -190,7 +193,8 @@ fn parse_proof(bytes: &[u8]) -> Result<File, serde_json::Error> {
     Ok(File { proof: serde_json::from_value(document)?, signed_tx, hops })
 }
 
-fn read_genesis(path: &Path) -> Answer<Genesis> {
+/// Reads a chain spec.
+pub fn read_genesis(path: &Path) -> Answer<Genesis> {
     let fails = |why: String| CliError::Unproven { step: "genesis", why };
     let spec = ChainSpec::load(path).map_err(|error| fails(error.to_string()))?;
     spec.compile().map_err(|problems| {

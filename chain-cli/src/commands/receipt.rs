@@ -16,7 +16,11 @@ use chain_rpc::view::{JobSort, ReceiptParams, ReceiptView, ReceiptsParams, U64, 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::dispute::read_ack;
+use super::{
+    dispute::read_ack,
+    receipt_make::{self, AckArgs, SignArgs},
+    receipt_verify::{self, VerifyArgs},
+};
 use crate::{
     app::App,
     error::{Answer, CliError},
@@ -35,6 +39,12 @@ pub struct ReceiptArgs {
 
 #[derive(Debug, Subcommand)]
 enum ReceiptAction {
+    /// Write the next receipt of a job to a file, to be submitted later
+    Sign(SignArgs),
+    /// Acknowledge work as a job's payer: a signed word for its provider
+    Ack(AckArgs),
+    /// Check a receipt without any node; exit code 0 only if everything asked for holds
+    Verify(VerifyArgs),
     /// Claim work with a receipt out of a JSON file; with --ack redeem an acknowledgement
     Submit {
         /// The file
@@ -72,6 +82,9 @@ enum ReceiptAction {
 /// Runs `chain receipt …`.
 pub async fn run(app: &App, args: &ReceiptArgs) -> Answer<()> {
     match &args.action {
+        ReceiptAction::Sign(args) => receipt_make::sign(app, args).await,
+        ReceiptAction::Ack(args) => receipt_make::ack(app, args).await,
+        ReceiptAction::Verify(args) => receipt_verify::run(app, args),
         ReceiptAction::Submit { file, ack, send: args } => {
             let bad = |why: &dyn std::fmt::Display| CliError::Usage(format!("{}: {why}", file.display()));
             let text = std::fs::read_to_string(file).map_err(|error| bad(&error))?;

@@ -90,6 +90,8 @@ namespaces! {
     Ack = "ait/ack/1",
     /// The clear-text rendering of a transaction that a person signs.
     Text = "ait/text/1",
+    /// A payer's word towards a provider's host that it is there. Never on the chain.
+    Login = "ait/login/1",
 }
 
 #[cfg(test)]
