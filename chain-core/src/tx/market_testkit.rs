@@ -25,6 +25,9 @@ use crate::testing::{FEE, PROPOSER, Signer, TestChain, address, check, genesis, 
 use crate::types::{Address, Amount, AssetId, JobId, MarketMs, ModelId, Price, TimestampMs, UnitKind, Units};
 use std::collections::{BTreeMap, BTreeSet};
 
+mod acks;
+pub(crate) use acks::*;
+
 pub(crate) const NAT: AssetId = AssetId::new(1);
 pub(crate) const USD: AssetId = AssetId::new(2);
 pub(crate) const STK: AssetId = AssetId::new(3);
@@ -112,6 +115,10 @@ pub(crate) struct Opening {
     pub duration: u32,
     pub silence: u32,
     pub interval: u64,
+    /// The quantum where K acknowledges; `None`: the provider claims.
+    pub acks: Option<u64>,
+    /// Hash of the dispute terms the offer must have.
+    pub judged: Option<Hash>,
     pub name: Option<&'static str>,
 }
 
@@ -129,6 +136,8 @@ pub(crate) fn opening(asset: AssetId, deposit: u128, price: u128) -> Opening {
         duration: 86_400,
         silence: 300,
         interval: 100,
+        acks: None,
+        judged: None,
         name: None,
     }
 }
@@ -145,8 +154,8 @@ impl From<Opening> for Action {
             price: Price::new(wish.price),
             duration_s: wish.duration,
             silence_s: wish.silence,
-            mode: Mode::ProviderClaims { proof_interval: Units::new(wish.interval) },
-            dispute_terms: None,
+            mode: wish.acks.map_or(Mode::ProviderClaims { proof_interval: Units::new(wish.interval) }, acks),
+            dispute_terms: wish.judged,
             client_ref: wish.name.map(|name| Text::new(name).unwrap()),
         }))
     }
@@ -268,7 +277,12 @@ impl World {
 
     /// As `empty`, with these parameters.
     pub fn on(params: &Params) -> Self {
-        let mut world = Self { chain: TestChain::on(bare(params), &[PROPOSER]), now: 1_000 };
+        Self::of(bare(params), &[PROPOSER])
+    }
+
+    /// As `empty`, on this state with these validators.
+    pub fn of(tree: Tree, validators: &[u8]) -> Self {
+        let mut world = Self { chain: TestChain::on(tree, validators), now: 1_000 };
         for asset in [NAT, USD, EUR] {
             world.ok(A, market::Action::AssetTermsSet { asset, terms: terms_of(asset) });
         }
@@ -282,7 +296,12 @@ impl World {
 
     /// As `f0`, with these parameters.
     pub fn f0_on(params: &Params) -> Self {
-        let mut world = Self::on(params);
+        Self::on(params).furnished()
+    }
+
+    /// With models, and providers that offer.
+    pub fn furnished(mut self) -> Self {
+        let world = &mut self;
         world.ok(A, curate(&[spec("m1"), spec("m2")]));
         for provider in [H1, H2] {
             world.ok(provider, register(&[m1()]));
@@ -290,7 +309,7 @@ impl World {
             world.ok(provider, offer(m1(), NAT, 227_273));
         }
         world.at(1_000);
-        world
+        self
     }
 
     /// The next blocks are at this second of the market.
@@ -555,14 +574,6 @@ fn of_every_transaction(key: &RowKey, seed: u8) -> bool {
     accounts.contains(key) || *key == money::ASSETS.key(&AssetId::NATIVE)
 }
 
-/// What ends of jobs among these events gave to providers.
-fn earned_by(events: &[Event]) -> u128 {
-    let earned = events.iter().filter_map(|event| match event {
-        Event::Job(job::Event::JobSettled { settlement: s, .. }) => Some(s.provider.get() + s.early_fee.get()),
-        _ => None,
-    });
-    earned.sum()
-}
 
 /// What the first settlement among these events paid, and why.
 pub(crate) fn settled(events: &[Event]) -> Option<(Cause, Settlement)> {

@@ -5,7 +5,7 @@ use super::*;
 use crate::crypto::Hash;
 use crate::block::{BLOCK_VERSION, Body, Header, Results};
 use crate::codec::List;
-
+use crate::crypto::Hash;
 use crate::state::market::dispute::{DISPUTES, dispute_terms};
 use crate::state::market::job::{Funding, Job, Mode, Status};
 use crate::state::market::post::{BIDS, POSTS, Requirements};

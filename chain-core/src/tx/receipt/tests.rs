@@ -1,5 +1,7 @@
 //! Rows PRF of the scenarios, and what the rules say besides. "delta" is the content reference.
 
+mod acks;
+
 use super::*;
 use crate::testing::address;
 use crate::tx::market_testkit::*;
