@@ -59,6 +59,7 @@ fn accepted_event(receipt: &Receipt) -> Event {
         hash: receipt.hash(&chain()),
         by: PROVIDER,
         provider: PROVIDER,
+        payout: PROVIDER,
         payer: PAYER,
         added: Units::new(500),
         acknowledged: Some(Units::new(450)),

@@ -574,7 +574,6 @@ fn of_every_transaction(key: &RowKey, seed: u8) -> bool {
     accounts.contains(key) || *key == money::ASSETS.key(&AssetId::NATIVE)
 }
 
-
 /// What the first settlement among these events paid, and why.
 pub(crate) fn settled(events: &[Event]) -> Option<(Cause, Settlement)> {
     events.iter().find_map(|event| match event {

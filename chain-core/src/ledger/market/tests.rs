@@ -2,7 +2,6 @@
 //! power cuts, gaps.
 
 use super::*;
-use crate::crypto::Hash;
 use crate::block::{BLOCK_VERSION, Body, Header, Results};
 use crate::codec::List;
 use crate::crypto::Hash;

@@ -163,7 +163,9 @@ pub(super) fn earned_by(events: &[Event]) -> u128 {
         Event::Dispute(dispute::Event::DisputeDecided {
             settlement, paid_before, payment, bonds, arbiters, ..
         }) => {
-            end(settlement, paid_before.provider) + payment.provider.get() + bonds.each_arbiter.get() * arbiters.len() as u128
+            end(settlement, paid_before.provider)
+                + payment.provider.get()
+                + bonds.each_arbiter.get() * arbiters.len() as u128
         }
         _ => 0,
     });
@@ -278,8 +280,8 @@ impl World {
     }
 
     pub fn is_settled(&self, job: u64) -> bool {
-        JOBS.get(&self.chain.tree, &JobId::new(job)).unwrap().is_none_or(|row| {
-            matches!(row.status, crate::state::market::job::Status::Settled { .. })
-        })
+        JOBS.get(&self.chain.tree, &JobId::new(job))
+            .unwrap()
+            .is_none_or(|row| matches!(row.status, crate::state::market::job::Status::Settled { .. }))
     }
 }

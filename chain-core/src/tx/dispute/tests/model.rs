@@ -202,7 +202,8 @@ impl Board {
             let (seq, previous) = (job.meter.seq + 1, job.meter.head);
             let Job { leg, model, unit_kind, .. } = *job;
             let (cumulative_units, outcome) = (Units::new(units), WorkOutcome::Ok {});
-            let receipt = Receipt { job: self.id, leg, seq, previous, cumulative_units, model, unit_kind, outcome, ..receipt };
+            let receipt =
+                Receipt { job: self.id, leg, seq, previous, cumulative_units, model, unit_kind, outcome, ..receipt };
             tx::Action::Receipt(receipt::Action::ReceiptSubmit { receipt, ack })
         };
         Some(match step {
@@ -319,7 +320,11 @@ impl Board {
         let (active, disputed) = (job.status == Status::Active, matches!(job.status, Status::Disputed { .. }));
         match self.cast {
             Cast::Anybody => {
-                moves.extend([Move::Claim(used + step), Move::Claim(paid + QUANTUM), Move::Redeem(paid + STEP, used.max(paid + STEP))]);
+                moves.extend([
+                    Move::Claim(used + step),
+                    Move::Claim(paid + QUANTUM),
+                    Move::Redeem(paid + STEP, used.max(paid + STEP)),
+                ]);
                 moves.extend([Move::Redeem(paid + QUANTUM, used.max(paid + QUANTUM) + QUANTUM), Move::Contest(least)]);
                 moves.extend([Move::PayerCompletes(used), Move::PayerCompletes(0), Move::Decline]);
                 moves.extend([Move::Vote(true), Move::Vote(false), Move::Prove(paid + STEP), Move::TopUp]);

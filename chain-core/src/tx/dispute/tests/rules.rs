@@ -82,7 +82,8 @@ fn rule_1_the_payer_contests_young_claims_of_an_active_job() {
 
 #[test]
 fn rule_1_both_deposit_a_tenth_rounded_up_or_the_assets_least_deposit() {
-    for (price, units, bond) in [(5_000, 2_000, 500_000), (5_000_003, 2_001, 1_000_501), (100_000_000, 100, 1_000_000)] {
+    for (price, units, bond) in [(5_000, 2_000, 500_000), (5_000_003, 2_001, 1_000_501), (100_000_000, 100, 1_000_000)]
+    {
         let world = &mut World::f0();
         world.give(H1, 10 * E6);
         let id = world.open(P1, Opening { deposit: 100 * E6, price, ..opening(USD, 100 * E6, price) });
@@ -171,7 +172,9 @@ fn rule_2_nothing_goes_back_early_where_the_payer_acknowledges() {
 
 #[test]
 fn rule_3_a_newer_acknowledgement_decides_in_the_same_block() {
-    for (answers, payer, provider, treasury) in [(false, -500_000, 250_000, 250_000), (true, -500_000, 250_000, 250_000)] {
+    for (answers, payer, provider, treasury) in
+        [(false, -500_000, 250_000, 250_000), (true, -500_000, 250_000, 250_000)]
+    {
         let (mut world, id) = contested();
         let before = sheet(&world);
         if answers {

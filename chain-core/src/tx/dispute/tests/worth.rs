@@ -14,12 +14,7 @@ use crate::tx::{account, provider};
 type Outcome = [i128; 2];
 
 /// Plays, and compares with what is honest.
-fn played(
-    world: &mut World,
-    (attacker, victim): (u8, u8),
-    honest: Outcome,
-    play: impl FnOnce(&mut World),
-) -> Outcome {
+fn played(world: &mut World, (attacker, victim): (u8, u8), honest: Outcome, play: impl FnOnce(&mut World)) -> Outcome {
     let worth = |world: &World| [attacker, victim].map(|seed| world.worth(seed, USD) as i128);
     let before = worth(world);
     play(world);
@@ -311,11 +306,8 @@ fn table() -> Vec<(&'static str, Outcome)> {
 }
 
 /// What pays for an attacker, and why that is known: each bounded by what the victim chose.
-const PAYS: [&str; 3] = [
-    "the same, payer does not watch",
-    "the same, provider does not answer",
-    "the same, the grant names none",
-];
+const PAYS: [&str; 3] =
+    ["the same, payer does not watch", "the same, provider does not answer", "the same, the grant names none"];
 
 #[test]
 fn nobody_profits_but_from_who_does_not_look_and_by_what_that_one_chose_to_risk() {

@@ -62,7 +62,11 @@ fn rule_3_the_quantum_is_what_the_deposit_pays_for_and_the_provider_offers() {
 fn rule_8_what_is_added_is_there_for_acknowledgements_too() {
     let (mut world, id) = session();
     world.redeemed(id, 3_000_000);
-    assert_eq!((world.job(id).meter.paid.get(), world.earned(H1, USD)), (2_000_000, 9 * E6), "all the deposit pays for");
+    assert_eq!(
+        (world.job(id).meter.paid.get(), world.earned(H1, USD)),
+        (2_000_000, 9 * E6),
+        "all the deposit pays for"
+    );
     let action = world.redeem(id, 3_000_000);
     assert_eq!(world.no(H1, action), "ack_old");
     world.ok(P1, top_up(id, 10 * E6));
@@ -111,11 +115,10 @@ fn rule_10_a_payer_that_completes_begins_a_closing() {
     world.at(1_600);
     let late = world.redeem(id, 1_000);
     assert_eq!(world.no(H1, late), "job_over");
-    assert_eq!(world.job(id).status, Status::Settled {
-        cause: Cause::PayerCompleted,
-        settlement: world.due(id),
-        at: MarketMs::new(1_600_000)
-    });
+    assert_eq!(
+        world.job(id).status,
+        Status::Settled { cause: Cause::PayerCompleted, settlement: world.due(id), at: MarketMs::new(1_600_000) }
+    );
     assert_eq!((world.earned(H1, USD), world.treasury(USD), world.held(P1, USD)), (4_050, 450, 9_999_995_500));
 }
 
@@ -272,6 +275,7 @@ fn an_event_of_an_end_tells_what_had_been_paid_before() {
     let cost = |gross, fee| Cost { gross: amount(gross), fee: amount(fee), provider: amount(gross - fee) };
     assert_eq!((*paid_before, used.get(), settlement.gross.get()), (cost(2_500, 250), 600, 3_000));
     let receipt::Action::ReceiptSubmit { receipt, .. } = receipt::examples().remove(0);
-    let late = receipt::Action::ReceiptSubmit { receipt: receipt::Receipt { job: JobId::new(id), ..receipt }, ack: None };
+    let late =
+        receipt::Action::ReceiptSubmit { receipt: receipt::Receipt { job: JobId::new(id), ..receipt }, ack: None };
     assert_eq!(world.no(H1, late), "job_ended");
 }

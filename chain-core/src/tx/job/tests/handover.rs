@@ -81,7 +81,9 @@ fn rule_19_what_an_opening_needs_is_needed() {
     assert_eq!(world.no(H3, take_over(id, 5_000)), "unknown_provider");
     world.ok(P1, hand_to(id, H2, 5_000, 0));
     let offer_of = |quantum, slots| {
-        let provider::Action::OfferPublish { model, asset, unit_kind, terms } = offer(m1(), USD, 5_000) else { panic!() };
+        let provider::Action::OfferPublish { model, asset, unit_kind, terms } = offer(m1(), USD, 5_000) else {
+            panic!()
+        };
         let terms = crate::state::market::provider::OfferTerms { quantum: Units::new(quantum), slots, ..terms };
         provider::Action::OfferPublish { model, asset, unit_kind, terms }
     };

@@ -90,9 +90,7 @@ fn rule_14_providers_that_meet_the_requirements_bid_at_most_the_price() {
 fn rule_14_a_new_bid_replaces_the_old_one_and_costs_no_row() {
     let (mut world, id) = posted(posting());
     let mut tell = |price| match &world.ok(H1, bid(id, price, 1_000, NOBODY()))[0] {
-        crate::tx::Event::Job(Event::BidPlaced { replaced, row_fee, .. }) => {
-            (replaced.map(Price::get), row_fee.get())
-        }
+        crate::tx::Event::Job(Event::BidPlaced { replaced, row_fee, .. }) => (replaced.map(Price::get), row_fee.get()),
         other => panic!("{other:?}"),
     };
     assert_eq!((tell(5_000), tell(4_000), tell(4_500)), ((None, 36), (Some(5_000), 0), (Some(4_000), 0)));
@@ -160,7 +158,10 @@ fn rule_15_an_accepted_bid_is_a_job_on_its_terms() {
     assert_eq!(world.no(P1, accept_bid(id, H1, 4_000)), "dispute_terms_changed", "no name: the council");
     world.ok(P1, accept_bid_on(id, H1, 4_000, Some(terms.hash())));
     let job = world.job(id);
-    assert_eq!((job.provider, job.price, job.max_units()), (address(H1), Price::new(4_000), Some(Units::new(2_500_000))));
+    assert_eq!(
+        (job.provider, job.price, job.max_units()),
+        (address(H1), Price::new(4_000), Some(Units::new(2_500_000)))
+    );
     assert_eq!((job.mode, job.payer, job.started.get()), (acks(1_000), address(P1), 1_000_000));
     assert_eq!(dispute_terms(&world.chain.tree, JobId::new(id)).unwrap(), terms);
     let tree = &world.chain.tree;
