@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Units are cumulative in a leg: each acknowledgement says all of them, and replaces all before it. The provider
-//! works at most a quantum beyond what it holds ([`AckStore::covered`]), the payer acknowledges at most a quantum beyond
-//! what it received ([`Acknowledger::acknowledge`]): so neither can lose more.
+//! works at most a quantum beyond what it holds ([`AckStore::covered`]), the payer acknowledges at most a quantum
+//! beyond what it received ([`Acknowledger::acknowledge`]): so neither can lose more.
 //!
 //! Not here: files (`book`), how acknowledgements are sent, what the chain pays for them (chain-core).
 
@@ -114,8 +114,8 @@ impl AckStore {
         Book::open(dir, chain).map(Self)
     }
 
-    /// Takes an acknowledgement that is newer than the one held. It is on the disk when this returns; only then may more
-    /// work be done for it. Answers its units.
+    /// Takes an acknowledgement that is newer than the one held. It is on the disk when this returns; only then may
+    /// more work be done for it. Answers its units.
     ///
     /// # Errors
     /// [`AckError::Other`], [`AckError::Signature`] and [`AckError::NotNewer`] are the sender's problem and change

@@ -2,8 +2,8 @@
 //!
 //! A file is written beside its place, synced, renamed over it, and the directory is synced. A kill at any point leaves
 //! the old file or the new one, and perhaps one ending in `.new`, which the next opening removes. Nothing counts before
-//! all of this is done. After an error nobody knows what is on the disk: the book then refuses to be written until it is
-//! opened again.
+//! all of this is done. After an error nobody knows what is on the disk: the book then refuses to be written until it
+//! is opened again.
 //!
 //! Not here: which acknowledgement replaces which (`acks`).
 

@@ -161,7 +161,11 @@ proptest! {
     }
 
     #[test]
-    fn a_receipt_that_was_damaged_never_panics(place in any::<prop::sample::Index>(), byte in any::<u8>(), n in 0usize..5) {
+    fn a_receipt_that_was_damaged_never_panics(
+        place in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+        n in 0usize..5,
+    ) {
         let mut bytes = cases()[n].receipt.clone().into_bytes();
         let place = place.index(bytes.len());
         bytes[place] = byte;

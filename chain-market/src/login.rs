@@ -28,8 +28,8 @@ use serde::{Deserialize, Serialize};
 /// Longest domain, in bytes: that of DNS names, and room for a port.
 pub const MAX_DOMAIN_BYTES: usize = 261;
 
-/// The host's name as the client knows it: `host.example`, with `:port` where that is part of its address. Compared byte
-/// by byte.
+/// The host's name as the client knows it: `host.example`, with `:port` where that is part of its address. Compared
+/// byte by byte.
 pub type Domain = Text<MAX_DOMAIN_BYTES>;
 
 /// What a client signs to be let in.
@@ -303,7 +303,7 @@ impl Seen {
             return Err(LoginError::Seen);
         }
         let of_key = self.by_key.get(&key).copied().unwrap_or_default();
-        // A nonce is never forgotten before it expires: whoever is let in once too often is worse off than one who waits.
+        // A nonce is never forgotten before it expires: to let one wait is better than to let one in twice.
         if self.nonces.len() >= limits.nonces || of_key >= limits.nonces_per_key {
             return Err(LoginError::Busy);
         }

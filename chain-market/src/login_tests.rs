@@ -70,7 +70,7 @@ fn payer_delegate_and_ack_key_come_in_and_nobody_else() {
 #[test]
 fn every_field_counts_and_is_signed() {
     let good = login(1, 1, 1_000);
-    let other = |what| move |result: Result<Who, LoginError>| matches!(result, Err(LoginError::Other { what: w, .. }) if w == what);
+    let other = |expected| move |result| matches!(result, Err(LoginError::Other { what, .. }) if what == expected);
     type Change = (fn(&mut Challenge), &'static str);
     let changes: [Change; 5] = [
         (|c| c.domain = Text::new("host.example").unwrap(), "domain"),

@@ -187,8 +187,8 @@ fn a_report_says_what_holds_and_what_was_not_looked_at() {
     let report = files.check(&args).unwrap();
     assert_eq!(report.hash, Some(receipt.hash(&chain())));
     assert_eq!(report.verified, ["form: version 2, times in order", "place: the first receipt of its leg"]);
-    let open = "that the payer acknowledged it (--ack)|that the chain has taken it, and what it paid (--proof)|that the \
-                work was done, and what its hashes are of";
+    let open = "that the payer acknowledged it (--ack)|that the chain has taken it, and what it paid (--proof)|that \
+                the work was done, and what its hashes are of";
     assert_eq!(report.not_verified.join("|"), open);
     args.ack = Some(files.write("ack.json", &serde_json::to_string(&ack(450)).unwrap()));
     args.hash = report.hash;
