@@ -21,7 +21,8 @@ const RETRY: Duration = Duration::from_millis(500);
 /// What a job ends with.
 const ENDS: &[&str] = &["job_settled", "dispute_decided", "job_cancelled"];
 
-/// Tells events until the job is settled, or a posted one is taken back. A connection that breaks is made anew, and the blocks go on without a gap.
+/// Tells events until the job is settled, or a posted one is taken back. A connection that breaks is made anew, and
+/// the blocks go on without a gap.
 pub async fn watch(app: &App, mut node: Node, job: JobId, from: Option<Height>) -> Answer<()> {
     let answer = node.client.get_job(job).await?;
     let asset = answer.job.asset();

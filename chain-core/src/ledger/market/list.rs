@@ -1,9 +1,11 @@
 //! Pages of the market's lists.
+//!
+//! Not here: disputes (`disputes`).
 
 use super::entries::{
-    DISPUTE, DISPUTE_ACCOUNT, DISPUTE_STATE, JOB, JOB_MODEL, JOB_OPENER, JOB_PAYER, JOB_PROVIDER, JOB_STATE, JobEntry,
-    JobRow, JobState, LOCKED, OFFER, PROVIDER_ID, PROVIDER_MODEL, PROVIDER_SEEN, RECEIPT, RECEIPT_HASH,
-    dispute_accounts, key, offer_prefix, provider_keys, read_account, read_job, read_offer_key, receipt_key,
+    JOB, JOB_MODEL, JOB_OPENER, JOB_PAYER, JOB_PROVIDER, JOB_STATE, JobEntry, JobRow, JobState, LOCKED, OFFER,
+    PROVIDER_ID, PROVIDER_MODEL, PROVIDER_SEEN, RECEIPT, RECEIPT_HASH, key, offer_prefix, provider_keys, read_account,
+    read_job, read_offer_key, receipt_key,
 };
 use super::follow::{market_indexed, read_amount, stored_job};
 use super::late::{Kind, Late};
@@ -11,9 +13,7 @@ use super::{CHUNK, MAX_HELD, MAX_LOOKS, Source, UNIT_BYTES, head};
 use crate::crypto::Hash;
 use crate::fault::Fault;
 use crate::ledger::keys;
-use crate::state::market::dispute::{DISPUTES, Dispute, dispute_terms};
-use crate::state::market::job::{JOBS, Job};
-use crate::state::market::provider::{DisputeTerms, OFFERS, Offer, OfferKey, PROVIDERS, Provider, offer_row};
+use crate::state::market::provider::{OFFERS, Offer, OfferKey, PROVIDERS, Provider, offer_row};
 use crate::state::{RowKey, Rows, Tree};
 use crate::storage::{Direction, KeyRange, Table};
 use crate::types::{Address, Amount, AssetId, Height, JobId, MarketMs, ModelId, Price, UnitKind};
@@ -44,7 +44,7 @@ pub enum Sorting {
 }
 
 impl Sorting {
-    fn direction(self) -> Direction {
+    pub(super) fn direction(self) -> Direction {
         match self {
             Self::Oldest => Direction::Forward,
             Self::Newest => Direction::Backward,
@@ -65,15 +65,6 @@ pub struct JobFilter {
     pub model: Option<ModelId>,
     /// How it stands.
     pub state: Option<JobState>,
-}
-
-/// Which disputes. What is given must hold.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct DisputeFilter {
-    /// Payer, opener, provider, who earns, or a named arbiter.
-    pub account: Option<Address>,
-    /// Whether it goes on.
-    pub open: Option<bool>,
 }
 
 /// Which offers. What is given must hold.
@@ -184,34 +175,6 @@ impl JobFilter {
             && self.model.is_none_or(|wanted| wanted == model)
             && self.state.is_none_or(|wanted| wanted == row.state())
     }
-}
-
-/// A dispute with its job, and how it is decided.
-pub type Disputed = (JobId, Job, Dispute, DisputeTerms);
-
-/// Disputes by their job's number. `after`: `next` of the page before.
-pub fn list_disputes<T>(
-    source: &dyn Source,
-    filter: &DisputeFilter,
-    sorting: Sorting,
-    (after, limit): (Option<&[u8]>, usize),
-    take: Take<'_, Disputed, T>,
-) -> Result<Page<T>, ListError> {
-    let mut lines = Vec::new();
-    lines.extend(filter.account.map(|account| key(DISPUTE_ACCOUNT, &[account.as_bytes()])));
-    lines.extend(filter.open.map(|open| key(DISPUTE_STATE, &[&[u8::from(open)]])));
-    if lines.is_empty() {
-        lines.push(vec![DISPUTE]);
-    }
-    let walk = Walk { lines, base: None, until: None, direction: sorting.direction() };
-    walk.page(source, Kind::Jobs, (after, limit), &mut |rows, (suffix, _)| {
-        let id = read_job(suffix)?;
-        let (Some(job), Some(dispute)) = (JOBS.get(rows, &id)?, DISPUTES.get(rows, &id)?) else { return Ok(None) };
-        let terms = dispute_terms(rows, id)?;
-        let is_meant = filter.open.is_none_or(|open| open == dispute.outcome.is_none())
-            && filter.account.is_none_or(|account| dispute_accounts(&job, &terms).contains(&account));
-        if is_meant { take(rows, (id, job, dispute, terms)) } else { Ok(None) }
-    })
 }
 
 /// Offers by model, asset, kind of units, price and the provider's number. Whether they hold now is for `take`.
@@ -432,17 +395,17 @@ fn locked_now(source: &dyn Source, payer: &Address) -> Result<BTreeMap<AssetId, 
 }
 
 /// Sees an entry: what follows the base of its key, and its value.
-type See<'s, T> = &'s mut dyn FnMut(&Reading<'_>, (&[u8], &[u8])) -> Result<Option<T>, Fault>;
+pub(super) type See<'s, T> = &'s mut dyn FnMut(&Reading<'_>, (&[u8], &[u8])) -> Result<Option<T>, Fault>;
 
 /// Lists that stand beside each other: what they have in common is looked for.
-struct Walk {
+pub(super) struct Walk {
     /// The beginnings of their keys.
-    lines: Vec<Vec<u8>>,
+    pub lines: Vec<Vec<u8>>,
     /// So many bytes of a key don't belong to the place in the list; `None`: the beginning.
-    base: Option<usize>,
+    pub base: Option<usize>,
     /// Keys from here on don't belong to the only list.
-    until: Option<Vec<u8>>,
-    direction: Direction,
+    pub until: Option<Vec<u8>>,
+    pub direction: Direction,
 }
 
 /// An entry's place and value.
@@ -502,7 +465,7 @@ impl<T> Filling<T> {
 }
 
 impl Walk {
-    fn page<T>(
+    pub fn page<T>(
         &self,
         source: &dyn Source,
         kind: Kind,

@@ -22,17 +22,19 @@
 //!
 //! Not here: the rows (`state::market`), their JSON shapes, histories of accounts (`history`).
 
+mod disputes;
 mod entries;
 mod follow;
 mod late;
 mod list;
 mod touched;
 
+pub use disputes::{DisputeFilter, Disputed, list_disputes};
 pub use entries::{JobRow, JobState};
 pub use follow::{index_market, market_indexed};
 pub use list::{
-    DisputeFilter, Disputed, JobFilter, ListError, OfferFilter, Page, ProviderOrder, Reading, ReceiptPlace, Sorting,
-    find_receipt, list_disputes, list_jobs, list_offers, list_providers, list_receipts, locked, receipt_place,
+    JobFilter, ListError, OfferFilter, Page, ProviderOrder, Reading, ReceiptPlace, Sorting, find_receipt, list_jobs,
+    list_offers, list_providers, list_receipts, locked, receipt_place,
 };
 pub(super) use touched::receipt_keys;
 
