@@ -22,7 +22,11 @@ pub(super) fn decline(context: &mut Context<'_, '_>, id: JobId) -> Result<Event,
         return Err(WORK_ACCEPTED.because("a job without accepted work", job.meter.used).into());
     }
     PROVIDERS.put(context.state, &job.provider, &Provider { last_seen: market.now, ..working });
+    let gives_up = by == job.provider;
     let by = Some(by);
+    if job.is_acknowledged() && !gives_up {
+        return Ok(close(context.state, (id, job), (Cause::Declined, None), by, &market)?);
+    }
     Ok(finish(context.state, (id, job), Cause::Declined, by, (&market, context.params))?)
 }
 

@@ -43,7 +43,7 @@
 //! 8. The payer, or a delegate whose grant covers it, adds to the deposit while the job is active and not over, the
 //!    market is open and the model active; rules 1 and 3 hold for the sum.
 //! 9. The provider or its operator declines before the first accepted unit of its leg and before the job is over: all
-//!    that is there goes back.
+//!    that is there goes back. Where the payer acknowledges, an operator's declining begins a closing.
 //! 10. The payer completes at any time before the job is due, the provider or its operator from a window after the
 //!     last claim, or after the start, on; where the payer acknowledges, also at once while nothing unacknowledged was
 //!     claimed. It fails if more than `max_units` were used, so that no claim slips in front.

@@ -238,9 +238,9 @@ fn rule_8_what_is_over_is_refused_before_the_queue_comes_to_it() {
 fn rule_8_times_and_losses_are_those_of_the_opening() {
     let (mut world, id) = claimed();
     for (name, value) in [
-        ("market.dispute_respond_s", 60),
-        ("market.dispute_verdict_s", 60),
-        ("market.bond_loss_no_verdict_bps", 10_000),
+        ("market.dispute_respond_s", 200_000),
+        ("market.dispute_verdict_s", 400_000),
+        ("market.bond_loss_no_verdict_bps", 9_999),
     ] {
         world.set_param(name, value).unwrap();
     }

@@ -96,6 +96,22 @@ fn rule_9_a_provider_declines_before_the_first_accepted_unit_without_a_closing()
     assert_eq!(world.no(H1, decline(id)), "job_over");
 }
 
+/// The operator does not know what the provider has in its drawer.
+#[test]
+fn rule_9_an_operator_that_declines_gives_up_no_acknowledgement() {
+    let (mut world, id) = session();
+    let (payout, operator) = (None, Some(address(X)));
+    world.ok(H1, crate::tx::provider::Action::ProviderUpdate { profile: profile(&[m1()]), payout, operator });
+    assert_eq!(closing(&world.ok(X, decline(id))).unwrap().0, Cause::Declined);
+    world.redeemed(id, 500);
+    world.later(600);
+    let (cause, paid) = settled(&world.block()).unwrap();
+    assert_eq!((cause, figures(&paid)), (Cause::Declined, (2_500, 250, 2_250, 9_997_500)));
+    // Where nobody acknowledges there is nothing to wait for.
+    let id = world.open(P1, opening(USD, 10 * E6, 5_000));
+    assert_eq!(settled(&world.ok(X, decline(id))).unwrap().0, Cause::Declined);
+}
+
 #[test]
 fn rule_10_a_payer_that_completes_begins_a_closing() {
     let (mut world, id) = session();

@@ -199,9 +199,8 @@ fn rule_15_what_changed_since_the_bid_counts() {
 
 #[test]
 fn rule_15_the_bond_stands_for_as_many_jobs_and_the_deposit_for_a_quantum() {
-    let mut params = params();
-    params.market.bond_per_slot = amount(500 * E18);
-    let world = &mut World::f0_on(&params);
+    let world = &mut World::f0();
+    world.set_param("market.bond_per_slot", 500 * E18).unwrap();
     let ids: Vec<_> = (0..3).map(|_| world.post(P1, posting())).collect();
     for id in &ids {
         world.ok(H1, bid(*id, 5_000, 1_000, NOBODY()));

@@ -79,10 +79,10 @@ fn rule_6_an_acknowledgement_is_for_its_chain_job_leg_provider_and_units_by_the_
         (by_k(Acknowledged { provider: address(H2), ..said }), "ack_other_provider"),
         (said.sign(&chain(), &key(P1)), "ack_other_key"),
         (said.sign(&chain(), &key(H1)), "ack_other_key"),
-        (said.sign(&ChainId::default(), &key(K)), "bad_signature"),
-        (altered(Acknowledged { cumulative_units: Units::new(501), ..said }), "bad_signature"),
-        (altered(Acknowledged { leg: 1, ..said }), "bad_signature"),
-        (Ack { key: key(H1).public(), ..by_k(said) }, "bad_signature"),
+        (said.sign(&ChainId::default(), &key(K)), "bad_proof"),
+        (altered(Acknowledged { cumulative_units: Units::new(501), ..said }), "bad_proof"),
+        (altered(Acknowledged { leg: 1, ..said }), "bad_proof"),
+        (Ack { key: key(H1).public(), ..by_k(said) }, "bad_proof"),
     ];
     let receipt = fits();
     for (ack, name) in hostile {
@@ -104,8 +104,7 @@ fn rule_6_an_acknowledgement_above_the_deposit_redeems_the_deposit() {
     let all = world.redeem(id, u64::MAX);
     assert_eq!(told(&world.ok(H1, all)), (Some(2_000_000), 2_000_000, 9 * E6, E6));
     let beyond = Receipt { cumulative_units: Units::new(2_000_001), ..world.receipt(id, 0) };
-    let ack = world.ack(id, u64::MAX);
-    assert_eq!(world.no(H1, with(beyond, ack)), "beyond_deposit");
+    assert_eq!(world.no(H1, submit_of(beyond)), "beyond_deposit");
     let more = world.redeem(id, u64::MAX);
     assert_eq!(world.no(H1, more), "ack_old");
     assert_eq!(settled(&world.ok(H1, complete(id))).unwrap().1.refund.get(), 0);
