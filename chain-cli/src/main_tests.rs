@@ -108,7 +108,7 @@ fn the_commands_of_the_documents_are_known() {
         "job cancel 1 --from dev1",
         "job bids 1 --all",
         "job bid 1 --price 0.004USD --quantum 500 --arbiter dev5 --arbiter dev6 --arbiters-needed 2 --from dev3",
-        "job accept-bid 1 --provider dev3 --dispute-terms any --from dev1",
+        "job accept-bid 1 --provider dev3 --dispute-terms council --from dev1",
         "job hand-over 1 --to dev4 --price 0.004USD --max-units 500 --from dev1",
         "job hand-over 1 --to nobody --from dev1",
         "job take-over 1 --from dev4",

@@ -117,9 +117,9 @@ pub struct Wanted {
 /// On which terms of disputes somebody insists.
 #[derive(Debug, Clone, Args)]
 pub struct Pinned {
-    /// Refuse any other way of deciding disputes than that of this hash; `any` takes whatever it is [default: as the
-    /// node says now, and shown]
-    #[arg(long, value_name = "HASH|any")]
+    /// Refuse any other way of deciding disputes than that of this hash; `council`: any with arbiters
+    /// [default: as the node says now, and shown]
+    #[arg(long, value_name = "HASH|council")]
     dispute_terms: Option<String>,
 }
 
@@ -182,11 +182,11 @@ impl Pinned {
         Ok(Some(terms.hash))
     }
 
-    /// What was said: a hash, or not to look at it.
+    /// What was said: a hash, or none, which means the council.
     fn said(&self) -> Answer<Option<Option<Hash>>> {
         match self.dispute_terms.as_deref() {
             None => Ok(None),
-            Some("any") => Ok(Some(None)),
+            Some("council") => Ok(Some(None)),
             Some(hash) => {
                 let hash = hash.parse().map_err(|error| CliError::Usage(format!("--dispute-terms {hash}: {error}")))?;
                 Ok(Some(Some(hash)))

@@ -26,6 +26,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 mod costs;
 
 /// A market whose lists are in a store of their own.
+/// A bid: whose, its price, and how its disputes are decided.
+type Chosen = (Address, Price, Option<Hash>);
+
 struct Listed {
     inner: Mutex<Inner>,
     store: Arc<MemoryStore>,
@@ -200,7 +203,7 @@ impl Listed {
     }
 
     /// A posted job, and who bids on it at which price.
-    fn posted(&self, which: u8) -> Option<(JobId, Option<(Address, Price, Option<Hash>)>)> {
+    fn posted(&self, which: u8) -> Option<(JobId, Option<Chosen>)> {
         self.read(|tree| {
             let rows: Vec<_> = all_rows(tree).into_iter().collect();
             let posts = rows.into_iter().filter_map(|(id, row)| match row {

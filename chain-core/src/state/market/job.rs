@@ -177,7 +177,7 @@ pub struct Handover {
     pub price: Price,
     /// The most units that may have been used by then.
     pub max_units: Units,
-    /// Hash of the dispute terms its offer must have; `None`: whatever they are.
+    /// Hash of the dispute terms its offer must have; `None`: those of an offer without arbiters.
     #[serde(default)]
     pub dispute_terms: Option<Hash>,
 }
