@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::state::market::dispute::{DISPUTE_ENDS, DISPUTE_TERMS};
-use crate::state::market::job::JOB_ENDS;
+use crate::state::market::job::{JOB_ENDS, OPEN_PAIRS};
 use crate::tx::market;
 
 #[test]
@@ -154,6 +154,7 @@ fn rule_2_what_is_not_contested_is_settled_at_once() {
     assert!(!world.is_settled(id));
     assert_eq!(JOB_ENDS.scan(&world.chain.tree).count(), 0);
     assert_eq!((world.provider(H1).open_jobs, world.provider(H1).disputed_jobs), (0, 1), "it takes no slot");
+    assert_eq!(OPEN_PAIRS.scan(&world.chain.tree).count(), 0, "nor a place of the two");
     world.later(1);
     let (cause, s, bonds) = decided(&world.block()).unwrap();
     assert_eq!((cause, figures(&s), bonds.payer.get()), (Cause::Unanswered, (7_500, 750, 6_750, 9_992_500), 500_000));
