@@ -117,7 +117,7 @@ pub struct Wanted {
 /// On which terms of disputes somebody insists.
 #[derive(Debug, Clone, Args)]
 pub struct Pinned {
-    /// Refuse any other way of deciding disputes than that of this hash; `council`: any with arbiters
+    /// Refuse any other way of deciding disputes than that of this hash; `council` refuses any arbiters
     /// [default: as the node says now, and shown]
     #[arg(long, value_name = "HASH|council")]
     dispute_terms: Option<String>,

@@ -25,10 +25,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 mod costs;
 
-/// A market whose lists are in a store of their own.
 /// A bid: whose, its price, and how its disputes are decided.
 type Chosen = (Address, Price, Option<Hash>);
 
+/// A market whose lists are in a store of their own.
 struct Listed {
     inner: Mutex<Inner>,
     store: Arc<MemoryStore>,
