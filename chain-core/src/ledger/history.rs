@@ -173,7 +173,7 @@ mod tests {
         let results = world.chain.block(&signed);
         let bytes = signed.iter().map(|checked| checked.bytes().to_vec()).collect();
         let block = block(bytes, results);
-        for (seed, expected) in [(D, vec![0]), (H1, vec![0, 1]), (P1, vec![0, 1]), (V, vec![1]), (P2, vec![2])] {
+        for (seed, expected) in [(D, vec![0]), (H1, vec![0, 1]), (P1, vec![0, 1]), (V, vec![0, 1]), (P2, vec![2])] {
             assert_eq!(found(&block, seed), expected, "{seed}");
         }
         assert_eq!((found(&block, H2), found(&block, X)), (vec![2], vec![]));

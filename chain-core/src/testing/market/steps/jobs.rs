@@ -17,11 +17,11 @@ impl Draw<'_, '_> {
         if found.is_none() && !self.is_hostile() {
             return self.providers();
         }
-        let (seed, key, price) = match found {
-            Some((seed, key, terms)) => (seed, key, terms.price.get()),
+        let (seed, key, price, disputes) = match found {
+            Some((seed, key, terms)) => (seed, key, terms.price.get(), Some(terms.dispute().hash())),
             None => {
                 let (model, asset, unit_kind) = (self.model(), self.asset(), UnitKind::Tokens);
-                (self.pick(&PROVIDERS), OfferKey { model, asset, unit_kind }, 5_000)
+                (self.pick(&PROVIDERS), OfferKey { model, asset, unit_kind }, 5_000, None)
             }
         };
         let OfferKey { model, asset, unit_kind } = key;
@@ -45,7 +45,7 @@ impl Draw<'_, '_> {
             duration_s,
             silence_s,
             mode: Mode::ProviderClaims { proof_interval },
-            dispute_terms: None,
+            dispute_terms: if self.one_in(50) { None } else { disputes },
             client_ref: self.one_in(3).then(|| text(&format!("order {}", self.below(NAMES)))),
         });
         wish(by, action)
