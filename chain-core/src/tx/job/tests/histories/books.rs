@@ -153,6 +153,8 @@ pub(super) struct Books {
     pub grants: BTreeMap<(Address, Address), Allowed>,
     pub keys: BTreeMap<Address, Authority>,
     pub measures: BTreeMap<u64, (Measure, BTreeSet<Address>)>,
+    /// Jobs that verdicts name, as they were when these were proposed.
+    pub named: BTreeMap<u64, Deal>,
     /// Whose money may have become less in this block.
     pub consents: BTreeSet<Address>,
     /// Who gets a compensation.
@@ -181,6 +183,7 @@ impl Books {
             grants: BTreeMap::new(),
             keys: BTreeMap::new(),
             measures: BTreeMap::new(),
+            named: BTreeMap::new(),
             consents: BTreeSet::new(),
             owed_to: BTreeMap::new(),
         }

@@ -343,6 +343,8 @@ impl Books {
                 let soon = worker.slashed.is_some_and(|at| self.now < at + u64::from(market.slash_cooldown_s) * 1_000);
                 let most = bond * u128::from(market.slash_max_bps) / 10_000;
                 must(!soon && amount.get() <= most, || format!("{amount} of {bond}, {worker:?}"))?;
+                let is_known = job.is_none_or(|job| self.jobs.contains_key(&job.get()));
+                must(is_known, || format!("a slash for {job:?}"))?;
                 self.slash(*provider, amount.get(), *job)
             }
             OfferPublish { .. } => active().map(drop),
@@ -358,8 +360,13 @@ impl Books {
             Event::Authority(authority::Event::BondSlashed { slash, .. }) => (&slash.job, &slash.payer),
             _ => return Ok(()),
         };
-        let victim = job.and_then(|job| self.jobs.get(&job.get())).map(|deal| deal.payer);
+        let victim = job.and_then(|job| self.named_job(job)).map(|deal| deal.payer);
         must(*payer == victim, || format!("{payer:?} instead of {victim:?} of {job:?}"))
+    }
+
+    /// A job that is there, or was when a verdict naming it was proposed.
+    fn named_job(&self, job: JobId) -> Option<&Deal> {
+        self.jobs.get(&job.get()).or_else(|| self.named.get(&job.get()))
     }
 
     fn slash(&mut self, who: Address, amount: u128, job: Option<JobId>) -> Audit {
@@ -370,7 +377,7 @@ impl Books {
         self.take(Place::Bond(who), STAKE, amount)?;
         let mut compensation = 0;
         if let Some(job) = job {
-            let deal = self.jobs.get(&job.get()).ok_or("for a job nobody knows")?;
+            let deal = self.named_job(job).ok_or("for a job nobody knows")?;
             must(deal.provider == who && deal.payer != who, || format!("{who} is slashed for {job}"))?;
             compensation = amount * u128::from(market.victim_bps) / 10_000;
             let window_ms = deal.window_ms.max(u64::from(market.window_s) * 1_000);
@@ -395,6 +402,10 @@ impl Books {
             match event {
                 Event::Authority(authority::Event::ProposalOpened { proposal, measure, .. }) => {
                     self.measures.insert(proposal.get(), (measure.clone(), BTreeSet::from([by])));
+                    if let authority::Measure::Slash { job: Some(job), .. } = measure {
+                        let deal = self.jobs.get(&job.get()).cloned().ok_or("a verdict for a job nobody knows")?;
+                        self.named.insert(job.get(), deal);
+                    }
                 }
                 Event::Authority(authority::Event::BondSlashed { proposal, slash, .. }) => {
                     if let authority::Action::CouncilVote { approve: true, .. } = action {
