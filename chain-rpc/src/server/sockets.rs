@@ -52,14 +52,21 @@ async fn serve(
     let stopped = door.stop.clone().shutdown();
     tokio::pin!(stopped);
     loop {
-        let told = tokio::select! {
-            () = &mut stopped => return,
-            // What the client says means nothing, but reading it answers pings and shows its end.
-            received = socket.recv() => match received {
-                Some(Ok(Message::Close(_))) | Some(Err(_)) | None => return,
-                Some(Ok(_)) => continue,
-            },
-            told = feed.next(context, &payer) => told,
+        let told = {
+            // One future until it is done: given up, it would do the same work again for every word of the client.
+            let next = feed.next(context, &payer);
+            tokio::pin!(next);
+            loop {
+                tokio::select! {
+                    () = &mut stopped => return,
+                    // What the client says means nothing, but reading it answers pings and shows its end.
+                    received = socket.recv() => match received {
+                        Some(Ok(Message::Close(_))) | Some(Err(_)) | None => return,
+                        Some(Ok(_)) => {}
+                    },
+                    told = &mut next => break told,
+                }
+            }
         };
         let (text, last) = match told.map(|told| told.counted(context, subscription.name)) {
             Ok(Some((message, last))) => (String::from(Box::<str>::from(message)), last),

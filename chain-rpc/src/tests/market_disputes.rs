@@ -196,7 +196,11 @@ async fn acknowledged_work_is_paid_at_once_and_the_rest_after_a_closing() {
 async fn a_dispute_is_listed_by_its_parties_and_arbiters_and_shown_until_its_verdict() {
     let council = market().await;
     let (client, node, to) = (&council.client, &council.world.node, council.world.door.address);
-    done(node, BUYER, open(OTHER, model(), AssetId::NATIVE, 10_000, None)).await;
+    let mut wish = open(OTHER, model(), AssetId::NATIVE, 10_000, None);
+    assert_eq!(council.said(BUYER, wish.clone()).await, Some(99), "who names no dispute terms means the council");
+    let Action::Job(job::Action::JobOpen(opening)) = &mut wish else { panic!("{wish:?}") };
+    opening.dispute_terms = Some(arbiters().hash());
+    done(node, BUYER, wish).await;
     done(node, OTHER, submit(claim(node, 2, 500))).await;
     assert_eq!(begun(&council, 2).await.contestable.unwrap().from.get(), 0);
     done(node, BUYER, contest(2, 100)).await;

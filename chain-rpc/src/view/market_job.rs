@@ -389,7 +389,8 @@ pub struct ContestableView {
 /// A job that is closing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClosingView {
-    /// Why: `payer_completed`, `duration_over`, `silence` or `handed_over`.
+    /// Why: `payer_completed`, `duration_over`, `silence`, `handed_over`; `provider_completed` or `declined` by its
+    /// operator.
     #[schemars(with = "String")]
     pub cause: Cause,
     /// Until when acknowledgements can be redeemed.

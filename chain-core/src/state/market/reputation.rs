@@ -12,8 +12,8 @@
 //! 4. A slash: its part of the bond, or of `min_bond` where that is less, rounded up, in basis points. It counts
 //!    for all models.
 //! 5. A dispute that a verdict, or a newer acknowledgement, decided for the provider: one won, besides what rule 1
-//!    says. One it did not answer, or a verdict for the payer: one lost, if a market fee would have come in for what was
-//!    contested. Without a verdict: nothing.
+//!    says. A verdict for the payer: one lost; one it did not answer: one empty timeout; both if a market fee would have
+//!    come in for what was contested. Without a verdict: nothing.
 //!
 //! What does not count:
 //! 6. A decline, a payer who completes before anything was accepted, and a provider who completes: that the payer
@@ -168,7 +168,7 @@ pub(super) fn count_end(
     // A lost one counts also between related accounts, as relations are the provider's to make.
     let at_stake = job.cost(job.meter.used).fee > job.cost(settlement.billable).fee;
     let dispute = dispute.filter(|counted| match counted {
-        Count::DisputeLost => at_stake || job.terms.fee_bps == 0,
+        Count::DisputeLost | Count::TimeoutEmpty => at_stake || job.terms.fee_bps == 0,
         _ => paid && !related,
     });
     if count.is_none() && dispute.is_none() {
@@ -197,7 +197,7 @@ pub(super) fn count_end(
 fn counts_as(job: &Job, cause: Cause) -> Option<Count> {
     let (worked, acknowledged) = (!job.meter.used.is_zero(), job.is_acknowledged() && !job.meter.paid.is_zero());
     match cause {
-        Cause::Unanswered | Cause::VerdictForPayer | Cause::NoVerdict | Cause::Declined => None,
+        Cause::Unanswered | Cause::VerdictForPayer | Cause::NoVerdict => None,
         _ if acknowledged => Some(Count::Job),
         Cause::PayerCompleted | Cause::HandedOver | Cause::VerdictForProvider if worked => Some(Count::Job),
         Cause::DurationOver | Cause::Silence if worked => Some(Count::TimeoutWithWork),
@@ -211,7 +211,8 @@ fn counts_as(job: &Job, cause: Cause) -> Option<Count> {
 fn dispute_counts_as(cause: Cause) -> Option<Count> {
     match cause {
         Cause::VerdictForProvider | Cause::NewerAck => Some(Count::DisputeWon),
-        Cause::Unanswered | Cause::VerdictForPayer => Some(Count::DisputeLost),
+        Cause::VerdictForPayer => Some(Count::DisputeLost),
+        Cause::Unanswered => Some(Count::TimeoutEmpty),
         _ => None,
     }
 }

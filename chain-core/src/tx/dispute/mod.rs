@@ -14,9 +14,9 @@
 //! 2. What is not contested is settled at once: the provider is paid up to there; where nobody acknowledges, the payer
 //!    has back what is beyond the claims. Nothing else happens to the job until the dispute ends, and with it the job.
 //!    The job takes no slot of the provider any more; the bond of a provider that leaves waits for it.
-//! 3. The provider, or its operator, ends it at any time with an acknowledgement of more than is paid: that is
-//!    paid, and the payer has lost.
-//! 4. Otherwise the provider itself deposits as much, by `dispute_respond_s` after the opening. If it does not, the
+//! 3. The provider itself ends it at any time with an acknowledgement of more than is paid: that is paid, and the
+//!    payer has lost. Its newest is the one to show, as no other is redeemed after it.
+//! 4. Otherwise the provider deposits as much, by `dispute_respond_s` after the opening. If it does not, the
 //!    payer has the contested amount and its deposit.
 //! 5. Then it is voted for one side, by `dispute_verdict_s` after the answer: by the arbiters of the offer or bid, as many
 //!    as it says must agree; or by the council where there are none, more than two thirds of its votes that are nobody's

@@ -211,12 +211,13 @@ fn rule_3_an_acknowledgement_counts_here_as_it_does_with_a_receipt() {
     for (ack, name) in hostile {
         assert_eq!(world.no(H1, answer_with(id, ack)), name);
     }
-    // The operator may redeem it; more than was claimed is paid, and no more than the deposit.
+    // Its operator may not, as it could give up newer ones; more than was claimed is paid, and no more than the deposit.
     let (payout, operator) = (None, Some(address(X)));
     let update = crate::tx::provider::Action::ProviderUpdate { profile: profile(&[m1()]), payout, operator };
     world.ok(H1, update);
     let all = world.ack(id, u64::MAX);
-    let (_, s, _) = decided(&world.ok(X, answer_with(id, all))).unwrap();
+    assert_eq!(world.no(X, answer_with(id, all)), "not_the_provider");
+    let (_, s, _) = decided(&world.ok(H1, answer_with(id, all))).unwrap();
     assert_eq!((figures(&s), world.earned(H1, USD)), ((10 * E6, E6, 9 * E6, 0), 9 * E6));
     // Where nobody acknowledges there is none.
     let claims = world.open(P1, Opening { judged: by_v(), ..opening(USD, 10 * E6, 5_000) });

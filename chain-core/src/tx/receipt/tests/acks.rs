@@ -197,6 +197,23 @@ fn rule_7_a_claim_is_at_most_a_quantum_beyond_what_is_paid() {
 }
 
 #[test]
+fn rule_7_what_nobody_contested_in_time_stays_final_when_claims_go_on() {
+    let (mut world, id) = session_of(1_000);
+    let from = |world: &World| world.job(id).contestable_from(MarketMs::new(world.now)).get();
+    world.prove(id, 100);
+    world.later(1);
+    // No mark, as the first one's window is open.
+    world.prove(id, 500);
+    world.later(30);
+    assert_eq!(from(&world), 600);
+    world.later(100);
+    world.prove(id, 10);
+    assert_eq!(from(&world), 600, "and not 100, which was the mark");
+    assert_eq!(world.no(P1, contest(id, 599)), "from_range");
+    world.ok(P1, contest(id, 600));
+}
+
+#[test]
 fn rule_7_a_claim_makes_final_what_is_older_than_a_window() {
     let (mut world, id) = session_of(1_000);
     let from = |world: &World| world.job(id).contestable_from(MarketMs::new(world.now)).get();
