@@ -174,9 +174,9 @@ fn frozen_vector() {
     let genesis = read(TOML).compile().unwrap();
     let (tree, header) = genesis.build().unwrap();
     let expected = [
-        "0xd3514cce574f18b8eed530cbb331eb29c654927fe9e4f3eeec133bae2d2ffad4",
-        "0x144e028449c28cf1b4531d184f7e023aa5ea42fb44ed562b2d4f709eac13605b",
-        "0x1511d157d1286a735a3a76ed43e3779ceb3106f43a252b9ab618c30b3f7e803c",
+        "0x33165857fa39d8ae8f02e0cca53d9549aed589895eeda44ae3d3ce1462649b13",
+        "0x9ff60737ef585699288ed5fc39910e942cb421638a609fe349bc39cea4daf110",
+        "0x994ea10de27b3d286b52e8d1411b8f4cdc8381bbf3955e6d2afaeca9a276b731",
     ];
     assert_eq!([genesis.chain_id().to_string(), tree.root().to_string(), header.id().to_string()], expected);
 }

@@ -267,8 +267,8 @@ fn market_words(receiver: &str) -> Vec<String> {
         "Settle job 7, whose time is over".to_owned(),
         format!(
             "Put 10USD into escrow for a job with the model {five} that providers bid on for 3600 s, at no more than \
-             0.005USD per 1000 tokens, for at most 86400 s and until 86400 s of silence; the key {} acknowledges, and at \
-             most 1000 units are claimed beyond that; providers of region \"eu\", class \"\", a bond of at least 0 base \
+             0.005USD per 1000 tokens, for at most 86400 s and until 86400 s of silence; the key {} acknowledges, and \
+             at most 1000 units are claimed beyond that; providers of region \"eu\", class \"\", a bond of at least 0 base \
              units and a score of at least 0 basis points",
             crate::testing::key(1).public()
         ),

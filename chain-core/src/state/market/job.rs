@@ -391,9 +391,9 @@ impl Job {
         self.claims_settled_at().is_some_and(|settled| now < settled)
     }
 
-    /// Units nobody can contest any more now: all, while no claim is young. Otherwise a mark is set with a claim, and again with the first claim a window
-    /// after it; then what it marked is out of reach. So however often a provider claims, no more than the claims of
-    /// two windows can be contested, and every claim can be for one.
+    /// Units nobody can contest any more now: all, while no claim is young. Otherwise a mark is set with a claim, and
+    /// again with the first claim a window after it; then what it marked is out of reach. So however often a provider
+    /// claims, no more than the claims of two windows can be contested, and every claim can be for one.
     pub fn uncontested(&self, now: MarketMs) -> Units {
         if !self.has_young_claim(now) {
             return self.meter.used;

@@ -12,17 +12,17 @@
 //! 4. A slash: its part of the bond, or of `min_bond` where that is less, rounded up, in basis points. It counts
 //!    for all models.
 //! 5. A dispute that a verdict, or a newer acknowledgement, decided for the provider: one won, besides what rule 1
-//!    says. A verdict for the payer: one lost; one it did not answer: one empty timeout; both if a market fee would have
-//!    come in for what was contested. Without a verdict: nothing.
+//!    says. A verdict for the payer: one lost; one it did not answer: one empty timeout; both if a market fee would
+//!    have come in for what was contested. Without a verdict: nothing.
 //!
 //! What does not count:
 //! 6. A decline, a payer who completes before anything was accepted, and a provider who completes: that the payer
 //!    did not object is no praise.
 //! 7. Work for which no market fee came in, unless the job is from a time without fees. Amounts of fees are not
 //!    added up: those of different assets can't be compared. They are in the events of the ends.
-//! 8. Work and disputes that were won, if payer or opener is the provider, its operator, its payout or the job's, or if of payer and provider
-//!    one has let the other spend its money. Such a payer's empty timeouts do count: relations are the provider's
-//!    to make, and must not excuse it.
+//! 8. Work and disputes that were won, if payer or opener is the provider, its operator, its payout or the job's, or
+//!    if of payer and provider one has let the other spend its money. Such a payer's empty timeouts do count:
+//!    relations are the provider's to make, and must not excuse it.
 //! 9. Any job of an account that has a role, or is the plain account of a validator: who judges providers neither
 //!    makes nor spoils records.
 //!
@@ -32,8 +32,8 @@
 //! The score, in basis points, of the faded numbers:
 //!
 //! ```text
-//! score = ⌊ 10000 · jobs / (jobs + empty timeouts + 10 · lost disputes + 10) ⌋ · (10000 − min(slashed, 10000)) / 10000,
-//!         rounded down
+//! share = ⌊ 10000 · jobs / (jobs + empty timeouts + 10 · lost disputes + 10) ⌋
+//! score = ⌊ share · (10000 − min(slashed, 10000)) / 10000 ⌋
 //! ```
 //!
 //! Who is new has 0, the least there is; so nobody gains by leaving and coming again as another. An account keeps

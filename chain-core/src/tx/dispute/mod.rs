@@ -18,10 +18,10 @@
 //!    payer has lost. Its newest is the one to show, as no other is redeemed after it.
 //! 4. Otherwise the provider deposits as much, by `dispute_respond_s` after the opening. If it does not, the
 //!    payer has the contested amount and its deposit.
-//! 5. Then it is voted for one side, by `dispute_verdict_s` after the answer: by the arbiters of the offer or bid, as many
-//!    as it says must agree; or by the council where there are none, more than two thirds of its votes that are nobody's
-//!    who is a party. Each votes once. Votes are counted with every vote and when the time is over, by who is on the
-//!    council then.
+//! 5. Then it is voted for one side, by `dispute_verdict_s` after the answer: by the arbiters of the offer or bid, as
+//!    many as it says must agree; or by the council where there are none, more than two thirds of its votes that are
+//!    nobody's who is a party. Each votes once. Votes are counted with every vote and when the time is over, by who
+//!    is on the council then.
 //! 6. A party never votes: payer, opener, provider, who earns. Their delegates and the provider's operator are no
 //!    arbiters of a leg that begins (rule 2 of the job family); whom a side makes one of these later votes all the
 //!    same, or it could keep an arbiter from voting. Named arbiters move nothing but this job's money and deposits.
@@ -147,7 +147,8 @@ pub enum Event {
         needed: u64,
     } = 3,
     /// A dispute is over, and its job; `by` nobody: by itself. `paid_before` is the part of the leg's settlement that
-    /// had been paid, `payment` what of that a newer acknowledgement paid just now, `returned` what the payer had back already, `spent` what earlier legs cost.
+    /// had been paid, `payment` what of that a newer acknowledgement paid just now, `returned` what the payer had
+    /// back already, `spent` what earlier legs cost.
     DisputeDecided {
         job: JobId,
         leg: u32,

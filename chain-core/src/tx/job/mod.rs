@@ -24,8 +24,8 @@
 //!    60 ≤ silence ≤ 3600 s, where the payer acknowledges ≤ duration. Its key is a usable one.
 //! 2. The provider is active and has an offer for model, asset and kind of units that holds; the model is active.
 //!    The price is at least the offer's, and is what is charged. The offer has the dispute terms whose hash the opener
-//!    names, or no arbiters and no share without a verdict; so nobody is signed in to arbiters it has not seen. No arbiter is payer, opener or provider, who earns,
-//!    the operator, or a delegate of payer or provider.
+//!    names, or no arbiters and no share without a verdict; so nobody is signed in to arbiters it has not seen. No
+//!    arbiter is payer, opener or provider, who earns, the operator, or a delegate of payer or provider.
 //! 3. The deposit pays for at most 2^64 − 1 units. The proof interval is at least `min_claim`, and no more than the
 //!    deposit pays for, nor than can be claimed in the first half of the time the job has at least:
 //!    rate · min(burst, ⌊silence / 2⌋, ⌊duration / 2⌋). So every job that opens can be worked for. The quantum is 1 to
@@ -62,9 +62,9 @@
 //! 14. An active provider that serves the model and meets the requirements bids at most that price, with at least the
 //!     job's quantum; bidding again replaces its bid. 64 bids are kept: after that a lower price displaces the highest
 //!     one. A bid burns `account_fee`.
-//! 15. The payer, or the delegate that posted it and whose grant covers it now, accepts a bid as long as bids are taken,
-//!     at the price and on the dispute terms it names. The provider is active and meets the requirements still; rules 1
-//!     to 4 and 7 hold as for an opening, with the bond alone for slots.
+//! 15. The payer, or the delegate that posted it and whose grant covers it now, accepts a bid as long as bids are
+//!     taken, at the price and on the dispute terms it names. The provider is active and meets the requirements
+//!     still; rules 1 to 4 and 7 hold as for an opening, with the bond alone for slots.
 //! 16. The payer, or the delegate that posted it and whose grant holds, cancels: all goes back.
 //! 17. What nobody took goes back at the end of the first block after bidding.
 //!

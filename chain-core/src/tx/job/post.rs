@@ -71,10 +71,10 @@ impl Posting {
         let name = self.client_ref.as_ref().map_or(String::new(), |name| format!(" called {}", quoted(name)));
         let (from, mode) = (from_text(&self.funding), mode_text(&self.mode));
         format!(
-            "Put {}{from} into escrow for a job{name} with the model {model} that providers bid on for {bidding_s} s, at \
-             no more than {} per 1000 {unit_kind}, for at most {duration_s} s and until {silence_s} s of silence; {mode}; \
-             providers of region {}, class {}, a bond of at least {min_bond} base units and a score of at least \
-             {min_score_bps} basis points",
+            "Put {}{from} into escrow for a job{name} with the model {model} that providers bid on for {bidding_s} s, \
+             at no more than {} per 1000 {unit_kind}, for at most {duration_s} s and until {silence_s} s of silence; \
+             {mode}; providers of region {}, class {}, a bond of at least {min_bond} base units and a score of at \
+             least {min_score_bps} basis points",
             amount_text(self.asset, self.deposit, tokens),
             amount_text(self.asset, Amount::new(self.max_price.get()), tokens),
             quoted(region),

@@ -33,7 +33,8 @@
 //! 8. The chain keeps the last hash, the numbers and times. Hashes and references are in the event. The provider's last
 //!    sign of life is now, if it was 600 s ago.
 //!
-//! Not here: acknowledgements (`types`), what units are worth (`state::market::settle`), when a job is over (`state::market::job`).
+//! Not here: acknowledgements (`types`), what units are worth (`state::market::settle`), when a job is over
+//! (`state::market::job`).
 
 use super::text::quoted;
 use super::{About, CheckContext, Context, Listed, ListedReceipt, Rules};

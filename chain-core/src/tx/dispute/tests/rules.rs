@@ -211,7 +211,8 @@ fn rule_3_an_acknowledgement_counts_here_as_it_does_with_a_receipt() {
     for (ack, name) in hostile {
         assert_eq!(world.no(H1, answer_with(id, ack)), name);
     }
-    // Its operator may not, as it could give up newer ones; more than was claimed is paid, and no more than the deposit.
+    // Its operator may not, as it could give up newer ones; more than was claimed is paid, and no more than the
+    // deposit.
     let (payout, operator) = (None, Some(address(X)));
     let update = crate::tx::provider::Action::ProviderUpdate { profile: profile(&[m1()]), payout, operator };
     world.ok(H1, update);
