@@ -193,7 +193,7 @@ fn rule_7_a_claim_is_at_most_a_quantum_beyond_what_is_paid() {
     let both = world.redeem_and(id, 40, 40);
     world.ok(H1, both);
     let meter = world.job(id).meter;
-    assert_eq!((meter.paid.get(), meter.used.get(), meter.uncontested.get(), meter.marked.get()), (40, 100, 1, 100));
+    assert_eq!((meter.paid.get(), meter.used.get(), meter.uncontested.get(), meter.marked.get()), (40, 100, 60, 100));
 }
 
 #[test]
